@@ -1,0 +1,19 @@
+//! What agent, controller and search engine agree on: feeds become entries, entries a threat set, findings documents.
+
+// A domain name as feeds and threat sets know it: lower case, A-labels, no trailing dot.
+pub mod name;
+
+// One line of a feed after parsing: name, scope, verdict, line number.
+pub mod entry;
+
+// Text of a feed in any format -> entries, rejected lines and why.
+pub mod feed;
+
+// Entries of all feeds -> one immutable hashed set; lookup.
+pub mod threat_set;
+
+// Alerts and DNS logs as they are written, in the Elastic Common Schema.
+pub mod document;
+
+// What a running agent says of itself to `status` (and later to the controller).
+pub mod endpoint;
