@@ -1,2 +1,82 @@
-//! x
-fn main() {}
+//! The one door: set-up, build, test, demo, bench, tidy. Each task does its own set-up.
+//!
+//! Builds and runs with plain stable Rust, so that it can install the pinned toolchains; it calls those by name.
+
+// Where things are: sources, target folder, cache of tools.
+mod layout;
+
+// What is pinned: toolchains, tools, Debian packages.
+mod pinned;
+
+// Runs a program: its output kept back, time shown, its end judged.
+mod command;
+
+// The cargo commands of the pinned compilers.
+mod compiler;
+
+// Installs what is missing.
+mod setup;
+
+// The kernel half: object with BTF.
+mod ebpf;
+
+// The agent that ships: one static file.
+mod agent_binary;
+
+// Suites, and the one line that counts them all.
+mod test;
+
+// Pods, a DNS server, clients and alerts on this machine.
+mod demo;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::layout::Layout;
+
+/// Builds, tests and measures Namewarden. Each command does its own set-up, and is quick the second time.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what is missing: compilers, bpf-linker, Debian packages, cargo-deny
+    Setup(setup::Arguments),
+    /// Build the kernel half, an eBPF object with BTF; the agent's build embeds it
+    BuildEbpf,
+    /// Build the agent as one static file (musl, mimalloc)
+    Build(agent_binary::Arguments),
+    /// Run the test suites, all of them unless some are named
+    Test(test::Arguments),
+    /// Show real alerts for real DNS traffic of pods made on this machine
+    Demo(demo::Arguments),
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The sentence, not where in xtask it was made.
+            command::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments = Arguments::parse();
+    let layout = Layout::find()?;
+    match arguments.task {
+        Task::Setup(arguments) => setup::run(&layout, &arguments),
+        Task::BuildEbpf => ebpf::run(&layout),
+        Task::Build(arguments) => agent_binary::run(&layout, &arguments),
+        Task::Test(arguments) => test::run(&layout, &arguments),
+        Task::Demo(arguments) => demo::run(&layout, &arguments),
+    }
+}

@@ -1,0 +1,65 @@
+//! The agent that ships: one static file, built with musl and mimalloc.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::command::{quietly, say};
+use crate::compiler;
+use crate::ebpf;
+use crate::layout::Layout;
+use crate::setup::{self, Part};
+
+/// What `cargo xtask build` is told.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Optimise over all crates, as what ships is built: takes about three times as long
+    #[arg(long)]
+    release: bool,
+}
+
+/// How much the compiler optimises.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// What tests and the demo run.
+    Fast,
+    /// What ships.
+    Release,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Profile::Fast => "fast",
+            Profile::Release => "release",
+        }
+    }
+}
+
+/// `cargo xtask build`: builds, and prints path and size.
+pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
+    let binary = ready(layout, if arguments.release { Profile::Release } else { Profile::Fast })?;
+    let bytes = fs::metadata(&binary)?.len();
+    println!("{} ({bytes} bytes, static)", binary.display());
+    Ok(())
+}
+
+/// Sets up and builds the agent with its kernel half, where something changed.
+pub fn ready(layout: &Layout, profile: Profile) -> Result<PathBuf> {
+    setup::ensure(layout, &[Part::UserCompiler, Part::BpfCompiler, Part::BpfLinker, Part::Packages])?;
+    let object = ebpf::ready(layout)?;
+    let target = compiler::static_target();
+    let mut cargo = compiler::user_cargo(layout, "build");
+    cargo.args(["--package", "namewarden-agent", "--bin", "namewarden-agent"]);
+    cargo.args(["--profile", profile.name(), "--target", &target]);
+    cargo.env("NAMEWARDEN_EBPF_OBJECT", object);
+    cargo.env(format!("CC_{}", target.replace('-', "_")), "musl-gcc");
+    let log = layout.target.join("xtask/build.log");
+    let took = quietly(&format!("the agent ({} build)", profile.name()), &mut cargo, &log)?;
+    if took.as_secs() >= 5 {
+        say(&format!("built the agent in {} s", took.as_secs()));
+    }
+    Ok(layout.target.join(target).join(profile.name()).join("namewarden-agent"))
+}

@@ -1,0 +1,86 @@
+//! The cargo commands of the pinned compilers: rustup's toolchains by name, Debian's where rustup cannot fetch.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::layout::{self, Layout};
+use crate::pinned;
+use crate::setup::debian_compilers;
+
+/// The machine's own target, as rustup names toolchains after it.
+pub fn host() -> String {
+    format!("{}-unknown-linux-gnu", env::consts::ARCH)
+}
+
+/// The target of the static binary.
+pub fn static_target() -> String {
+    format!("{}-unknown-linux-musl", env::consts::ARCH)
+}
+
+/// The folder of a rustup toolchain, whether it is there or not.
+pub fn toolchain_folder(name: &str) -> Result<PathBuf> {
+    let rustup = match layout::set("RUSTUP_HOME") {
+        Some(folder) => PathBuf::from(folder),
+        None => layout::home()?.join(".rustup"),
+    };
+    Ok(rustup.join("toolchains").join(format!("{name}-{}", host())))
+}
+
+/// `cargo <verb>` of the user-space compiler, in the workspace's root.
+pub fn user_cargo(layout: &Layout, verb: &str) -> Command {
+    if debian_compilers(layout) {
+        debian_cargo(layout, verb)
+    } else {
+        cargo(layout, pinned::USER_TOOLCHAIN, verb)
+    }
+}
+
+/// `cargo <verb>` of the kernel half's compiler, with bpf-linker in its PATH.
+pub fn bpf_cargo(layout: &Layout, verb: &str) -> Command {
+    let mut command = if debian_compilers(layout) {
+        let mut command = debian_cargo(layout, verb);
+        // A stable compiler is allowed the unstable options that the kernel half needs.
+        command.env("RUSTC_BOOTSTRAP", "1");
+        command
+    } else {
+        cargo(layout, pinned::BPF_TOOLCHAIN, verb)
+    };
+    let linker = layout.tool("bpf-linker", pinned::BPF_LINKER).join("bin");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(linker).chain(env::split_paths(&path));
+    // A folder of PATH came out of PATH, so joining cannot fail but for the cache's own name.
+    command.env("PATH", env::join_paths(folders).unwrap_or(path));
+    command
+}
+
+fn cargo(layout: &Layout, toolchain: &str, verb: &str) -> Command {
+    let mut command = bare("cargo");
+    command.args([&format!("+{toolchain}"), verb]);
+    command.current_dir(&layout.root).env("CARGO_TARGET_DIR", &layout.target);
+    command
+}
+
+/// Debian's compilers are older than the packages ask for: tried, and refused only by that number.
+fn debian_cargo(layout: &Layout, verb: &str) -> Command {
+    let mut command = bare("/usr/bin/cargo");
+    command.args([verb, "--ignore-rust-version"]).env("RUSTC", "/usr/bin/rustc");
+    command.current_dir(&layout.root).env("CARGO_TARGET_DIR", &layout.target);
+    command
+}
+
+/// A command without what `cargo run` put into the environment for xtask itself.
+pub fn bare(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        let ours = text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_");
+        if ours || matches!(&*text, "CARGO" | "RUSTUP_TOOLCHAIN" | "RUST_RECURSION_COUNT" | "LD_LIBRARY_PATH")
+        {
+            command.env_remove(&name);
+        }
+    }
+    command
+}

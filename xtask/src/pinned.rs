@@ -1,0 +1,39 @@
+//! What is pinned: toolchains, tools, Debian packages. A version is raised here and nowhere else.
+
+/// Compiles everything that runs in user space.
+pub const USER_TOOLCHAIN: &str = "1.99.1";
+
+/// Compiles the kernel half: `-Z build-std` needs a nightly.
+pub const BPF_TOOLCHAIN: &str = "nightly-2026-10-29";
+
+/// Links the kernel half with the LLVM of [`BPF_TOOLCHAIN`].
+pub const BPF_LINKER: &str = "0.13.0";
+
+/// Checks licences, sources and bans.
+pub const CARGO_DENY: &str = "0.20.2";
+
+/// Debian's packages, each with a program by which it is known where there is no dpkg.
+pub const PACKAGES: &[(&str, &str)] = &[
+    ("bind9-dnsutils", "dig"),
+    ("bpftool", "bpftool"),
+    ("curl", "curl"),
+    ("dnscap", "dnscap"),
+    ("dnsperf", "dnsperf"),
+    ("iproute2", "ip"),
+    ("iptables", "iptables"),
+    ("musl-tools", "musl-gcc"),
+    ("nsd", "nsd"),
+    ("python3", "python3"),
+    ("tcpdump", "tcpdump"),
+    ("tshark", "tshark"),
+    ("unbound", "unbound"),
+];
+
+/// Debian's compilers for machines where rustup cannot fetch.
+pub const DEBIAN_COMPILERS: &[&str] = &["cargo-web", "rust-web-src", "rustc-web"];
+
+/// What bpf-linker is built with beside them.
+pub const DEBIAN_LLVM: &[&str] = &["libpolly-22-dev", "libzstd-dev", "llvm-22-dev", "zlib1g-dev"];
+
+/// The folder of that LLVM.
+pub const DEBIAN_LLVM_PREFIX: &str = "/usr/lib/llvm-22";

@@ -1,0 +1,185 @@
+//! Installs what is missing and says what it did. Quick when nothing is; safe to run several times at once.
+//!
+//! Whether a part is there is read from its files, never from a stamp: what was removed by hand is installed again.
+
+// Compilers, by rustup or from Debian.
+mod rust;
+
+// bpf-linker, linked to the compiler's own LLVM.
+mod linker;
+
+// Packages, by apt-get.
+mod debian;
+
+// cargo-deny.
+mod deny;
+
+use std::fs::{self, File, TryLockError};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::command::{say, ticking};
+use crate::layout::Layout;
+
+pub use rust::debian_compilers;
+
+/// What `cargo xtask setup` is told.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Only say what is missing: exit status 1 when something is
+    #[arg(long)]
+    check: bool,
+}
+
+/// Something that can be missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// Rust for user space, with clippy, rustfmt and the static target.
+    UserCompiler,
+    /// Rust for the kernel half, with the sources of `core`.
+    BpfCompiler,
+    /// The linker of the kernel half.
+    BpfLinker,
+    /// Debian's packages: DNS servers and clients, captures, namespaces, musl.
+    Packages,
+    /// The check of licences and sources.
+    CargoDeny,
+}
+
+/// Each part, in the order in which it is installed.
+pub const ALL: &[Part] =
+    &[Part::UserCompiler, Part::BpfCompiler, Part::BpfLinker, Part::Packages, Part::CargoDeny];
+
+impl Part {
+    /// What is missing of it, in words; empty where it is whole.
+    fn missing(self, layout: &Layout) -> Result<Vec<String>> {
+        match self {
+            Part::UserCompiler => rust::missing(layout, &rust::USER),
+            Part::BpfCompiler => rust::missing(layout, &rust::BPF),
+            Part::BpfLinker => Ok(linker::missing(layout)),
+            Part::Packages => debian::missing(),
+            Part::CargoDeny => Ok(deny::missing(layout)),
+        }
+    }
+
+    /// Installs it and says what it did.
+    fn install(self, layout: &Layout) -> Result<String> {
+        match self {
+            Part::UserCompiler => rust::install(layout, &rust::USER),
+            Part::BpfCompiler => rust::install(layout, &rust::BPF),
+            Part::BpfLinker => linker::install(layout),
+            Part::Packages => debian::install(layout),
+            Part::CargoDeny => deny::install(layout),
+        }
+    }
+
+    /// Parts of one lane are installed one after the other, because they need each other or the same lock.
+    fn lane(self) -> usize {
+        match self {
+            Part::UserCompiler | Part::BpfCompiler | Part::BpfLinker => 0,
+            Part::Packages => 1,
+            Part::CargoDeny => 2,
+        }
+    }
+}
+
+/// `cargo xtask setup`.
+pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
+    if arguments.check {
+        return check(layout);
+    }
+    let started = Instant::now();
+    ensure(layout, ALL)?;
+    println!("everything is in place ({:.1} s)", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn check(layout: &Layout) -> Result<()> {
+    let mut missing = Vec::new();
+    for part in ALL {
+        missing.extend(part.missing(layout)?);
+    }
+    if missing.is_empty() {
+        println!("everything is in place");
+        return Ok(());
+    }
+    for what in &missing {
+        println!("missing: {what}");
+    }
+    bail!("{} missing: run `cargo xtask setup`", missing.len());
+}
+
+/// Installs those of `parts` that are missing; says nothing when none is.
+pub fn ensure(layout: &Layout, parts: &[Part]) -> Result<()> {
+    if absent(layout, parts)?.is_empty() {
+        return Ok(());
+    }
+    let lock = hold(layout)?;
+    // Another set-up may have installed them while this one waited.
+    let parts = absent(layout, parts)?;
+    install(layout, &parts)?;
+    drop(lock);
+    Ok(())
+}
+
+fn absent(layout: &Layout, parts: &[Part]) -> Result<Vec<Part>> {
+    let mut absent = Vec::new();
+    for part in parts {
+        if !part.missing(layout)?.is_empty() {
+            absent.push(*part);
+        }
+    }
+    Ok(absent)
+}
+
+/// Installs the lanes side by side; the first error is returned after all have ended.
+fn install(layout: &Layout, parts: &[Part]) -> Result<()> {
+    let ended: Vec<Result<()>> = thread::scope(|scope| {
+        let lane = |number| {
+            let lane: Vec<Part> = parts.iter().copied().filter(|part| part.lane() == number).collect();
+            scope.spawn(move || lane.into_iter().try_for_each(|part| install_one(layout, part)))
+        };
+        let lanes: Vec<_> = (0..3).map(lane).collect();
+        lanes.into_iter().map(|lane| lane.join().unwrap_or_else(|_| Err(anyhow!("set-up stopped")))).collect()
+    });
+    ended.into_iter().collect()
+}
+
+fn install_one(layout: &Layout, part: Part) -> Result<()> {
+    let started = Instant::now();
+    say(&format!("setup: installing {}", part.missing(layout)?.join(", ")));
+    let done = part.install(layout)?;
+    let still = part.missing(layout)?;
+    if !still.is_empty() {
+        bail!("installed, and still missing: {}", still.join(", "));
+    }
+    say(&format!("setup: {done} ({:.0} s)", started.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// Waits until no other set-up uses this cache; the lock ends with the process, however it ends.
+fn hold(layout: &Layout) -> Result<File> {
+    fs::create_dir_all(&layout.tools).with_context(|| {
+        format!(
+            "cannot make the cache {}: set NAMEWARDEN_TOOLS to a folder you may write",
+            layout.tools.display()
+        )
+    })?;
+    let path = layout.tools.join("setup.lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(TryLockError::WouldBlock) => say("setup: another set-up is at work, waiting for it"),
+        Err(TryLockError::Error(error)) => return Err(error).context("cannot lock the cache of tools"),
+    }
+    ticking("setup: waiting for another set-up", || file.lock())?;
+    Ok(file)
+}
+
+/// Where the output of one step goes.
+fn log(layout: &Layout, step: &str) -> PathBuf {
+    layout.tools.join("log").join(format!("{step}.log"))
+}

@@ -1,0 +1,97 @@
+//! The test suites, and the one line that counts them all.
+//!
+//! A suite that cannot run fails; it never passes by skipping. The others still run.
+
+// Which cargo targets make up which suite.
+mod suite;
+
+// Results read from what the test runners print.
+mod tally;
+
+use std::fs;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::agent_binary::{self, Profile};
+use crate::command::{logged, say};
+use crate::compiler;
+use crate::ebpf;
+use crate::layout::Layout;
+use crate::setup::{self, Part};
+
+use suite::Suite;
+use tally::Tally;
+
+/// What `cargo xtask test` is told.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Suites to run: unit, fuzz, replay, kernel. All of them when none is named
+    #[arg(value_name = "SUITE")]
+    suites: Vec<String>,
+    /// What follows `--` goes to the test runners: a part of a test's name, or their options
+    #[arg(last = true, value_name = "RUNNER")]
+    runner: Vec<String>,
+}
+
+/// `cargo xtask test`: the last line of its output is `N passed, N failed`.
+pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
+    let suites = Suite::named(&arguments.suites)?;
+    let mut total = Tally::default();
+    for suite in suites {
+        let started = Instant::now();
+        let tally = match run_suite(layout, suite, &arguments.runner) {
+            Ok(tally) => tally,
+            Err(error) => {
+                println!("{}: {error:#}", suite.name());
+                Tally { passed: 0, failed: 1 }
+            }
+        };
+        say(&format!("test {}: {tally} ({:.0} s)", suite.name(), started.elapsed().as_secs_f64()));
+        total += tally;
+    }
+    println!("{total}");
+    if total.failed > 0 {
+        std::process::exit(1);
+    }
+    if total.passed == 0 {
+        bail!("no test ran: nothing is called `{}`", arguments.runner.join(" "));
+    }
+    Ok(())
+}
+
+fn run_suite(layout: &Layout, suite: Suite, runner: &[String]) -> Result<Tally> {
+    let agent = prepare(layout, suite)?;
+    let targets = suite.targets(layout)?;
+    let mut cargo = compiler::user_cargo(layout, "test");
+    cargo.args(["--no-fail-fast", "--color", "never"]).args(targets).arg("--").args(runner);
+    if let Some(agent) = agent {
+        cargo.env("NAMEWARDEN_AGENT", agent);
+    }
+    let log = layout.target.join(format!("xtask/test-{}.log", suite.name()));
+    let status = logged(&format!("test {}", suite.name()), &mut cargo, &log)?;
+    let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+    let mut tally = Tally::read(&text);
+    if !status.success() {
+        println!("{}\n{}: whole output in {}", tally::complaint(&text), suite.name(), log.display());
+        // A runner that died, or a test that does not compile, has counted nothing.
+        tally.failed = tally.failed.max(1);
+    }
+    Ok(tally)
+}
+
+/// Sets up what the suite needs; the agent to run, where its tests run one.
+fn prepare(layout: &Layout, suite: Suite) -> Result<Option<std::path::PathBuf>> {
+    if suite.needs_root() && !rustix::process::geteuid().is_root() {
+        bail!("needs root: run `sudo --preserve-env cargo xtask test {}`", suite.name());
+    }
+    setup::ensure(layout, &[Part::UserCompiler, Part::BpfCompiler, Part::BpfLinker, Part::Packages])?;
+    ebpf::ready(layout)?;
+    if !suite.needs_agent() {
+        return Ok(None);
+    }
+    if let Some(named) = crate::layout::set("NAMEWARDEN_AGENT") {
+        return Ok(Some(named.into()));
+    }
+    agent_binary::ready(layout, Profile::Fast).map(Some)
+}
