@@ -1,1 +1,204 @@
-//! (in work)
+//! Text of a feed in any format -> entries, rejected lines and why.
+//!
+//! In: bytes that anyone may have written. Out: entries one by one, borrowed (names are millions), then a report that
+//! adds up: every line is an entry, rejected with a reason, or ignored because it says nothing about names.
+//! A bad line never spoils the rest. Nothing in a list may become an alert that the list did not mean: what a line
+//! asks for beyond listing a name (a modifier, an upstream, an address trigger) rejects it.
+//! Memory is bounded by one line and the report, whatever the feed's size.
+
+// Counts, rejected lines, reasons, and why a whole feed is refused.
+mod report;
+
+// Bytes -> lines of bounded length.
+mod lines;
+
+// What a parser does with a line: offer a name, ignore it, reject it.
+mod intake;
+
+// Entries that are public suffixes.
+mod guard;
+
+// Which format the first lines are in; what is no feed at all.
+mod detect;
+
+// A name a line.
+mod plain;
+
+// hosts(5): an address and the names it stands for.
+mod hosts;
+
+use std::fmt;
+use std::io::{BufRead, Cursor, Read};
+use std::str::FromStr;
+
+use crate::entry::{Entry, Scope};
+use intake::{Intake, Line};
+use lines::Lines;
+
+pub use report::{FeedError, FeedReport, GuardedLine, Reason, Refusal, RejectedLine, RejectedLines};
+
+/// How a feed writes its names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// A name a line; `*.x` for the names below `x`.
+    Plain,
+    /// hosts(5): `0.0.0.0 x y`.
+    Hosts,
+    /// The first lines decide.
+    Auto,
+}
+
+impl Format {
+    /// Every format, in the order in which help and documents name them.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Hosts, Self::Auto];
+
+    /// The word for it on the command line and in resources.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Hosts => "hosts",
+            Self::Auto => "auto",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+/// A word that names no format.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown feed format `{0}`: use one of plain, hosts, auto")]
+pub struct UnknownFormat(pub String);
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| UnknownFormat(text.to_owned()))
+    }
+}
+
+/// How a feed is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The format, or `Auto`.
+    pub format: Format,
+    /// What a plain line without a wildcard lists; the other formats say it themselves.
+    pub matching: Scope,
+    /// A larger feed is refused, in bytes.
+    pub bytes_max: u64,
+    /// A feed with more entries is refused.
+    pub entries_max: u64,
+    /// How many rejected (and guarded) lines the report shows; all are counted.
+    pub lines_shown_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            format: Format::Auto,
+            matching: Scope::Both,
+            bytes_max: 1 << 30,
+            entries_max: 20_000_000,
+            lines_shown_max: 100,
+        }
+    }
+}
+
+/// Reads a whole feed and hands each entry to `each` as it is met.
+///
+/// After an error the entries handed out so far must be dropped by the caller: the feed as a whole is refused.
+pub fn read(
+    mut source: impl BufRead,
+    options: &Options,
+    each: &mut impl FnMut(Entry<'_>),
+) -> Result<FeedReport, FeedError> {
+    read_dyn(&mut source, options, each)
+}
+
+fn read_dyn(
+    source: &mut dyn BufRead,
+    options: &Options,
+    each: &mut dyn FnMut(Entry<'_>),
+) -> Result<FeedReport, FeedError> {
+    let mut report = FeedReport::new(options);
+    // One byte more than allowed, so that "all of it" and "too much" can be told apart.
+    let mut source = source.take(options.bytes_max.saturating_add(1));
+    let head = match detect::head(&mut source) {
+        Ok(head) => head,
+        Err(refusal) => return Err(report.refuse(refusal.into())),
+    };
+    if let Some(refusal) = detect::refuse(&head) {
+        return Err(report.refuse(refusal));
+    }
+    report.format = match options.format {
+        Format::Auto => detect::format(&head),
+        format => format,
+    };
+    let mut intake = Intake::new(report, options, each);
+    let outcome = each_line(&mut Cursor::new(head).chain(&mut source), &mut intake);
+    let too_large = source.limit() == 0;
+    let report = intake.finish();
+    match outcome {
+        Err(refusal) => Err(report.refuse(refusal)),
+        Ok(()) if too_large => Err(report.refuse(Refusal::TooLarge { bytes_max: options.bytes_max })),
+        Ok(()) if report.mostly_rejected() => {
+            let (rejected, of) = (report.rejected, report.rejected + report.entries);
+            Err(report.refuse(Refusal::MostlyRejected { rejected, of }))
+        }
+        Ok(()) => Ok(report),
+    }
+}
+
+/// Drives the parser of the report's format over every line.
+fn each_line(source: &mut dyn BufRead, intake: &mut Intake<'_>) -> Result<(), Refusal> {
+    let mut parser = Parser::new(intake);
+    let mut lines = Lines::new(source);
+    while let Some(line) = lines.next()? {
+        intake.count_line(line.bytes.len());
+        let text = match line.text() {
+            Ok(text) => text,
+            Err(reason) => {
+                intake.at(line.number, &line.shown()).reject(reason);
+                continue;
+            }
+        };
+        parser.line(text, &mut intake.at(line.number, text));
+        if intake.is_full() {
+            return Err(Refusal::TooMany { entries_max: intake.entries_max() });
+        }
+    }
+    Ok(())
+}
+
+/// The parser of one format with what it must remember between lines.
+enum Parser {
+    Plain { matching: Scope },
+    Hosts,
+}
+
+impl Parser {
+    fn new(intake: &Intake<'_>) -> Self {
+        match intake.format() {
+            Format::Hosts => Self::Hosts,
+            Format::Plain | Format::Auto => Self::Plain { matching: intake.matching() },
+        }
+    }
+
+    fn line(&mut self, text: &str, line: &mut Line<'_, '_>) {
+        match self {
+            Self::Plain { matching } => plain::parse(text, *matching, line),
+            Self::Hosts => hosts::parse(text, line),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

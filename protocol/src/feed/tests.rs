@@ -1,0 +1,193 @@
+use std::fmt::Write as _;
+use std::io::Cursor;
+
+use super::*;
+use crate::name::NameError;
+
+/// Entries and report as text, for snapshots; a refusal with what was read until then.
+fn render(text: &[u8], options: &Options) -> String {
+    let mut out = String::new();
+    let outcome = read(Cursor::new(text), options, &mut |entry| {
+        let verdict = if entry.verdict == crate::entry::Verdict::Excepted { " excepted" } else { "" };
+        writeln!(out, "{:4} {} {:?}{verdict}", entry.line, entry.name, entry.scope).unwrap();
+    });
+    let report = match outcome {
+        Ok(report) => report,
+        Err(error) => {
+            writeln!(out, "refused: {error}").unwrap();
+            *error.report
+        }
+    };
+    writeln!(
+        out,
+        "{}: {} lines, {} entries ({} excepted), {} ignored, {} rejected, {} guarded",
+        report.format,
+        report.lines,
+        report.entries,
+        report.excepted,
+        report.ignored,
+        report.rejected,
+        report.guarded
+    )
+    .unwrap();
+    for guarded in &report.guarded_lines {
+        writeln!(out, "{:4} guarded {}, asked for {:?}", guarded.line, guarded.name, guarded.asked).unwrap();
+    }
+    for rejected in &report.rejected_lines {
+        writeln!(
+            out,
+            "{:4} {} [{}] {}",
+            rejected.line,
+            rejected.text,
+            rejected.reason.slug(),
+            rejected.reason
+        )
+        .unwrap();
+    }
+    out
+}
+
+fn auto(text: &[u8]) -> String {
+    render(text, &Options::default())
+}
+
+/// Entries as `name scope`, one a line.
+fn entries(format: Format, text: &str) -> Vec<String> {
+    let mut entries = Vec::new();
+    let options = Options { format, ..Options::default() };
+    // A refusal is no matter here: these feeds are a line long.
+    let _ = read(Cursor::new(text), &options, &mut |entry| {
+        let verdict = if entry.verdict == crate::entry::Verdict::Excepted { " excepted" } else { "" };
+        entries.push(format!("{} {:?}{verdict}", entry.name, entry.scope));
+    });
+    entries
+}
+
+/// The reasons of a feed's rejected lines, refused or not.
+fn reasons(format: Format, text: &str) -> Vec<Reason> {
+    let options = Options { format, ..Options::default() };
+    let report = match read(Cursor::new(text), &options, &mut |_| {}) {
+        Ok(report) => report,
+        Err(error) => *error.report,
+    };
+    report.rejected_lines.iter().map(|line| line.reason).collect()
+}
+
+fn refusal(options: &Options, text: &[u8]) -> Refusal {
+    read(Cursor::new(text), options, &mut |_| {}).expect_err("refused").refusal
+}
+
+#[test]
+fn a_plain_list_is_read_as_its_layout_says() {
+    insta::assert_snapshot!(auto(include_bytes!("fixtures/plain.txt")));
+}
+
+#[test]
+fn a_hosts_list_is_read_as_its_layout_says() {
+    insta::assert_snapshot!(auto(include_bytes!("fixtures/hosts.txt")));
+}
+
+#[test]
+fn plain_names_have_the_feeds_scope_and_wildcards_their_own() {
+    let options = Options { format: Format::Plain, matching: Scope::Exact, ..Options::default() };
+    let text = render(b"evil.example\n*.x.example\n.y.example\n", &options);
+    assert!(text.contains("evil.example Exact"), "{text}");
+    assert!(text.contains("x.example Subdomains"), "{text}");
+    assert!(text.contains("y.example Both"), "{text}");
+}
+
+#[test]
+fn a_line_too_long_is_rejected_and_the_next_one_read() {
+    let mut text = "a".repeat(100_000);
+    text.push_str("\nevil.example\n");
+    assert_eq!(entries(Format::Plain, &text), ["evil.example Both"]);
+    let options = Options { format: Format::Plain, ..Options::default() };
+    let report = read(Cursor::new(&text), &options, &mut |_| {}).unwrap();
+    assert_eq!((report.lines, report.rejected), (2, 1));
+    assert_eq!(report.rejected_lines[0].reason, Reason::LineTooLong);
+    assert!(report.rejected_lines[0].text.len() < 210);
+}
+
+#[test]
+fn a_long_comment_is_no_rejected_line() {
+    let text = format!("# {}\nevil.example\n", "x".repeat(50_000));
+    assert_eq!(reasons(Format::Plain, &text), []);
+    assert_eq!(entries(Format::Plain, &text), ["evil.example Both"]);
+}
+
+#[test]
+fn only_the_first_rejected_lines_are_kept_and_all_are_counted() {
+    let mut text = "a..b\n".repeat(150);
+    text.push_str(&"evil.example\n".repeat(150));
+    let report = read(Cursor::new(&text), &Options::default(), &mut |_| {}).unwrap();
+    assert_eq!((report.rejected, report.rejected_lines.len()), (150, 100));
+    assert_eq!(report.rejected_by_reason, [(Reason::Name(NameError::EmptyLabel), 150)]);
+}
+
+#[test]
+fn a_web_page_is_refused_whatever_the_format() {
+    let page = b"\n\n<!DOCTYPE html>\n<html><body>\nevil.example\n</body></html>\n";
+    for format in Format::ALL {
+        assert!(
+            matches!(refusal(&Options { format, ..Options::default() }, page), Refusal::Html),
+            "{format}"
+        );
+    }
+}
+
+#[test]
+fn packed_and_utf16_bodies_are_refused_with_the_remedy() {
+    for body in [&b"\x1f\x8b\x08\x00rest"[..], b"\xff\xfee\x00v\x00", b"PK\x03\x04"] {
+        assert!(matches!(refusal(&Options::default(), body), Refusal::NotText(_)));
+    }
+}
+
+#[test]
+fn more_than_half_rejected_refuses_the_feed_and_half_does_not() {
+    let options = Options { format: Format::Plain, ..Options::default() };
+    let half = b"a..b\nevil.example\n";
+    assert!(read(Cursor::new(half), &options, &mut |_| {}).is_ok());
+    let more = b"a..b\nevil.example\nc..d\n";
+    assert!(matches!(refusal(&options, more), Refusal::MostlyRejected { rejected: 2, of: 3 }));
+}
+
+#[test]
+fn a_feed_larger_than_the_limit_is_refused_and_one_of_its_size_is_not() {
+    let text = b"evil.example\n";
+    let exact = Options { bytes_max: text.len() as u64, ..Options::default() };
+    assert!(read(Cursor::new(text), &exact, &mut |_| {}).is_ok());
+    let less = Options { bytes_max: text.len() as u64 - 1, ..Options::default() };
+    assert!(matches!(refusal(&less, text), Refusal::TooLarge { bytes_max: 12 }));
+}
+
+#[test]
+fn a_feed_with_too_many_entries_is_refused() {
+    let options = Options { entries_max: 2, ..Options::default() };
+    assert!(read(Cursor::new("a.example\nb.example\n"), &options, &mut |_| {}).is_ok());
+    assert!(matches!(
+        refusal(&options, b"a.example\nb.example\nc.example\nd.example\n"),
+        Refusal::TooMany { entries_max: 2 }
+    ));
+}
+
+#[test]
+fn an_endless_line_ends_at_the_size_limit() {
+    let options = Options { bytes_max: 1 << 20, ..Options::default() };
+    let endless = std::io::BufReader::new(std::io::repeat(b'a'));
+    let error = read(endless, &options, &mut |_| {}).expect_err("refused");
+    assert!(matches!(error.refusal, Refusal::TooLarge { .. }));
+}
+
+#[test]
+fn an_empty_feed_is_a_feed_without_entries() {
+    let report = read(Cursor::new(""), &Options::default(), &mut |_| {}).unwrap();
+    assert_eq!((report.format, report.entries, report.rejected), (Format::Plain, 0, 0));
+}
+
+#[test]
+fn formats_are_named_as_they_are_shown() {
+    for format in Format::ALL {
+        assert_eq!(format.to_string().parse(), Ok(format));
+    }
+    assert!("csv".parse::<Format>().is_err());
+}
