@@ -49,12 +49,11 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
 /// Sets up and builds the agent with its kernel half, where something changed.
 pub fn ready(layout: &Layout, profile: Profile) -> Result<PathBuf> {
     setup::ensure(layout, &[Part::UserCompiler, Part::BpfCompiler, Part::BpfLinker, Part::Packages])?;
-    let object = ebpf::ready(layout)?;
+    ebpf::ready(layout)?;
     let target = compiler::static_target();
     let mut cargo = compiler::user_cargo(layout, "build");
     cargo.args(["--package", "namewarden-agent", "--bin", "namewarden-agent"]);
     cargo.args(["--profile", profile.name(), "--target", &target]);
-    cargo.env("NAMEWARDEN_EBPF_OBJECT", object);
     cargo.env(format!("CC_{}", target.replace('-', "_")), "musl-gcc");
     let log = layout.target.join("xtask/build.log");
     let took = quietly(&format!("the agent ({} build)", profile.name()), &mut cargo, &log)?;

@@ -1,6 +1,7 @@
 //! The cargo commands of the pinned compilers: rustup's toolchains by name, Debian's where rustup cannot fetch.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -72,7 +73,7 @@ fn debian_cargo(layout: &Layout, verb: &str) -> Command {
 }
 
 /// A command without what `cargo run` put into the environment for xtask itself.
-pub fn bare(program: &str) -> Command {
+pub fn bare(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();

@@ -24,8 +24,7 @@ pub fn run(layout: &Layout) -> Result<()> {
 /// Builds the object, where something changed.
 pub fn ready(layout: &Layout) -> Result<PathBuf> {
     setup::ensure(layout, &[Part::BpfCompiler, Part::BpfLinker])?;
-    // A target folder of its own: the two compilers would otherwise wait for each other's lock.
-    let scratch = layout.target.join("ebpf-build");
+    let scratch = scratch(layout);
     let mut cargo = compiler::bpf_cargo(layout, "build");
     cargo.args(["--release", "-Z", "build-std=core", "--target", "bpfel-unknown-none"]);
     cargo.args(["--package", "namewarden-agent-ebpf"]).env("CARGO_TARGET_DIR", &scratch);
@@ -36,6 +35,11 @@ pub fn ready(layout: &Layout) -> Result<PathBuf> {
         say(&format!("built the kernel half in {} s", took.as_secs()));
     }
     publish(layout, &scratch.join("bpfel-unknown-none/release/namewarden-ebpf"))
+}
+
+/// A target folder of its own: the two compilers would otherwise wait for each other's lock.
+pub fn scratch(layout: &Layout) -> PathBuf {
+    layout.target.join("ebpf-build")
 }
 
 /// Copies the object to its place when it differs: an unchanged one must not make the agent build again.

@@ -26,6 +26,12 @@ mod agent_binary;
 // Suites, and the one line that counts them all.
 mod test;
 
+// Format, clippy, licences, tidiness.
+mod lint;
+
+// Is the tree as the house wants it?
+mod tidy;
+
 // Pods, a DNS server, clients and alerts on this machine.
 mod demo;
 
@@ -54,6 +60,10 @@ enum Task {
     Build(agent_binary::Arguments),
     /// Run the test suites, all of them unless some are named
     Test(test::Arguments),
+    /// Check format, clippy on both targets, licences and sources, tidiness
+    Lint,
+    /// Write generated files anew; report files and functions that are too long, headers, words
+    Tidy(tidy::Arguments),
     /// Show real alerts for real DNS traffic of pods made on this machine
     Demo(demo::Arguments),
 }
@@ -77,6 +87,8 @@ fn run() -> Result<()> {
         Task::BuildEbpf => ebpf::run(&layout),
         Task::Build(arguments) => agent_binary::run(&layout, &arguments),
         Task::Test(arguments) => test::run(&layout, &arguments),
+        Task::Lint => lint::run(&layout),
+        Task::Tidy(arguments) => tidy::run(&layout, &arguments),
         Task::Demo(arguments) => demo::run(&layout, &arguments),
     }
 }

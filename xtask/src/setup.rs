@@ -24,6 +24,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::command::{say, ticking};
 use crate::layout::Layout;
 
+pub use deny::program as cargo_deny;
 pub use rust::debian_compilers;
 
 /// What `cargo xtask setup` is told.

@@ -21,7 +21,7 @@ use crate::layout::Layout;
 use crate::setup::{self, Part};
 
 use suite::Suite;
-use tally::Tally;
+pub use tally::Tally;
 
 /// What `cargo xtask test` is told.
 #[derive(clap::Args)]
