@@ -1,1 +1,41 @@
 //! What the root tests and the demo share: pods made by hand (cgroups, network namespaces), DNS servers, clients.
+//!
+//! A `Node` is a little world of its own: a cgroup that holds everything it starts, a network namespace that plays
+//! the host, one for each pod and one for the DNS server. Dropping it leaves nothing behind; what a killed run left
+//! is swept when the next one starts.
+
+// Other programs: run one, its failure is an error that shows what it said.
+pub mod program;
+
+// Conditions: wait until one holds, or say what was waited for.
+pub mod wait;
+
+// The cgroup2 tree: find it, make, end and remove groups.
+pub mod cgroup;
+
+// Network namespaces: make, enter, connect, remove.
+pub mod namespace;
+
+// A node: host namespace, DNS namespace, cgroup, sweep of what earlier runs left.
+pub mod node;
+
+// A pod as the kubelet makes it, and processes inside.
+pub mod pod;
+
+// DNS messages as bytes, for the client and the server of these tests.
+pub mod message;
+
+// A DNS server whose every answer a test decides.
+pub mod server;
+
+// Debian's nsd with zones of our own.
+pub mod nsd;
+
+// A DNS client that does what it is told line by line, in a pod.
+pub mod client;
+
+// The agent under test: start, ask, stop, read its documents.
+pub mod agent;
+
+// Alerts as a test expects them, compared with those that came.
+pub mod expect;

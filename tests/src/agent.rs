@@ -1,0 +1,250 @@
+//! The agent under test: started as a unit of a node, asked over its status socket, stopped by signal, its documents
+//! read from its standard output to the last line.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::{
+    node::Node,
+    wait::{self, PATIENCE},
+};
+
+/// Environment variable with the path of the agent's binary.
+pub const PROGRAM_VARIABLE: &str = "NAMEWARDEN_AGENT";
+
+/// An agent to be started.
+#[derive(Clone, Debug, Default)]
+pub struct AgentBuilder {
+    name: String,
+    feeds: Vec<(String, String)>,
+    arguments: Vec<String>,
+}
+
+impl AgentBuilder {
+    /// An agent with no feed; `name` tells the agents of one node apart.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// Gives it a feed with this text.
+    #[must_use]
+    pub fn feed(mut self, name: &str, text: &str) -> Self {
+        self.feeds.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Gives it further arguments.
+    #[must_use]
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// Starts it on `node` and returns when it captures.
+    pub fn start(&self, node: &Node) -> Result<Agent> {
+        let folder = node.folder().join(&self.name);
+        fs::create_dir_all(&folder)?;
+        let socket = folder.join("status.sock");
+        let unit = format!("namewarden-{}.service", self.name);
+        let mut command = node.unit_command(&unit, &program()?)?;
+        command.arg("run").arg("--cgroup-root").arg(node.cgroup());
+        command.arg("--status-socket").arg(&socket).arg("--state-dir").arg(folder.join("state"));
+        command.args(["--alerts", "stdout", "--format", "json"]);
+        for (name, text) in &self.feeds {
+            let path = folder.join(format!("{name}.txt"));
+            fs::write(&path, text)?;
+            command.arg("--feed").arg(format!("{name}={}", path.display()));
+        }
+        let child = command
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {command:?}"))?;
+        let mut agent = Agent::new(child, socket)?;
+        agent.wait_until_ready()?;
+        Ok(agent)
+    }
+}
+
+/// Path of the agent's binary: from the environment, or beside this program.
+pub fn program() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(PROGRAM_VARIABLE) {
+        return Ok(path.into());
+    }
+    let here = std::env::current_exe()?;
+    here.ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("namewarden-agent"))
+        .find(|path| path.is_file())
+        .with_context(|| format!("no agent: set {PROGRAM_VARIABLE} or run `cargo xtask test`"))
+}
+
+/// Lines that a program wrote so far.
+#[derive(Debug, Default)]
+struct Lines {
+    read: Mutex<Vec<String>>,
+    grown: Condvar,
+}
+
+impl Lines {
+    fn follow(source: impl std::io::Read + Send + 'static) -> (Arc<Self>, JoinHandle<()>) {
+        let lines = Arc::new(Self::default());
+        let here = Arc::clone(&lines);
+        let reader = thread::spawn(move || {
+            for line in BufReader::new(source).lines().map_while(std::io::Result::ok) {
+                here.read.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                here.grown.notify_all();
+            }
+        });
+        (lines, reader)
+    }
+
+    fn copy(&self) -> Vec<String> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A running agent; it ends when this value is dropped.
+#[derive(Debug)]
+pub struct Agent {
+    child: Child,
+    socket: PathBuf,
+    documents: Arc<Lines>,
+    log: Arc<Lines>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+/// What an agent left when it ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Every document it wrote.
+    pub documents: Vec<Value>,
+    /// Its log.
+    pub log: String,
+    /// How it ended.
+    pub status: ExitStatus,
+}
+
+impl Agent {
+    fn new(mut child: Child, socket: PathBuf) -> Result<Self> {
+        let (documents, first) = Lines::follow(child.stdout.take().context("no standard output")?);
+        let (log, second) = Lines::follow(child.stderr.take().context("no standard error")?);
+        Ok(Self { child, socket, documents, log, readers: vec![first, second] })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.pid())?).context("no process id")?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        wait::until("the agent ready", || {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the agent ended ({status}): {}", self.log.copy().join("\n"));
+            }
+            Ok(self.get("/readyz").ok().filter(|answer| answer.starts_with("HTTP/1.1 200")).map(drop))
+        })
+        .with_context(|| self.log.copy().join("\n"))
+    }
+
+    /// Answer to `GET path` on its status socket, with status line and headers.
+    pub fn get(&self, path: &str) -> Result<String> {
+        get(&self.socket, path)
+    }
+
+    /// Sum of the samples of a metric whose labels contain `labels`.
+    pub fn metric(&self, name: &str, labels: &str) -> Result<u64> {
+        sum_of(&self.get("/metrics")?, name, labels)
+    }
+
+    /// Waits until a document satisfies `condition` and returns it.
+    pub fn wait_for(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Result<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut seen = 0;
+        let mut lines = self.documents.read.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            for line in lines.iter().skip(seen) {
+                let document = serde_json::from_str(line).with_context(|| line.clone())?;
+                if condition(&document) {
+                    return Ok(document);
+                }
+            }
+            seen = lines.len();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                bail!("no document in time: {what}; log:\n{}", self.log.copy().join("\n"));
+            }
+            lines = self.documents.grown.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Ends it by SIGTERM and returns all that it wrote; anything but exit status 0 is an error.
+    pub fn stop(mut self) -> Result<Ended> {
+        self.signal(Signal::TERM)?;
+        let status = wait::until("the agent ended", || Ok(self.child.try_wait()?))
+            .with_context(|| self.log.copy().join("\n"))?;
+        for reader in self.readers.drain(..) {
+            if reader.join().is_err() {
+                bail!("a reader of the agent's output panicked");
+            }
+        }
+        let log = self.log.copy().join("\n");
+        if !status.success() {
+            bail!("the agent ended with {status}:\n{log}");
+        }
+        let parse = |line: &String| serde_json::from_str(line).with_context(|| line.clone());
+        let documents = self.documents.copy().iter().map(parse).collect::<Result<_>>()?;
+        Ok(Ended { documents, log, status })
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn get(socket: &Path, path: &str) -> Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Sum of the samples of `name` in a text in Prometheus' format whose labels contain `labels`.
+fn sum_of(text: &str, name: &str, labels: &str) -> Result<u64> {
+    let mut sum = None;
+    for line in text.lines() {
+        let Some((series, value)) = line.rsplit_once(' ') else { continue };
+        let (found, rest) = series.split_at(series.find('{').unwrap_or(series.len()));
+        if found == name && rest.contains(labels) {
+            sum = Some(sum.unwrap_or(0) + value.parse::<u64>().with_context(|| line.to_owned())?);
+        }
+    }
+    sum.with_context(|| format!("no sample of {name} with {labels:?} in:\n{text}"))
+}
