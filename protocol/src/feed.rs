@@ -9,6 +9,9 @@
 // Counts, rejected lines, reasons, and why a whole feed is refused.
 mod report;
 
+// Why a line is not taken.
+mod reason;
+
 // Bytes -> lines of bounded length.
 mod lines;
 
@@ -27,6 +30,15 @@ mod plain;
 // hosts(5): an address and the names it stands for.
 mod hosts;
 
+// Filter lists of ad blockers.
+mod adblock;
+
+// dnsmasq's configuration.
+mod dnsmasq;
+
+// Response policy zones.
+mod rpz;
+
 use std::fmt;
 use std::io::{BufRead, Cursor, Read};
 use std::str::FromStr;
@@ -35,7 +47,8 @@ use crate::entry::{Entry, Scope};
 use intake::{Intake, Line};
 use lines::Lines;
 
-pub use report::{FeedError, FeedReport, GuardedLine, Reason, Refusal, RejectedLine, RejectedLines};
+pub use reason::Reason;
+pub use report::{FeedError, FeedReport, GuardedLine, Refusal, RejectedLine, RejectedLines};
 
 /// How a feed writes its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -45,19 +58,29 @@ pub enum Format {
     Plain,
     /// hosts(5): `0.0.0.0 x y`.
     Hosts,
+    /// Filter lists: `||x^`, `@@||x^`, hosts lines and plain names.
+    Adblock,
+    /// dnsmasq's configuration: `local=/x/`, `address=/x/0.0.0.0`.
+    Dnsmasq,
+    /// Response policy zone.
+    Rpz,
     /// The first lines decide.
     Auto,
 }
 
 impl Format {
     /// Every format, in the order in which help and documents name them.
-    pub const ALL: [Self; 3] = [Self::Plain, Self::Hosts, Self::Auto];
+    pub const ALL: [Self; 6] =
+        [Self::Plain, Self::Hosts, Self::Adblock, Self::Dnsmasq, Self::Rpz, Self::Auto];
 
     /// The word for it on the command line and in resources.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Hosts => "hosts",
+            Self::Adblock => "adblock",
+            Self::Dnsmasq => "dnsmasq",
+            Self::Rpz => "rpz",
             Self::Auto => "auto",
         }
     }
@@ -71,7 +94,7 @@ impl fmt::Display for Format {
 
 /// A word that names no format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown feed format `{0}`: use one of plain, hosts, auto")]
+#[error("unknown feed format `{0}`: use one of plain, hosts, adblock, dnsmasq, rpz, auto")]
 pub struct UnknownFormat(pub String);
 
 impl FromStr for Format {
@@ -175,6 +198,7 @@ fn each_line(source: &mut dyn BufRead, intake: &mut Intake<'_>) -> Result<(), Re
             return Err(Refusal::TooMany { entries_max: intake.entries_max() });
         }
     }
+    parser.finish(&mut intake.at(0, ""));
     Ok(())
 }
 
@@ -182,12 +206,18 @@ fn each_line(source: &mut dyn BufRead, intake: &mut Intake<'_>) -> Result<(), Re
 enum Parser {
     Plain { matching: Scope },
     Hosts,
+    Adblock,
+    Dnsmasq,
+    Rpz(Box<rpz::Rpz>),
 }
 
 impl Parser {
     fn new(intake: &Intake<'_>) -> Self {
         match intake.format() {
             Format::Hosts => Self::Hosts,
+            Format::Adblock => Self::Adblock,
+            Format::Dnsmasq => Self::Dnsmasq,
+            Format::Rpz => Self::Rpz(Box::new(rpz::Rpz::new())),
             Format::Plain | Format::Auto => Self::Plain { matching: intake.matching() },
         }
     }
@@ -196,6 +226,16 @@ impl Parser {
         match self {
             Self::Plain { matching } => plain::parse(text, *matching, line),
             Self::Hosts => hosts::parse(text, line),
+            Self::Adblock => adblock::parse(text, line),
+            Self::Dnsmasq => dnsmasq::parse(text, line),
+            Self::Rpz(rpz) => rpz.line(text, line),
+        }
+    }
+
+    /// The end of the feed: what is still open is judged.
+    fn finish(&mut self, line: &mut Line<'_, '_>) {
+        if let Self::Rpz(rpz) = self {
+            rpz.finish(line);
         }
     }
 }

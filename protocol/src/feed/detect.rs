@@ -70,6 +70,11 @@ fn is_significant(line: &[u8]) -> bool {
 struct Votes {
     plain: u32,
     hosts: u32,
+    adblock: u32,
+    dnsmasq: u32,
+    rpz: u32,
+    /// A line that only one format has says it alone.
+    certain: Option<Format>,
 }
 
 impl Votes {
@@ -77,17 +82,77 @@ impl Votes {
         if !is_significant(line.as_bytes()) {
             return;
         }
-        let item = plain::without_comment(line);
-        let mut words = item.split_ascii_whitespace();
-        let first = words.next().unwrap_or_default();
-        match words.next() {
-            Some(_) if hosts::address(first).is_some() => self.hosts += 1,
-            None => self.plain += 1,
-            Some(_) => {}
+        if let Some(format) = certain(line) {
+            self.certain.get_or_insert(format);
+            return;
+        }
+        match likely(line) {
+            Some(Format::Hosts) => self.hosts += 1,
+            Some(Format::Adblock) => self.adblock += 1,
+            Some(Format::Dnsmasq) => self.dnsmasq += 1,
+            Some(Format::Rpz) => self.rpz += 1,
+            Some(Format::Plain) => self.plain += 1,
+            Some(Format::Auto) | None => {}
         }
     }
 
     fn winner(&self) -> Format {
-        if self.hosts > self.plain { Format::Hosts } else { Format::Plain }
+        if let Some(format) = self.certain {
+            return format;
+        }
+        // An adblock list may be hosts lines and names for the most part; no other list has rules among them.
+        if self.adblock * 10 > self.plain + self.hosts {
+            let others = self.dnsmasq.max(self.rpz);
+            if self.adblock > others {
+                return Format::Adblock;
+            }
+        }
+        let votes = [
+            (self.plain, Format::Plain),
+            (self.hosts, Format::Hosts),
+            (self.dnsmasq, Format::Dnsmasq),
+            (self.rpz, Format::Rpz),
+        ];
+        // The last of equals wins: the one whose lines look like nothing else.
+        votes
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .max_by_key(|(count, _)| *count)
+            .map_or(Format::Plain, |(_, format)| *format)
     }
+}
+
+/// The format that has such a line, where no other does.
+fn certain(line: &str) -> Option<Format> {
+    let starts = |start: &str| line.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start));
+    if starts("[adblock") || starts("[adguard") || starts("[ublock") {
+        Some(Format::Adblock)
+    } else if starts("$ttl ") || starts("$origin ") {
+        Some(Format::Rpz)
+    } else {
+        None
+    }
+}
+
+/// The format that a line looks like.
+fn likely(line: &str) -> Option<Format> {
+    if line.starts_with("||") || line.starts_with("@@") || line.contains("##") {
+        return Some(Format::Adblock);
+    }
+    if ["local=/", "server=/", "address=/"].iter().any(|option| line.starts_with(option)) {
+        return Some(Format::Dnsmasq);
+    }
+    let item = plain::without_comment(line);
+    let mut words = item.split_ascii_whitespace();
+    let first = words.next()?;
+    let rest = words.clone();
+    match words.next() {
+        None => first.contains('.').then_some(Format::Plain),
+        Some(_) if hosts::address(first).is_some() => Some(Format::Hosts),
+        Some(_) => rest.take(4).any(is_record_word).then_some(Format::Rpz),
+    }
+}
+
+fn is_record_word(word: &str) -> bool {
+    ["CNAME", "SOA", "IN", "A", "AAAA", "TXT"].iter().any(|known| word.eq_ignore_ascii_case(known))
 }

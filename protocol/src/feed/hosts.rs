@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use super::intake::{Line, Reach};
-use super::report::Reason;
+use super::reason::Reason;
 use crate::entry::{Scope, Verdict};
 
 /// Names that stand in the head of many lists because they were whole hosts files once.

@@ -1,6 +1,7 @@
 //! What a parser does with a line: offer a name, ignore it, reject it; here it is normalised, guarded and counted.
 
-use super::report::{FeedReport, Reason};
+use super::reason::Reason;
+use super::report::FeedReport;
 use super::{Format, Options, guard};
 use crate::entry::{Entry, Scope, Verdict};
 use crate::name;
@@ -66,7 +67,17 @@ impl<'i> Intake<'i> {
     }
 }
 
-impl Line<'_, '_> {
+impl<'i> Line<'_, 'i> {
+    /// Its number, from 1.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Another line of the same feed, for what only this one decides.
+    pub(super) fn showing<'m>(&'m mut self, number: u32, text: &'m str) -> Line<'m, 'i> {
+        Line { intake: self.intake, number, text }
+    }
+
     /// Takes a name as the list wrote it.
     pub(super) fn offer(&mut self, text: &str, scope: Scope, verdict: Verdict, reach: Reach) {
         let Intake { report, each, name, .. } = &mut *self.intake;

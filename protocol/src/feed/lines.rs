@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, BufRead, Read};
 
-use super::report::Reason;
+use super::reason::Reason;
 
 /// The longest line that is read, in bytes; dnsmasq and hosts lines may hold many names.
 pub(super) const LINE_BYTES_MAX: usize = 16 * 1024;

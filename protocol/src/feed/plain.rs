@@ -2,7 +2,7 @@
 //! proxies write it). Comments: `#`, `!`, `;` at the start of a line, ` #` after a name.
 
 use super::intake::{Line, Reach};
-use super::report::Reason;
+use super::reason::Reason;
 use crate::entry::{Scope, Verdict};
 
 pub(super) fn parse(text: &str, matching: Scope, line: &mut Line<'_, '_>) {

@@ -3,75 +3,12 @@
 use std::fmt;
 use std::io;
 
+use super::reason::Reason;
 use super::{Format, Options};
 use crate::entry::Scope;
-use crate::name::NameError;
 
 /// How much of a rejected line is kept, in bytes before escaping.
 pub(super) const TEXT_BYTES_MAX: usize = 200;
-
-/// Why a line, or one item of it, is not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Reason {
-    /// What stands where a name should is none.
-    #[error("{0}")]
-    Name(NameError),
-    /// Longer than any line of a list.
-    #[error("the line is longer than 16 KiB")]
-    LineTooLong,
-    /// Bytes that are no UTF-8.
-    #[error("the line is not UTF-8 text")]
-    NotUtf8,
-    /// A URL: its host may be innocent.
-    #[error("a URL, not a domain name: the list is about one page, its host may be innocent")]
-    Url,
-    /// hosts: no address at the start.
-    #[error("a hosts line starts with an IP address")]
-    HostsAddress,
-    /// hosts: an address that is neither unspecified nor loopback.
-    #[error(
-        "the line gives the name an address of its own: that is no block (0.0.0.0, 127.0.0.1, ::, ::1 are)"
-    )]
-    HostsTarget,
-    /// hosts: an address and nothing else.
-    #[error("an address without a name")]
-    HostsNoName,
-    /// hosts: `0.0.0.0evil.example`.
-    #[error("white space is missing between the address and the name")]
-    HostsNoSpace,
-}
-
-impl Reason {
-    /// A short word for it, for labels of metrics and machine-readable output.
-    pub fn slug(self) -> &'static str {
-        match self {
-            Self::Name(error) => name_slug(error),
-            Self::LineTooLong => "line-too-long",
-            Self::NotUtf8 => "not-utf8",
-            Self::Url => "url",
-            Self::HostsAddress => "hosts-address",
-            Self::HostsTarget => "hosts-target",
-            Self::HostsNoName => "hosts-no-name",
-            Self::HostsNoSpace => "hosts-no-space",
-        }
-    }
-}
-
-fn name_slug(error: NameError) -> &'static str {
-    match error {
-        NameError::Empty => "name-empty",
-        NameError::EmptyLabel => "name-empty-label",
-        NameError::LabelTooLong => "name-label-too-long",
-        NameError::NameTooLong => "name-too-long",
-        NameError::Address => "name-address",
-        NameError::NumericEnd => "name-numeric-end",
-        NameError::Wildcard => "name-wildcard",
-        NameError::Space => "name-space",
-        NameError::Character => "name-character",
-        NameError::Idna => "name-idna",
-        NameError::SingleLabel => "name-single-label",
-    }
-}
 
 /// A line that was not taken, as a report shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

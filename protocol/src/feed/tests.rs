@@ -88,6 +88,26 @@ fn a_hosts_list_is_read_as_its_layout_says() {
 }
 
 #[test]
+fn an_adblock_list_is_read_as_its_layout_says() {
+    insta::assert_snapshot!(auto(include_bytes!("fixtures/adblock.txt")));
+}
+
+#[test]
+fn a_dnsmasq_list_is_read_as_its_layout_says() {
+    insta::assert_snapshot!(auto(include_bytes!("fixtures/dnsmasq.conf")));
+}
+
+#[test]
+fn a_response_policy_zone_is_read_as_its_layout_says() {
+    insta::assert_snapshot!(auto(include_bytes!("fixtures/rpz.zone")));
+}
+
+#[test]
+fn a_response_policy_zone_without_a_name_is_read_as_its_layout_says() {
+    insta::assert_snapshot!(auto(include_bytes!("fixtures/rpz-short.zone")));
+}
+
+#[test]
 fn plain_names_have_the_feeds_scope_and_wildcards_their_own() {
     let options = Options { format: Format::Plain, matching: Scope::Exact, ..Options::default() };
     let text = render(b"evil.example\n*.x.example\n.y.example\n", &options);
@@ -190,4 +210,114 @@ fn formats_are_named_as_they_are_shown() {
         assert_eq!(format.to_string().parse(), Ok(format));
     }
     assert!("csv".parse::<Format>().is_err());
+}
+
+#[test]
+fn every_format_is_told_by_its_first_lines() {
+    let cases = [
+        ("evil.example\n*.x.example\n", Format::Plain),
+        ("0.0.0.0 evil.example\n127.0.0.1 localhost\n", Format::Hosts),
+        ("! list\n||evil.example^\n", Format::Adblock),
+        ("[Adblock Plus 2.0]\nevil.example\n", Format::Adblock),
+        ("server=/evil.example/\nno-resolv\n", Format::Dnsmasq),
+        ("evil.example CNAME .\n", Format::Rpz),
+        ("$TTL 5\n", Format::Rpz),
+        ("# nothing but comments\n", Format::Plain),
+    ];
+    for (text, format) in cases {
+        assert_eq!(
+            read(Cursor::new(text), &Options::default(), &mut |_| {}).unwrap().format,
+            format,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn names_and_hosts_lines_with_rules_among_them_are_an_adblock_list() {
+    let text = format!("{}||evil.example^\n", "0.0.0.0 a.example\n".repeat(8));
+    assert_eq!(read(Cursor::new(&text), &Options::default(), &mut |_| {}).unwrap().format, Format::Adblock);
+}
+
+#[test]
+fn a_stray_rule_does_not_make_a_plain_list_an_adblock_list() {
+    let text = format!("{}||evil.example^\n", "a.example\n".repeat(100));
+    let report = read(Cursor::new(&text), &Options::default(), &mut |_| {}).unwrap();
+    assert_eq!((report.format, report.rejected), (Format::Plain, 1));
+}
+
+#[test]
+fn an_open_parenthesis_costs_its_own_line_only() {
+    let mut zone = String::from("first.example ( CNAME .\n");
+    for number in 0..100 {
+        writeln!(zone, "n{number}.example CNAME .").unwrap();
+    }
+    assert_eq!(entries(Format::Rpz, &zone).len(), 100);
+    assert_eq!(reasons(Format::Rpz, &zone), [Reason::RpzParentheses]);
+    let closing = "a.example CNAME .\n ) \nb.example CNAME .\n";
+    assert_eq!(entries(Format::Rpz, closing).len(), 2);
+    assert_eq!(reasons(Format::Rpz, closing), [Reason::RpzParentheses]);
+}
+
+#[test]
+fn a_zone_named_by_its_soa_has_relative_and_absolute_owners() {
+    let zone = "rpz.example. IN SOA a. b. 1 2 3 4 5\nevil.example CNAME .\nx.example.rpz.example. CNAME .\n";
+    assert_eq!(entries(Format::Rpz, zone), ["evil.example Exact", "x.example Exact"]);
+}
+
+#[test]
+fn a_zone_in_one_of_the_root_has_owners_with_its_name() {
+    let zone = "$ORIGIN .\nrpz.example IN SOA a. b. 1 2 3 4 5\nevil.example.rpz.example CNAME .\n";
+    assert_eq!(entries(Format::Rpz, zone), ["evil.example Exact"]);
+}
+
+#[test]
+fn further_records_of_a_trigger_add_no_entry() {
+    let zone = "x.example A 192.0.2.1\n AAAA 2001:db8::1\nx.example MX 1 mail.example.\n";
+    assert_eq!(entries(Format::Rpz, zone), ["x.example Exact"]);
+}
+
+#[test]
+fn line_numbers_are_those_of_the_file_in_every_format() {
+    for (format, line) in [
+        (Format::Plain, "evil.example"),
+        (Format::Hosts, "0.0.0.0 evil.example"),
+        (Format::Adblock, "||evil.example^"),
+        (Format::Dnsmasq, "local=/evil.example/"),
+        (Format::Rpz, "evil.example CNAME ."),
+    ] {
+        let text = format!("\u{feff}\r\n\r\n{line}\r\n");
+        let mut seen = Vec::new();
+        let options = Options { format, ..Options::default() };
+        read(Cursor::new(text), &options, &mut |entry| seen.push(entry.line)).unwrap();
+        assert_eq!(seen, [3], "{format}");
+    }
+}
+
+proptest::proptest! {
+    /// Whatever the bytes: no panic, entries are normal names, and the report adds up.
+    #[test]
+    fn any_bytes_are_read_in_every_format(
+        text in "([a-zA-Z0-9.*|@^$/=#!;()\" \\t\r\n-]|CNAME|SOA|\\$ORIGIN|address=/|0\\.0\\.0\\.0 |\\PC){0,200}",
+        junk in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+    ) {
+        let mut bytes = text.into_bytes();
+        bytes.extend(junk);
+        for format in Format::ALL {
+            let options = Options { format, ..Options::default() };
+            let lines = bytes.split(|byte| *byte == b'\n').count();
+            let mut count = 0;
+            let outcome = read(Cursor::new(&bytes), &options, &mut |entry| {
+                count += 1;
+                let again = crate::name::normalize(entry.name, &mut String::new()).map(str::to_owned);
+                assert_eq!(again.as_deref(), Ok(entry.name));
+                assert!(entry.line >= 1 && entry.line as usize <= lines);
+            });
+            let report = outcome.unwrap_or_else(|error| *error.report);
+            proptest::prop_assert_eq!(report.entries, count);
+            let by_reason: u64 = report.rejected_by_reason.iter().map(|(_, count)| count).sum();
+            proptest::prop_assert_eq!(report.rejected, by_reason);
+            proptest::prop_assert!(report.rejected_lines.iter().all(|line| line.line >= 1));
+        }
+    }
 }
