@@ -1,1 +1,4 @@
-//! (in work)
+//! One subcommand a file.
+
+// Capture files instead of a kernel.
+pub mod replay;

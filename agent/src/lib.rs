@@ -6,6 +6,9 @@ pub mod kernel;
 // The journey of a packet, stage by stage.
 pub mod pipeline;
 
+// Capture files instead of the kernel half.
+pub mod replay;
+
 // Where the threat set comes from: feeds, files, the last copy on disk.
 pub mod threat_source;
 
