@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{
     cgroup,
@@ -66,7 +66,7 @@ impl<'n> PodBuilder<'n> {
         let v6 = Ipv6Addr::new(0xfd88, 0, 0, 0, 0, 0, 1, self.number);
         let namespace = if self.host_network { None } else { Some(self.namespace(v4, v6)?) };
         let network = namespace.as_ref().unwrap_or(self.node.host()).path().to_owned();
-        Ok(Pod { uid, container, cgroup, network, v4, v6, _namespace: namespace })
+        Ok(Pod { uid, container, cgroup, network, v4, v6, own: namespace })
     }
 
     fn namespace(&self, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<Namespace> {
@@ -101,10 +101,15 @@ pub struct Pod {
     /// IPv6 address (unused by a pod in the host's network).
     pub v6: Ipv6Addr,
     network: PathBuf,
-    _namespace: Option<Namespace>,
+    own: Option<Namespace>,
 }
 
 impl Pod {
+    /// Its own network namespace; an error where it uses the host's.
+    pub fn namespace(&self) -> Result<&Namespace> {
+        self.own.as_ref().context("this pod uses the host's network")
+    }
+
     /// A command that will run inside the pod under the pid that `spawn` returns.
     pub fn command(&self, program: &str) -> Command {
         let mut command = command_in(&self.cgroup, Some(&self.network), Path::new(program));

@@ -3,3 +3,31 @@
 // The parts that the tests stand on, without an agent.
 #[path = "kernel/harness.rs"]
 mod harness;
+
+// A node with a server and an agent, and the end that every test has: all its alerts and no other.
+#[path = "kernel/scene.rs"]
+mod scene;
+
+// Ways to ask: transports, addresses, kinds of sockets and sends.
+#[path = "kernel/asking.rs"]
+mod asking;
+
+// Answers: sizes, and where in them a listed name can stand.
+#[path = "kernel/answers.rs"]
+mod answers;
+
+// TCP: how messages are cut into segments.
+#[path = "kernel/streams.rs"]
+mod streams;
+
+// Names and feeds: exceptions, case, internationalised names.
+#[path = "kernel/names.rs"]
+mod names;
+
+// Who asked: short lives, moves, forks, many at once.
+#[path = "kernel/owners.rs"]
+mod owners;
+
+// Agents that come, go and share the machine with others.
+#[path = "kernel/lifecycle.rs"]
+mod lifecycle;

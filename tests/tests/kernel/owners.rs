@@ -1,0 +1,166 @@
+//! Who asked: short lives, moves, forks, threads, many at once.
+
+use anyhow::Result;
+use namewarden_tests::{
+    cgroup,
+    expect::{Alert, alerts, text},
+    pod::Driver,
+};
+
+use crate::scene::{DNS, Scene};
+
+fn ask() -> String {
+    format!("ask evil.example A {DNS}")
+}
+
+#[test]
+fn a_pod_of_the_cgroupfs_driver_is_named() -> Result<()> {
+    let scene = Scene::new()?;
+    let pod = scene.node.pod().driver(Driver::Cgroupfs).start()?;
+    let mut client = pod.client()?;
+    client.tell_all(&["udp4", &ask()])?;
+    let alert = Alert::on("evil.example").by(&pod, &client);
+    scene.expect(&[alert]).map(drop)
+}
+
+#[test]
+fn a_pod_older_than_the_agent_is_named() -> Result<()> {
+    use namewarden_tests::{
+        agent::AgentBuilder, expect::expect_alerts, node::Node, server::Server, server::Zone,
+    };
+    let node = Node::start()?;
+    let _server = Server::start(node.dns(), Zone::new())?;
+    let pod = node.pod().start()?;
+    let mut client = pod.client()?;
+    let agent = AgentBuilder::new("agent").feed("bad", "evil.example\n").start(&node)?;
+    client.tell_all(&["udp4", &ask()])?;
+    let alert = Alert::on("evil.example").by(&pod, &client);
+    expect_alerts(&agent.stop()?.documents, &[alert])
+}
+
+#[test]
+fn a_unit_outside_any_pod_is_named() -> Result<()> {
+    let scene = Scene::new()?;
+    let dig = scene.node.unit_command("backup.service", std::path::Path::new("nsenter"))?;
+    let mut dig = dig;
+    dig.arg(format!("--net={}", scene.node.host().path().display()));
+    dig.args(["dig", "@10.99.0.53", "evil.example"]);
+    namewarden_tests::program::finish(&mut dig)?;
+    let ended = scene.agent.stop()?;
+    let found = alerts(&ended.documents)?;
+    let facts: Vec<_> = found.iter().map(|alert| (alert.process.as_deref(), alert.pod.as_deref())).collect();
+    assert_eq!(facts, [(Some("dig"), None)]);
+    let units: Vec<_> =
+        ended.documents.iter().filter_map(|document| text(document, "/service/name")).collect();
+    assert_eq!(units, ["backup.service"]);
+    Ok(())
+}
+
+/// Gone, with its processes and its cgroup, before the agent can look at any of them.
+#[test]
+fn a_pod_that_is_gone_at_once_is_named() -> Result<()> {
+    let scene = Scene::new()?;
+    let (pod, mut client) = scene.pod()?;
+    client.tell_all(&["udp4", &ask()])?;
+    let alert = Alert::on("evil.example").by(&pod, &client);
+    client.finish()?;
+    cgroup::remove(&pod.cgroup)?;
+    drop(pod);
+    scene.expect(&[alert]).map(drop)
+}
+
+#[test]
+fn a_query_on_a_socket_of_a_former_pod_names_the_pod_that_sends() -> Result<()> {
+    let scene = Scene::new()?;
+    let (_former, mut client) = scene.pod()?;
+    let latter = scene.node.pod().start()?;
+    client.tell("udp4")?;
+    cgroup::move_process(client.pid(), &latter.cgroup)?;
+    client.tell(&ask())?;
+    let alert = Alert::on("evil.example").by(&latter, &client).found_by("process");
+    scene.expect(&[alert]).map(drop)
+}
+
+#[test]
+fn a_child_that_sends_on_its_parents_socket_is_named() -> Result<()> {
+    let scene = Scene::new()?;
+    let (pod, mut client) = scene.pod()?;
+    client.tell("udp4")?;
+    let child = client.tell(&format!("child {}", ask()))?.parse()?;
+    let alert = Alert::on("evil.example").from(&pod).process(child, "dns-client");
+    scene.expect(&[alert]).map(drop)
+}
+
+/// The kernel says who connected, not who writes: the pod is right, the process is the one that connected.
+#[test]
+fn a_child_on_its_parents_connected_socket_is_taken_for_its_parent() -> Result<()> {
+    let scene = Scene::new()?;
+    let (pod, mut client) = scene.pod()?;
+    client.tell_all(&["udp4", &format!("connect {DNS}"), "child ask evil.example A"])?;
+    let alert = Alert::on("evil.example").by(&pod, &client);
+    scene.expect(&[alert]).map(drop)
+}
+
+#[test]
+fn a_thread_with_a_name_of_its_own_is_named_beside_its_process() -> Result<()> {
+    let scene = Scene::new()?;
+    let (pod, mut client) = scene.pod()?;
+    client.tell_all(&["udp4", &format!("thread resolver-7 {}", ask())])?;
+    let alert = Alert::on("evil.example").by(&pod, &client);
+    let ended = scene.expect(&[alert])?;
+    let threads: Vec<_> =
+        ended.documents.iter().filter_map(|document| text(document, "/process/thread/name")).collect();
+    assert_eq!(threads, ["resolver-7"]);
+    Ok(())
+}
+
+#[test]
+fn two_pods_that_ask_the_same_name_at_once_are_two_alerts() -> Result<()> {
+    let scene = Scene::new()?;
+    let (first, mut one) = scene.pod()?;
+    let (second, mut two) = scene.pod()?;
+    one.tell("udp4")?;
+    two.tell("udp4")?;
+    let ask = ask();
+    for _ in 0..50 {
+        one.begin(&ask)?;
+        two.begin(&ask)?;
+        one.reply(&ask)?;
+        two.reply(&ask)?;
+    }
+    let alerts = [Alert::on("evil.example").by(&first, &one), Alert::on("evil.example").by(&second, &two)];
+    scene.expect(&alerts).map(drop)
+}
+
+#[test]
+fn repeats_are_counted_in_a_second_document_of_the_group() -> Result<()> {
+    let scene = Scene::new()?;
+    let (pod, mut client) = scene.pod()?;
+    client.tell("udp4")?;
+    for _ in 0..10 {
+        client.tell(&ask())?;
+    }
+    let alert = Alert::on("evil.example").by(&pod, &client);
+    let ended = scene.expect(&[alert])?;
+    let count = |document: &serde_json::Value| {
+        document.pointer("/namewarden/count").and_then(serde_json::Value::as_u64)
+    };
+    let counts: Vec<_> = ended.documents.iter().filter_map(count).collect();
+    assert_eq!((counts.len(), counts.iter().sum::<u64>()), (2, 10), "{counts:?}");
+    Ok(())
+}
+
+/// Made as fast as the machine goes (20 a second and more), each gone before the next is made.
+#[test]
+fn every_one_of_many_short_lived_pods_is_named() -> Result<()> {
+    let scene = Scene::new()?;
+    let mut expected = Vec::new();
+    for _ in 0..40 {
+        let (pod, mut client) = scene.pod()?;
+        client.tell_all(&["udp4", &ask()])?;
+        expected.push(Alert::on("evil.example").by(&pod, &client));
+        client.finish()?;
+        cgroup::remove(&pod.cgroup)?;
+    }
+    scene.expect(&expected).map(drop)
+}
