@@ -4,12 +4,12 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    os::unix::net::UnixStream,
+    os::unix::{net::UnixStream, process::CommandExt as _},
     path::{Path, PathBuf},
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::{self, JoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -24,12 +24,17 @@ use crate::{
 /// Environment variable with the path of the agent's binary.
 pub const PROGRAM_VARIABLE: &str = "NAMEWARDEN_AGENT";
 
+/// Name of the status socket in the agent's folder.
+const SOCKET: &str = "status.sock";
+
 /// An agent to be started.
 #[derive(Clone, Debug, Default)]
 pub struct AgentBuilder {
     name: String,
     feeds: Vec<(String, String)>,
     arguments: Vec<String>,
+    readable: bool,
+    program: Option<PathBuf>,
 }
 
 impl AgentBuilder {
@@ -52,31 +57,50 @@ impl AgentBuilder {
         self
     }
 
+    /// Takes this binary instead of the one that `program` finds.
+    #[must_use]
+    pub fn program(mut self, path: &Path) -> Self {
+        self.program = Some(path.to_owned());
+        self
+    }
+
+    /// Lets it write lines for people, in colour, instead of JSON.
+    #[must_use]
+    pub fn readable(mut self) -> Self {
+        self.readable = true;
+        self
+    }
+
     /// Starts it on `node` and returns when it captures.
     pub fn start(&self, node: &Node) -> Result<Agent> {
         let folder = node.folder().join(&self.name);
         fs::create_dir_all(&folder)?;
-        let socket = folder.join("status.sock");
+        let mut command = self.command(node, &folder)?;
+        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let mut agent = Agent::new(child, folder.join(SOCKET))?;
+        agent.wait_until_ready()?;
+        Ok(agent)
+    }
+
+    fn command(&self, node: &Node, folder: &Path) -> Result<Command> {
         let unit = format!("namewarden-{}.service", self.name);
-        let mut command = node.unit_command(&unit, &program()?)?;
+        let binary = self.program.clone().map_or_else(program, Ok)?;
+        let mut command = node.unit_command(&unit, &binary)?;
         command.arg("run").arg("--cgroup-root").arg(node.cgroup());
-        command.arg("--status-socket").arg(&socket).arg("--state-dir").arg(folder.join("state"));
-        command.args(["--alerts", "stdout", "--format", "json"]);
+        command.arg("--status-socket").arg(folder.join(SOCKET)).arg("--state-dir").arg(folder.join("state"));
+        command.args(["--alerts", "stdout", "--format", if self.readable { "text" } else { "json" }]);
         for (name, text) in &self.feeds {
-            let path = folder.join(format!("{name}.txt"));
+            let path = folder.join(name);
             fs::write(&path, text)?;
             command.arg("--feed").arg(format!("{name}={}", path.display()));
         }
-        let child = command
-            .args(&self.arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {command:?}"))?;
-        let mut agent = Agent::new(child, socket)?;
-        agent.wait_until_ready()?;
-        Ok(agent)
+        command.args(&self.arguments);
+        if self.readable {
+            command.env("CLICOLOR_FORCE", "1");
+        }
+        // Ctrl-C is for who started the agent: it decides when the agent ends.
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(command)
     }
 }
 
@@ -199,8 +223,39 @@ impl Agent {
         }
     }
 
-    /// Ends it by SIGTERM and returns all that it wrote; anything but exit status 0 is an error.
-    pub fn stop(mut self) -> Result<Ended> {
+    /// The line of output at `index`, from 0, once it is written; none when that takes longer than `patience`.
+    pub fn line(&self, index: usize, patience: Duration) -> Option<String> {
+        let deadline = Instant::now() + patience;
+        let mut lines = self.documents.read.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(line) = lines.get(index) {
+                return Some(line.clone());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            lines = self.documents.grown.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// What it says of itself (`/status`).
+    pub fn status(&self) -> Result<Value> {
+        let answer = self.get("/status")?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
+        serde_json::from_str(body).with_context(|| answer.clone())
+    }
+
+    /// Ends it by SIGTERM and returns all documents that it wrote; anything but exit status 0 is an error.
+    pub fn stop(self) -> Result<Ended> {
+        let (lines, log, status) = self.end()?;
+        let parse = |line: &String| serde_json::from_str(line).with_context(|| line.clone());
+        let documents = lines.iter().map(parse).collect::<Result<_>>()?;
+        Ok(Ended { documents, log, status })
+    }
+
+    /// Ends it by SIGTERM; its lines of output, its log and how it ended.
+    pub fn end(mut self) -> Result<(Vec<String>, String, ExitStatus)> {
         self.signal(Signal::TERM)?;
         let status = wait::until("the agent ended", || Ok(self.child.try_wait()?))
             .with_context(|| self.log.copy().join("\n"))?;
@@ -213,9 +268,7 @@ impl Agent {
         if !status.success() {
             bail!("the agent ended with {status}:\n{log}");
         }
-        let parse = |line: &String| serde_json::from_str(line).with_context(|| line.clone());
-        let documents = self.documents.copy().iter().map(parse).collect::<Result<_>>()?;
-        Ok(Ended { documents, log, status })
+        Ok((self.documents.copy(), log, status))
     }
 }
 

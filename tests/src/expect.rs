@@ -143,6 +143,15 @@ pub fn text(document: &Value, path: &str) -> Option<String> {
     document.pointer(path).and_then(Value::as_str).map(str::to_owned)
 }
 
+/// `namewarden.count` of every document that has one.
+pub fn counts(documents: &[Value]) -> Vec<u64> {
+    documents
+        .iter()
+        .filter_map(|document| document.pointer("/namewarden/count"))
+        .filter_map(Value::as_u64)
+        .collect()
+}
+
 /// Whether a document says that a listed name was seen.
 pub fn is_alert(document: &Value) -> bool {
     text(document, "/event/action").as_deref() == Some("listed-name")

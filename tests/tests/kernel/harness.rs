@@ -4,9 +4,12 @@ use std::fs;
 
 use anyhow::Result;
 use namewarden_tests::{
-    cgroup, namespace,
+    cgroup,
+    message::{Record, Reply},
+    namespace,
     node::Node,
     nsd::{Nsd, ZoneText},
+    raw_peer::{Plan, RawPeer},
     server::{Delivery, Server, Zone},
 };
 
@@ -91,5 +94,23 @@ fn a_node_leaves_nothing_behind() -> Result<()> {
     assert!(!cgroup::root()?.join(&name).exists());
     assert_eq!(namespace::list(&name)?, Vec::<String>::new());
     drop(client);
+    Ok(())
+}
+
+#[test]
+fn a_raw_peer_makes_the_client_send_again_and_answers_out_of_order() -> Result<()> {
+    let node = Node::start()?;
+    let answer = vec![Record::txt("a.example", 100)];
+    let plan = Plan {
+        ignored: 3,
+        reply: Reply { answer, ..Reply::default() },
+        segment_size: 50,
+        order: vec![2, 1, 1, 0, 2, 3],
+    };
+    let _peer = RawPeer::start(&node, plan)?;
+    let pod = node.pod().start()?;
+    let mut client = pod.client()?;
+    client.tell_all(&["tcp 10.99.0.53:53", "pieces 5 a.example A"])?;
+    assert_eq!(client.tell("receive")?, "rcode=0 answers=1 bytes=140");
     Ok(())
 }

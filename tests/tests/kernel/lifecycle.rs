@@ -16,8 +16,8 @@ use crate::scene::{DNS, Scene};
 fn attached(node: &Node) -> Result<Vec<u64>> {
     let text = program::run("bpftool", &["--json", "cgroup", "tree", &node.cgroup().to_string_lossy()])?;
     let groups: Vec<Value> = serde_json::from_str(&text)?;
-    let programs = groups.iter().filter_map(|group| group["programs"].as_array()).flatten();
-    Ok(programs.filter_map(|program| program["id"].as_u64()).collect())
+    let programs = groups.iter().filter_map(|group| group.get("programs")?.as_array()).flatten();
+    Ok(programs.filter_map(|program| program.get("id")?.as_u64()).collect())
 }
 
 /// Paths below the BPF file system: pinned programs, maps and links.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use namewarden_tests::{
     cgroup,
-    expect::{Alert, alerts, text},
+    expect::{Alert, alerts, counts, text},
     pod::Driver,
 };
 
@@ -142,10 +142,7 @@ fn repeats_are_counted_in_a_second_document_of_the_group() -> Result<()> {
     }
     let alert = Alert::on("evil.example").by(&pod, &client);
     let ended = scene.expect(&[alert])?;
-    let count = |document: &serde_json::Value| {
-        document.pointer("/namewarden/count").and_then(serde_json::Value::as_u64)
-    };
-    let counts: Vec<_> = ended.documents.iter().filter_map(count).collect();
+    let counts = counts(&ended.documents);
     assert_eq!((counts.len(), counts.iter().sum::<u64>()), (2, 10), "{counts:?}");
     Ok(())
 }

@@ -4,8 +4,9 @@ use anyhow::Result;
 use namewarden_tests::{
     agent::AgentBuilder,
     expect::Alert,
-    message::Record,
+    message::{Record, Reply},
     node::Node,
+    raw_peer::{Plan, RawPeer},
     server::{Delivery, Server, Zone},
 };
 
@@ -99,4 +100,52 @@ fn a_stream_older_than_the_agent_is_read_from_the_next_message_on() -> Result<()
     let ended = agent.stop()?;
     let alert = Alert::on("evil.example").from(&pod);
     namewarden_tests::expect::expect_alerts(&ended.documents, &[alert])
+}
+
+const ASKED: &str = "www.good.example";
+
+/// An answer of 27 bytes and more a segment, the listed name in the last of them.
+fn plan(ignored: usize, order: &[usize]) -> Plan {
+    let answer = vec![Record::txt(ASKED, 100), Record::cname(ASKED, "evil.example")];
+    Plan { ignored, reply: Reply { answer, ..Reply::default() }, segment_size: 30, order: order.to_vec() }
+}
+
+/// One pod asks the raw peer once, over TCP; returns what the agent wrote.
+fn ask_raw_peer(plan: Plan, feed: &str, alert: &Alert) -> Result<()> {
+    let node = Node::start()?;
+    let _peer = RawPeer::start(&node, plan)?;
+    let agent = AgentBuilder::new("agent").feed("bad", feed).start(&node)?;
+    let pod = node.pod().start()?;
+    let mut client = pod.client()?;
+    client.tell_all(&[&format!("tcp {DNS}"), &format!("pieces 9 {ASKED} A"), "receive"])?;
+    let ended = agent.stop()?;
+    namewarden_tests::expect::expect_alerts(&ended.documents, &[alert.clone().by(&pod, &client)])?;
+    // One sighting, however often its segments came.
+    assert_eq!(namewarden_tests::expect::counts(&ended.documents), [1]);
+    Ok(())
+}
+
+fn alias_alert() -> Alert {
+    Alert::on("evil.example").answered(ASKED, "dns.answers.data", "evil.example")
+}
+
+#[test]
+fn an_answer_in_order_from_the_raw_peer_is_seen() -> Result<()> {
+    ask_raw_peer(plan(0, &[0, 1, 2, 3, 4, 5, 6, 7, 8]), "evil.example\n", &alias_alert())
+}
+
+#[test]
+fn an_answer_whose_segments_are_out_of_order_is_seen() -> Result<()> {
+    ask_raw_peer(plan(0, &[3, 1, 0, 2, 8, 7, 5, 6, 4]), "evil.example\n", &alias_alert())
+}
+
+#[test]
+fn an_answer_whose_segments_come_twice_is_seen_once() -> Result<()> {
+    ask_raw_peer(plan(0, &[0, 0, 2, 1, 2, 1, 3, 5, 4, 4, 3, 6, 7, 8, 8]), "evil.example\n", &alias_alert())
+}
+
+#[test]
+fn a_query_that_is_sent_again_is_seen_once() -> Result<()> {
+    let alert = Alert::on("good.example").asked(ASKED);
+    ask_raw_peer(plan(4, &[0, 1, 2, 3, 4, 5, 6, 7, 8]), "good.example\n", &alert)
 }
