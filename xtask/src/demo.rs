@@ -1,21 +1,150 @@
-//! Pods, a DNS server, clients and alerts on this machine.
+//! The demo: three pods, a real DNS server and ordinary clients on this machine; every alert as it comes.
+//!
+//! All of it lives in cgroups and network namespaces of its own. Nothing is left behind, also after Ctrl-C; what a
+//! killed demo left is swept by the next one.
 
-use anyhow::Result;
+// Which client asks what, and what should come of it.
+mod script;
+
+// Pods, DNS server, a web server to reach, the agent.
+mod stage;
+
+// How it looks on the terminal.
+mod screen;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::agent_binary::{self, Profile};
 use crate::layout::Layout;
 
+use screen::{Screen, Tally};
+use script::{SCENES, Step};
+use stage::Stage;
+
+/// How long an alert may take before the demo goes on without it.
+const ALERT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a wait looks whether Ctrl-C was pressed.
+const TICK: Duration = Duration::from_millis(50);
+
 /// What the demo is told.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Leave everything running until Ctrl-C
+    /// Leave everything running until Ctrl-C, to ask for names by hand
     #[arg(long)]
     keep: bool,
 }
 
-/// Builds the agent and shows it at work.
+/// Sets up, builds the agent and shows it at work.
 pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!(
+            "the demo makes network namespaces and loads programs into the kernel: run `sudo --preserve-env cargo xtask demo`"
+        );
+    }
     let agent = agent_binary::ready(layout, Profile::Fast)?;
-    println!("{} keep={}", agent.display(), arguments.keep);
-    Ok(())
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+    }
+    let screen = Screen::new();
+    let stage = Stage::build(layout, &agent)?;
+    screen.introduce(&stage);
+    let mut show = Show { screen, stage, interrupted, lines: 0, asked: 0 };
+    show.play()?;
+    if arguments.keep && !show.interrupted() {
+        show.linger();
+    }
+    show.end()
+}
+
+/// The demo while it runs.
+struct Show {
+    screen: Screen,
+    stage: Stage,
+    interrupted: Arc<AtomicBool>,
+    /// Lines of the agent that were shown.
+    lines: usize,
+    /// Questions that the clients asked.
+    asked: u64,
+}
+
+impl Show {
+    fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Every step of every scene, until Ctrl-C.
+    fn play(&mut self) -> Result<()> {
+        for scene in SCENES {
+            self.screen.heading(scene.title);
+            for step in scene.steps {
+                if self.interrupted() {
+                    return Ok(());
+                }
+                self.step(step)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step) -> Result<()> {
+        let said = self.stage.ask(step);
+        if self.interrupted() {
+            return Ok(());
+        }
+        self.screen.step(step, &said?);
+        self.asked += step.questions;
+        if step.alerts && !self.show_line(ALERT_PATIENCE) && !self.interrupted() {
+            self.screen.missing();
+        }
+        Ok(())
+    }
+
+    /// Shows the agent's next line when it comes within `patience`.
+    fn show_line(&mut self, patience: Duration) -> bool {
+        let mut left = patience;
+        while !left.is_zero() && !self.interrupted() {
+            if let Some(line) = self.stage.agent.line(self.lines, TICK) {
+                self.screen.alert(&line);
+                self.lines += 1;
+                return true;
+            }
+            left = left.saturating_sub(TICK);
+        }
+        false
+    }
+
+    /// Waits for Ctrl-C and shows what comes meanwhile.
+    fn linger(&mut self) {
+        self.screen.invite(&self.stage);
+        while !self.interrupted() {
+            self.show_line(TICK);
+        }
+    }
+
+    /// Stops the agent, shows what it still had to say, and adds up.
+    fn end(self) -> Result<()> {
+        let by_hand = self.interrupted();
+        let tally = Tally::read(&self.stage.agent.status()?, self.asked);
+        let Stage { agent, .. } = self.stage;
+        let (lines, log, _) = agent.end()?;
+        let rest: Vec<&String> = lines.iter().skip(self.lines).collect();
+        if !rest.is_empty() {
+            self.screen.heading("When the agent stops, it counts what was asked again");
+            for line in rest {
+                self.screen.alert(line);
+            }
+        }
+        self.screen.summary(&tally, by_hand);
+        if !by_hand && !tally.adds_up() {
+            bail!("the figures do not add up; the agent's log:\n{log}");
+        }
+        Ok(())
+    }
 }

@@ -1,0 +1,167 @@
+//! How the demo looks: a heading for each scene, one line for each client, the agent's own line for each alert.
+
+use std::io::IsTerminal;
+
+use serde_json::Value;
+
+use super::script::{PODS, Step};
+use super::stage::Stage;
+
+/// Width of the column with pod names.
+const POD_WIDTH: usize = 10;
+
+/// Writes to standard output, in colour on a terminal.
+pub struct Screen {
+    colour: bool,
+}
+
+/// What was asked, and what the agent says it saw.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// Questions that the clients asked.
+    asked: u64,
+    /// Queries that the agent saw.
+    queries: u64,
+    /// Answers that the agent saw.
+    answers: u64,
+    /// Alerts that it raised.
+    alerts: u64,
+    /// Whatever it lost.
+    lost: u64,
+}
+
+impl Tally {
+    /// The agent's figures from its status document.
+    pub fn read(status: &Value, asked: u64) -> Self {
+        let counter =
+            |name: &str| status.pointer(&format!("/counters/{name}")).and_then(Value::as_u64).unwrap_or(0);
+        let lost = status.get("loss").and_then(Value::as_object);
+        Self {
+            asked,
+            queries: counter("namewarden_queries_total"),
+            answers: counter("namewarden_answers_total"),
+            alerts: counter("namewarden_alerts_total"),
+            lost: lost.into_iter().flatten().filter_map(|(_, figure)| figure.as_u64()).sum(),
+        }
+    }
+
+    /// Every question was seen, and its answer; nothing was lost.
+    pub fn adds_up(&self) -> bool {
+        self.queries == self.asked && self.answers == self.asked && self.lost == 0
+    }
+}
+
+impl Screen {
+    /// Colour where standard output is a terminal and the user did not refuse it (`NO_COLOR`).
+    pub fn new() -> Self {
+        let refused = crate::layout::set("NO_COLOR").is_some();
+        Self { colour: std::io::stdout().is_terminal() && !refused }
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn bold(&self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    fn dim(&self, text: &str) -> String {
+        self.paint("2", text)
+    }
+
+    /// What stands on the stage.
+    pub fn introduce(&self, stage: &Stage) {
+        println!("\n{}", self.bold("Three pods, a DNS server and the agent, on this machine"));
+        for (name, pod) in PODS.iter().zip(&stage.pods) {
+            let uid = self.dim(&format!("pod {}  {}", pod.uid, pod.v4));
+            println!("  {name:POD_WIDTH$}{uid}");
+        }
+    }
+
+    /// The title of a scene.
+    pub fn heading(&self, title: &str) {
+        println!("\n{}", self.bold(title));
+    }
+
+    /// A client, and the last line that it printed.
+    pub fn step(&self, step: &Step, said: &str) {
+        let pod = PODS.get(step.pod).copied().unwrap_or_default();
+        let command = abbreviated(step.command);
+        println!(
+            "  {}{command}  {}",
+            self.paint("36", &format!("{pod:POD_WIDTH$}")),
+            self.dim(&format!("{said}  ({})", step.note))
+        );
+    }
+
+    /// A line of the agent's.
+    pub fn alert(&self, line: &str) {
+        let line = if self.colour { line.to_owned() } else { without_colour(line) };
+        println!("    {line}");
+    }
+
+    /// An alert that should have come.
+    pub fn missing(&self) {
+        println!("    {}", self.paint("1;31", "no alert came"));
+    }
+
+    /// How a person can ask.
+    pub fn invite(&self, stage: &Stage) {
+        self.heading(
+            "Everything keeps running until Ctrl-C. Ask for a listed name in a pod, from another terminal:",
+        );
+        if let Some(command) = stage.command_by_hand() {
+            println!("  {command}\n");
+        }
+    }
+
+    /// The figures at the end.
+    pub fn summary(&self, tally: &Tally, interrupted: bool) {
+        self.heading(if interrupted { "Stopped by Ctrl-C" } else { "It adds up" });
+        println!("  {:>4} questions asked by the clients", tally.asked);
+        println!("  {:>4} queries and {} answers seen by the agent", tally.queries, tally.answers);
+        println!("  {:>4} alerts", tally.alerts);
+        println!("  {:>4} lost", tally.lost);
+        println!("\n{}", self.dim("Agent, pods, DNS server, namespaces and cgroups are removed."));
+    }
+}
+
+/// A command as a person would type it, without options that only shape its output.
+fn abbreviated(command: &[&str]) -> String {
+    match command {
+        ["curl", .., url] => format!("curl {url}"),
+        ["python3", "-c", code] => format!("python3 {}", code.trim_start_matches("import socket; ")),
+        _ => command.iter().filter(|word| **word != "+short").copied().collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// Text without its escape sequences (`ESC [ ... letter`).
+fn without_colour(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        plain.push_str(before);
+        let end = after.find(|letter: char| letter.is_ascii_alphabetic()).map_or(after.len(), |at| at + 1);
+        rest = after.get(end..).unwrap_or_default();
+    }
+    plain.push_str(rest);
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_are_taken_out() {
+        assert_eq!(without_colour("\x1b[1;31mALERT\x1b[0m cart"), "ALERT cart");
+    }
+
+    #[test]
+    fn figures_with_a_missing_answer_do_not_add_up() {
+        let tally = Tally { asked: 3, queries: 3, answers: 2, alerts: 1, lost: 0 };
+        assert!(!tally.adds_up());
+        assert!(Tally { answers: 3, ..tally }.adds_up());
+    }
+}

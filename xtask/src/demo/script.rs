@@ -1,0 +1,123 @@
+//! Which client asks what, in which pod, and what should come of it.
+
+/// The DNS server's zone, below its SOA and NS.
+pub const ZONE: &str = "\
+shop               A     10.99.0.53
+www.shop           A     10.99.0.53
+www.shop           AAAA  fd99::53
+static.shop        CNAME edge.cdn
+edge.cdn           CNAME c2.botnet
+c2.botnet          A     10.99.0.53
+c2.botnet          AAAA  fd99::53
+update.botnet      AAAA  fd99::53
+update.botnet      A     10.99.0.53
+www.login-update   A     10.99.0.53
+help.login-update  A     10.99.0.53
+";
+
+/// The pods, in the order of the stage.
+pub const PODS: [&str; 3] = ["cart", "worker", "frontend"];
+
+/// Steps under one heading.
+pub struct Scene {
+    pub title: &'static str,
+    pub steps: &'static [Step],
+}
+
+/// One client, run to its end.
+pub struct Step {
+    /// Index into `PODS`.
+    pub pod: usize,
+    pub command: &'static [&'static str],
+    /// What is special about it, in a few words.
+    pub note: &'static str,
+    /// DNS questions that it asks.
+    pub questions: u64,
+    /// Whether the agent should raise an alert.
+    pub alerts: bool,
+}
+
+const WEB_PROBE: [&str; 6] = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code} from %{remote_ip}"];
+
+const LOOKUP: &str = "import socket; print(socket.gethostbyname('static.shop.example'))";
+
+/// What is shown.
+pub const SCENES: &[Scene] = &[
+    Scene {
+        title: "Ordinary names: nothing to say",
+        steps: &[
+            Step {
+                pod: 0,
+                command: &["dig", "@10.99.0.53", "+short", "www.shop.example"],
+                note: "UDP",
+                questions: 1,
+                alerts: false,
+            },
+            Step {
+                pod: 2,
+                command: &["getent", "ahosts", "www.shop.example"],
+                note: "both address families",
+                questions: 2,
+                alerts: false,
+            },
+            Step {
+                pod: 0,
+                command: &["dig", "@10.99.0.53", "+short", "help.login-update.example"],
+                note: "excepted by the feed (@@)",
+                questions: 1,
+                alerts: false,
+            },
+        ],
+    },
+    Scene {
+        title: "Listed names: one alert for each pod and entry",
+        steps: &[
+            Step {
+                pod: 0,
+                command: &[
+                    WEB_PROBE[0],
+                    WEB_PROBE[1],
+                    WEB_PROBE[2],
+                    WEB_PROBE[3],
+                    WEB_PROBE[4],
+                    WEB_PROBE[5],
+                    "http://www.login-update.example/",
+                ],
+                note: "below a listed name",
+                questions: 2,
+                alerts: true,
+            },
+            Step {
+                pod: 1,
+                command: &["dig", "@10.99.0.53", "+tcp", "+short", "c2.botnet.example"],
+                note: "TCP",
+                questions: 1,
+                alerts: true,
+            },
+            Step {
+                pod: 1,
+                command: &["dig", "@fd99::53", "+short", "update.botnet.example", "AAAA"],
+                note: "IPv6",
+                questions: 1,
+                alerts: true,
+            },
+            Step {
+                pod: 2,
+                command: &["python3", "-c", LOOKUP],
+                note: "listed only as the second alias of the answer",
+                questions: 1,
+                alerts: true,
+            },
+        ],
+    },
+    Scene {
+        title: "The same again: counted, not repeated",
+        steps: &[Step {
+            pod: 1,
+            command: &["getent", "ahosts", "c2.botnet.example"],
+            note: "second and third time",
+            questions: 2,
+            alerts: false,
+        }],
+    },
+];
