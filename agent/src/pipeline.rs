@@ -26,11 +26,20 @@ pub mod matching;
 // Origin -> workload and process.
 pub mod attribute;
 
+// One message, or a query and its answer: what alerts and DNS logs are made of.
+pub mod exchange;
+
 // Findings x workload -> alerts, once per window.
 pub mod roll_up;
 
 // Queries and answers -> DNS logs, joined and counted.
 pub mod dns_log;
+
+// Alerts and DNS logs -> documents.
+pub mod compose;
+
+// Text of others -> text that is safe to show.
+pub mod printable;
 
 // Documents -> where they are written.
 pub mod sink;

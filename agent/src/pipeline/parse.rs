@@ -183,6 +183,11 @@ pub fn parse(bytes: &[u8]) -> Message {
     walk.finish()
 }
 
+/// Name of a record type: `AAAA`, or `TYPE65280`.
+pub fn type_name(code: u16) -> Mnemonic {
+    mnemonic::kind(code)
+}
+
 /// The state of a walk through one message.
 struct Walk<'m> {
     bytes: &'m [u8],

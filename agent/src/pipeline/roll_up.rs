@@ -1,1 +1,377 @@
-//! (in work)
+//! Sightings of listed names -> alerts: one at once, the repeats counted, nothing lost.
+//!
+//! A group is one workload and one entry within a window that opens with the first sighting. Its first alert waits a
+//! moment for the answer; repeats are counted and written once, when the window ends, the table is full or the agent
+//! stops. A query and its answer are one sighting. A workload that asks for more listed names than its limit gets
+//! summaries of what was left out; no other workload is affected. Time is an argument.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::{AHashMap, RandomState};
+
+use super::exchange::Exchange;
+use super::matching::Finding;
+use super::packet::Timestamp;
+
+// One workload and one entry within one window.
+mod group;
+
+// How many listed names a workload asked for, and what was left out.
+mod limit;
+
+use group::Group;
+use limit::Limit;
+
+/// Clocks of messages and of `poll` may differ by this much before a time counts as stepped back.
+const CLOCK_SLACK_NS: u64 = 1_000_000_000;
+
+/// What bounds the stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Cluster's name: part of every group's name.
+    pub cluster: String,
+    /// Node's name: part of the groups of workloads that other nodes have too (units, the host).
+    pub node: String,
+    /// How long repeats are counted before the workload and entry alert anew.
+    pub window: Duration,
+    /// How long a first alert waits for the answer at most.
+    pub answer_wait: Duration,
+    /// Groups at most; the oldest makes room, its repeats are written.
+    pub groups_max: usize,
+    /// Workloads at most whose limits are kept; the oldest makes room.
+    pub workloads_max: usize,
+    /// Listed names that may alert for each workload and window; what goes beyond is counted.
+    pub names_per_workload: u64,
+}
+
+impl Settings {
+    /// What the design says: an hour, 250 ms, 8,192 groups, 100 names a workload.
+    pub fn new(cluster: &str, node: &str) -> Self {
+        Self {
+            cluster: cluster.to_owned(),
+            node: node.to_owned(),
+            window: Duration::from_hours(1),
+            answer_wait: Duration::from_millis(250),
+            groups_max: 8_192,
+            workloads_max: 4_096,
+            names_per_workload: 100,
+        }
+    }
+}
+
+/// One message in which one entry was found.
+#[derive(Clone, Debug)]
+pub struct Sighting {
+    /// What the message said and whose it was.
+    pub exchange: Arc<Exchange>,
+    /// What listed it.
+    pub finding: Finding,
+}
+
+/// What an alert says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saying {
+    /// The workload met the entry for the first time in this window.
+    First,
+    /// It met it again, so many times.
+    Repeated,
+    /// It met more listed names than its limit; so many sightings were left out.
+    LeftOut {
+        /// The limit.
+        limit: u64,
+    },
+}
+
+/// What goes out: one document each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    /// What it says.
+    pub saying: Saying,
+    /// Name of the group; `_id` of its first document.
+    pub group: String,
+    /// Number of the document within its group, from 0.
+    pub number: u64,
+    /// Sightings that it stands for.
+    pub count: u64,
+    /// First of them.
+    pub first_seen: Timestamp,
+    /// Last of them.
+    pub last_seen: Timestamp,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The sighting itself; of repeats the first one without its records, or an answer that came late.
+    pub exchange: Arc<Exchange>,
+    /// What listed it.
+    pub finding: Arc<Finding>,
+}
+
+/// Sightings by what became of them: `sightings = first + answers + repeats + left_out`, and after `flush`
+/// `repeats = repeats_written`, `left_out = left_out_written`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RollUpCounts {
+    /// Sightings that came in.
+    pub sightings: u64,
+    /// Those that opened a group.
+    pub first: u64,
+    /// Answers to queries that were already sighted.
+    pub answers: u64,
+    /// Those counted in an open group.
+    pub repeats: u64,
+    /// Those beyond the limit of their workload.
+    pub left_out: u64,
+    /// First alerts that carried their answer.
+    pub answered: u64,
+    /// Repeats that a written document stands for.
+    pub repeats_written: u64,
+    /// Left-out sightings that a written document stands for.
+    pub left_out_written: u64,
+    /// Alerts handed out.
+    pub alerts: u64,
+    /// Groups closed early because the table was full.
+    pub evicted: u64,
+    /// Groups open now.
+    pub groups: u64,
+}
+
+/// A key and when it was opened: stale where it was closed early and opened anew.
+type Turn = (Timestamp, Arc<str>);
+
+/// The stage.
+#[derive(Debug)]
+pub struct RollUp {
+    settings: Settings,
+    hasher: RandomState,
+    groups: AHashMap<Arc<str>, Group>,
+    /// Groups in the order of their opening: what expires or makes room next.
+    opened: VecDeque<Turn>,
+    /// Groups whose first alert waits, in the order of their opening.
+    waiting: VecDeque<Turn>,
+    limits: AHashMap<Arc<str>, Limit>,
+    limits_opened: VecDeque<Turn>,
+    /// Alerts that the next `poll` hands out.
+    ready: Vec<Alert>,
+    counts: RollUpCounts,
+}
+
+impl RollUp {
+    /// An empty stage.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            hasher: RandomState::new(),
+            groups: AHashMap::new(),
+            opened: VecDeque::new(),
+            waiting: VecDeque::new(),
+            limits: AHashMap::new(),
+            limits_opened: VecDeque::new(),
+            ready: Vec::new(),
+            counts: RollUpCounts::default(),
+        }
+    }
+
+    /// Counted so far.
+    pub fn counts(&self) -> RollUpCounts {
+        RollUpCounts { groups: self.groups.len() as u64, ..self.counts }
+    }
+
+    /// Takes in one sighting; what it leads to comes out of the next `poll`.
+    pub fn sighting(&mut self, sighting: Sighting) {
+        self.counts.sightings += 1;
+        let time = sighting.exchange.time;
+        let identity = self.hasher.hash_one(sighting.exchange.identity());
+        let key = key(&sighting);
+        if self.groups.get(&key).is_some_and(|group| is_over(group.opened, self.settings.window, time)) {
+            self.close(&key, time);
+        }
+        if let Some(group) = self.groups.get_mut(&key) {
+            match group.again(&sighting.exchange, identity) {
+                group::Again::Answer => self.counts.answers += 1,
+                group::Again::Repeat => self.counts.repeats += 1,
+            }
+            if group.is_ready() {
+                self.write_first(&key, time);
+            }
+            return;
+        }
+        if self.is_within_limit(&sighting, identity) {
+            self.open(key, sighting, identity);
+        }
+    }
+
+    /// Hands out what is due: first alerts whose wait is over, closing documents of windows that ended.
+    pub fn poll(&mut self, now: Timestamp, each: &mut impl FnMut(Alert)) {
+        let Settings { answer_wait, window, .. } = self.settings;
+        while let Some((opened, key)) = next(&mut self.waiting, |opened| is_due(opened, answer_wait, now)) {
+            if self.is_open(opened, &key) {
+                self.write_first(&key, now);
+            }
+        }
+        while let Some((opened, key)) = next(&mut self.opened, |opened| is_over(opened, window, now)) {
+            if self.is_open(opened, &key) {
+                self.close(&key, now);
+            }
+        }
+        while let Some((opened, key)) = next(&mut self.limits_opened, |opened| is_over(opened, window, now)) {
+            if self.limits.get(&key).is_some_and(|limit| limit.opened == opened) {
+                self.close_limit(&key, now);
+            }
+        }
+        self.hand_out(each);
+    }
+
+    /// Hands out everything: first alerts that wait, all repeats counted so far.
+    pub fn flush(&mut self, now: Timestamp, each: &mut impl FnMut(Alert)) {
+        self.waiting.clear();
+        for (_, key) in std::mem::take(&mut self.opened) {
+            self.close(&key, now);
+        }
+        for (_, key) in std::mem::take(&mut self.limits_opened) {
+            self.close_limit(&key, now);
+        }
+        self.hand_out(each);
+    }
+
+    fn hand_out(&mut self, each: &mut impl FnMut(Alert)) {
+        self.counts.alerts += self.ready.len() as u64;
+        self.ready.drain(..).for_each(each);
+    }
+
+    fn open(&mut self, key: Arc<str>, sighting: Sighting, identity: u64) {
+        if self.groups.len() >= self.settings.groups_max {
+            self.evict(sighting.exchange.time);
+        }
+        let time = sighting.exchange.time;
+        let name = self.group_name(&sighting);
+        self.counts.first += 1;
+        self.groups.insert(key.clone(), Group::new(name, sighting, identity));
+        self.opened.push_back((time, key.clone()));
+        if self.groups.get(&key).is_some_and(Group::is_ready) {
+            self.write_first(&key, time);
+        } else {
+            self.waiting.push_back((time, key));
+        }
+    }
+
+    /// The oldest group makes room: its documents are written first.
+    fn evict(&mut self, now: Timestamp) {
+        while let Some((opened, key)) = self.opened.pop_front() {
+            if self.is_open(opened, &key) {
+                self.counts.evicted += 1;
+                return self.close(&key, now);
+            }
+        }
+    }
+
+    fn is_open(&self, opened: Timestamp, key: &str) -> bool {
+        self.groups.get(key).is_some_and(|group| group.opened == opened)
+    }
+
+    fn write_first(&mut self, key: &str, now: Timestamp) {
+        if let Some(alert) = self.groups.get_mut(key).and_then(|group| group.first(now)) {
+            self.counts.answered += u64::from(alert.exchange.is_answered());
+            self.ready.push(alert);
+        }
+    }
+
+    fn close(&mut self, key: &str, now: Timestamp) {
+        self.write_first(key, now);
+        let Some(mut group) = self.groups.remove(key) else { return };
+        if let Some(alert) = group.closing(now) {
+            self.counts.repeats_written += alert.count;
+            self.ready.push(alert);
+        }
+    }
+
+    /// Whether the workload may open one more group; what may not is counted here.
+    fn is_within_limit(&mut self, sighting: &Sighting, identity: u64) -> bool {
+        let key: Arc<str> = Arc::from(sighting.exchange.attributed.workload.key());
+        let time = sighting.exchange.time;
+        if self.limits.get(&key).is_some_and(|limit| is_over(limit.opened, self.settings.window, time)) {
+            self.close_limit(&key, time);
+        }
+        if !self.limits.contains_key(&key) {
+            self.open_limit(key.clone(), sighting);
+        }
+        let most = self.settings.names_per_workload;
+        let Some(limit) = self.limits.get_mut(&key) else { return true };
+        match limit.take(most, sighting, identity) {
+            limit::Taken::Within => true,
+            limit::Taken::Answer => {
+                self.counts.answers += 1;
+                false
+            }
+            limit::Taken::Beyond => {
+                self.counts.left_out += 1;
+                if let Some(alert) = limit.first(most, time) {
+                    self.counts.left_out_written += alert.count;
+                    self.ready.push(alert);
+                }
+                false
+            }
+        }
+    }
+
+    fn open_limit(&mut self, key: Arc<str>, sighting: &Sighting) {
+        if self.limits.len() >= self.settings.workloads_max {
+            while let Some((opened, oldest)) = self.limits_opened.pop_front() {
+                if self.limits.get(&oldest).is_some_and(|limit| limit.opened == opened) {
+                    self.close_limit(&oldest, sighting.exchange.time);
+                    break;
+                }
+            }
+        }
+        let window = self.window_of(sighting.exchange.time);
+        let name = group::limit_name(&self.settings, &sighting.exchange, window);
+        self.limits.insert(key.clone(), Limit::new(name, sighting.exchange.time));
+        self.limits_opened.push_back((sighting.exchange.time, key));
+    }
+
+    fn close_limit(&mut self, key: &str, now: Timestamp) {
+        let Some(mut limit) = self.limits.remove(key) else { return };
+        if let Some(alert) = limit.closing(self.settings.names_per_workload, now) {
+            self.counts.left_out_written += alert.count;
+            self.ready.push(alert);
+        }
+    }
+
+    fn group_name(&self, sighting: &Sighting) -> String {
+        let window = self.window_of(sighting.exchange.time);
+        group::name(&self.settings, &sighting.exchange, &sighting.finding.entry, window)
+    }
+
+    /// Number of the window that holds a time.
+    fn window_of(&self, time: Timestamp) -> u64 {
+        time.0 / nanoseconds(self.settings.window).max(1)
+    }
+}
+
+/// Takes the first turn off a queue, if it has come.
+fn next(turns: &mut VecDeque<Turn>, has_come: impl Fn(Timestamp) -> bool) -> Option<Turn> {
+    turns.pop_front_if(|(opened, _)| has_come(*opened))
+}
+
+/// Workload and entry; neither holds a NUL.
+fn key(sighting: &Sighting) -> Arc<str> {
+    let workload = sighting.exchange.attributed.workload.key();
+    Arc::from(format!("{workload}\0{}", sighting.finding.entry))
+}
+
+/// Whether a window that opened then is over, or the clock went back by more than its length.
+fn is_over(opened: Timestamp, window: Duration, now: Timestamp) -> bool {
+    let window = nanoseconds(window);
+    now.0 >= opened.0.saturating_add(window) || now.0.saturating_add(window) < opened.0
+}
+
+/// Whether a wait that began then is over, or the clock went back.
+fn is_due(began: Timestamp, wait: Duration, now: Timestamp) -> bool {
+    now.0 >= began.0.saturating_add(nanoseconds(wait)) || now.0.saturating_add(CLOCK_SLACK_NS) < began.0
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! Alerts, DNS logs and reports of the agent's own -> documents, as `docs/reference/documents.md` describes them.
+//!
+//! Here alone the words of the pipeline become the fields of the Elastic Common Schema.
+
+use std::borrow::Cow;
+
+use namewarden_protocol::document::threat::{self, Feeds, Indicator, Matched, Techniques};
+use namewarden_protocol::document::{
+    Action, Document, Enrichment, Error, Event, Facts, Identity, Set, Threat, Time, id,
+};
+
+use super::exchange::Exchange;
+use super::matching::{FeedListing, Finding};
+use super::packet::Timestamp;
+use super::parse;
+use super::roll_up::{Alert, Saying};
+use super::screen::{Part, Section};
+
+// The fields that alerts and DNS logs share: dns, container, process, endpoints.
+mod common;
+
+// One plain sentence for a person.
+mod sentence;
+
+/// Makes documents in the name of one run of one agent.
+#[derive(Clone, Debug)]
+pub struct Composer {
+    identity: Identity,
+}
+
+impl Composer {
+    /// A composer that signs documents so.
+    pub fn new(identity: Identity) -> Self {
+        Self { identity }
+    }
+
+    /// The document of an alert or of a summary.
+    pub fn alert(&self, alert: &Alert) -> Document {
+        match alert.saying {
+            Saying::First | Saying::Repeated => self.listed_name(alert),
+            Saying::LeftOut { limit } => self.limit_reached(alert, limit),
+        }
+    }
+
+    /// The document of a time without capture: `reason` completes "nothing was captured from … to …: ".
+    pub fn gap(&self, start: Timestamp, end: Timestamp, created: Timestamp, reason: &str) -> Document {
+        let id = id::gap(&self.identity.cluster, &self.identity.node, start.0);
+        let mut event = Event::new(Action::CaptureGap, id, Time(created.0));
+        event.start = Some(Time(start.0));
+        event.end = Some(Time(end.0));
+        event.duration = end.0.checked_sub(start.0);
+        let mut document = Document::new(Time(start.0), event, &self.identity);
+        document.message = sentence::gap(Time(start.0), Time(end.0), reason);
+        document.namewarden.reason = Some(Cow::Owned(reason.to_owned()));
+        document
+    }
+
+    fn listed_name(&self, alert: &Alert) -> Document {
+        let Alert { exchange, finding, .. } = alert;
+        let mut event = self.event(alert, Action::ListedName);
+        event.severity = finding.feeds.iter().map(|feed| feed.severity).max();
+        event.outcome = Some(common::outcome(exchange));
+        event.duration = exchange.latency();
+        let mut document = Document::new(Time(alert.first_seen.0), event, &self.identity);
+        common::describe(&mut document, exchange);
+        common::relate(&mut document, &finding.name);
+        document.message = sentence::listed(alert);
+        document.threat = Some(threat(finding));
+        document.namewarden = Facts {
+            scope: finding.feeds.first().map(|feed| feed.scope),
+            matched: Some(Cow::Borrowed(if finding.exact { "exact" } else { "subdomain" })),
+            record_type: record_type(finding),
+            set: Some(Set::new(finding.set.epoch, finding.set.number, &finding.set.digest)),
+            count: Some(alert.count),
+            ..facts(alert, document.namewarden)
+        };
+        document
+    }
+
+    fn limit_reached(&self, alert: &Alert, limit: u64) -> Document {
+        let mut event = self.event(alert, Action::LimitReached);
+        event.severity = alert.finding.feeds.iter().map(|feed| feed.severity).max();
+        let mut document = Document::new(Time(alert.first_seen.0), event, &self.identity);
+        common::describe_workload(&mut document, &alert.exchange);
+        document.message = sentence::left_out(alert, limit);
+        document.namewarden =
+            Facts { suppressed: Some(alert.count), limit: Some(limit), ..facts(alert, document.namewarden) };
+        document
+    }
+
+    /// The first document of a group is named as the group, so that the same fact is kept once, whoever writes it.
+    fn event(&self, alert: &Alert, action: Action) -> Event {
+        let id = match alert.number {
+            0 => alert.group.clone(),
+            number => id::member(&alert.group, &self.identity.instance, number),
+        };
+        let mut event = Event::new(action, id, Time(alert.created.0));
+        event.start = Some(Time(alert.first_seen.0));
+        event.end = Some(Time(alert.last_seen.0.max(alert.exchange.answered.unwrap_or_default().0)));
+        event
+    }
+}
+
+fn facts(alert: &Alert, of_workload: Facts) -> Facts {
+    Facts {
+        group: Some(alert.group.clone()),
+        first_seen: Some(Time(alert.first_seen.0)),
+        last_seen: Some(Time(alert.last_seen.0)),
+        ..of_workload
+    }
+}
+
+fn threat(finding: &Finding) -> Threat {
+    let feeds = by_severity(finding);
+    let mut techniques: Vec<String> = Vec::new();
+    for technique in feeds.iter().flat_map(|feed| feed.techniques.iter()) {
+        if !techniques.contains(technique) {
+            techniques.push(technique.clone());
+        }
+    }
+    if techniques.is_empty() {
+        techniques.push(threat::DEFAULT_TECHNIQUE.to_owned());
+    }
+    let indicator = Indicator::domain(&finding.entry);
+    Threat {
+        indicator: indicator.clone(),
+        feed: Feeds {
+            name: feeds.iter().map(|feed| feed.name.to_string()).collect(),
+            description: feeds
+                .iter()
+                .map(|feed| feed.description.to_string())
+                .filter(|description| !description.is_empty())
+                .collect(),
+        },
+        enrichments: vec![Enrichment {
+            indicator,
+            matched: Matched {
+                atomic: finding.name.clone(),
+                field: Cow::Borrowed(field(finding)),
+                kind: Cow::Borrowed("indicator_match_rule"),
+            },
+        }],
+        framework: Cow::Borrowed("MITRE ATT&CK"),
+        tactic: threat::tactics(&techniques),
+        technique: Techniques { id: techniques },
+    }
+}
+
+/// The feeds that list the entry, the most severe first.
+fn by_severity(finding: &Finding) -> Vec<&FeedListing> {
+    let mut feeds: Vec<_> = finding.feeds.iter().collect();
+    feeds.sort_by_key(|feed| std::cmp::Reverse(feed.severity));
+    feeds
+}
+
+/// The field of the document that holds the name that matched.
+fn field(finding: &Finding) -> &'static str {
+    match (finding.place.section, finding.place.part) {
+        (Section::Question, _) => "dns.question.name",
+        (Section::Answer, Part::Owner) => "dns.answers.name",
+        (Section::Answer, Part::Data) => "dns.answers.data",
+        (Section::Authority, Part::Owner) => "dns.authorities.name",
+        (Section::Authority, Part::Data) => "dns.authorities.data",
+        (Section::Additional, Part::Owner) => "dns.additionals.name",
+        (Section::Additional, Part::Data) => "dns.additionals.data",
+    }
+}
+
+/// Type of the record that held the name; none for the question.
+fn record_type(finding: &Finding) -> Option<parse::Mnemonic> {
+    (finding.place.section != Section::Question).then(|| parse::type_name(finding.place.rr_type))
+}
+
+/// An exchange's reason for not being read to its end, as a field.
+fn error(exchange: &Exchange) -> Option<Error> {
+    exchange.malformed.clone().map(|message| Error { message })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! The fields that alerts and DNS logs share: dns, container, process, endpoints, network, related.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use namewarden_protocol::document::ecs::{Pod, Resource, Service, Thread};
+use namewarden_protocol::document::{
+    Container, Dns, Document, Endpoint, Kubernetes, Network, Process, Related, Text,
+};
+
+use crate::pipeline::attribute::{self, Workload};
+use crate::pipeline::exchange::Exchange;
+use crate::pipeline::packet::Transport;
+
+/// Types whose data is one name.
+const TARGET_TYPES: [&str; 3] = ["CNAME", "DNAME", "PTR"];
+
+/// Whose it was, who was asked, and what was said.
+pub(super) fn describe(document: &mut Document, exchange: &Exchange) {
+    describe_workload(document, exchange);
+    describe_peers(document, exchange);
+    document.dns = Some(exchange.dns.clone());
+    document.error = super::error(exchange);
+    document.related = Some(related(exchange.client.ip(), Some(exchange.server.ip()), &exchange.dns));
+}
+
+/// Whose it was.
+pub(super) fn describe_workload(document: &mut Document, exchange: &Exchange) {
+    let attributed = &exchange.attributed;
+    document.namewarden.attribution = Some(Cow::Borrowed(attributed.attribution.as_str()));
+    workload(document, &attributed.workload);
+    document.process = process(&attributed.process);
+}
+
+/// `success`, `failure` or `unknown`, by the response code.
+pub(super) fn outcome(exchange: &Exchange) -> Text {
+    Cow::Borrowed(match exchange.dns.response_code.as_deref() {
+        Some("NOERROR") => "success",
+        Some(_) => "failure",
+        None => "unknown",
+    })
+}
+
+/// Adds a name to those that can be searched for.
+pub(super) fn relate(document: &mut Document, name: &str) {
+    if let Some(related) = &mut document.related {
+        push(&mut related.hosts, name.to_owned());
+    }
+}
+
+/// Fills in what a workload is known by.
+pub(super) fn workload(document: &mut Document, workload: &Workload) {
+    document.namewarden.cgroup = Some(workload.path.clone()).filter(|path| !path.is_empty());
+    document.container = workload
+        .container_id
+        .clone()
+        .map(|id| Container { id, runtime: workload.runtime.map(|runtime| Cow::Borrowed(runtime.as_str())) });
+    document.service = workload.unit.clone().map(|name| Service { name });
+    if let Some(uid) = &workload.pod_uid {
+        let qos = workload.qos.map(|qos| Cow::Borrowed(qos.as_str()));
+        document.kubernetes = Some(Kubernetes { pod: Pod { uid: uid.clone(), qos } });
+        document.orchestrator.kind = Some(Cow::Borrowed("kubernetes"));
+        document.orchestrator.resource = Some(Resource { kind: Cow::Borrowed("pod"), id: uid.clone() });
+    }
+}
+
+/// Every address and name of an exchange, each once.
+pub(super) fn related(client: IpAddr, server: Option<IpAddr>, dns: &Dns) -> Related {
+    let mut related = Related::default();
+    for address in [Some(client), server].into_iter().flatten().chain(dns.resolved_ip.iter().copied()) {
+        push(&mut related.ip, address.to_canonical());
+    }
+    if let Some(question) = &dns.question {
+        push(&mut related.hosts, question.name.clone());
+    }
+    for record in &dns.answers {
+        push(&mut related.hosts, record.name.clone());
+        if TARGET_TYPES.contains(&&*record.kind) {
+            push(&mut related.hosts, record.data.clone());
+        }
+    }
+    related
+}
+
+/// How a message travels.
+pub(super) fn network(transport: Transport, address: IpAddr) -> Network {
+    Network {
+        transport: Cow::Borrowed(match transport {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+        }),
+        kind: Cow::Borrowed(if address.to_canonical().is_ipv4() { "ipv4" } else { "ipv6" }),
+        protocol: Cow::Borrowed("dns"),
+    }
+}
+
+fn describe_peers(document: &mut Document, exchange: &Exchange) {
+    let (client, server) = (Endpoint::from(exchange.client), Endpoint::from(exchange.server));
+    (document.client, document.source) = (Some(client), Some(client));
+    (document.server, document.destination) = (Some(server), Some(server));
+    document.network = Some(network(exchange.transport, exchange.server.ip()));
+}
+
+fn process(process: &attribute::Process) -> Option<Process> {
+    if process.pid == 0 {
+        return None;
+    }
+    let text = |name: &Option<std::sync::Arc<str>>| name.as_deref().map(str::to_owned);
+    let thread = Thread { id: process.tid, name: text(&process.thread_name) };
+    Some(Process {
+        pid: process.pid,
+        name: text(&process.name),
+        thread: (process.tid != 0).then_some(thread),
+    })
+}
+
+fn push<T: PartialEq>(all: &mut Vec<T>, one: T) {
+    if !all.contains(&one) {
+        all.push(one);
+    }
+}

@@ -1,0 +1,99 @@
+//! One plain sentence for a person: who, what name, which entry, which feed.
+//!
+//! Whatever comes from a packet, a process or a feed may hold control characters; none gets through.
+
+use std::fmt::Write as _;
+
+use namewarden_protocol::document::Time;
+
+use crate::pipeline::attribute::Kind;
+use crate::pipeline::exchange::Exchange;
+use crate::pipeline::matching::Finding;
+use crate::pipeline::printable::printable;
+use crate::pipeline::roll_up::{Alert, Saying};
+use crate::pipeline::screen::Section;
+
+/// Feeds named in full; the others are counted.
+const FEEDS_NAMED: usize = 3;
+
+/// "container 3f1c2b9d8e7a (curl) asked for a.evil.example, listed as evil.example in feed urlhaus".
+pub(super) fn listed(alert: &Alert) -> String {
+    let Alert { exchange, finding, .. } = alert;
+    let again = if alert.saying == Saying::Repeated { times(alert.count) } else { String::new() };
+    let sentence = format!(
+        "{} {}{again}, listed as {} in {}",
+        subject(exchange),
+        did(exchange, finding),
+        finding.entry,
+        feeds(finding)
+    );
+    printable(&sentence)
+}
+
+/// "nginx.service reached the limit of 100 listed names: 4711 further sightings were left out".
+pub(super) fn left_out(alert: &Alert, limit: u64) -> String {
+    let sightings = if alert.count == 1 { "sighting was" } else { "sightings were" };
+    printable(&format!(
+        "{} reached the limit of {limit} listed names: {} further {sightings} left out",
+        workload(&alert.exchange),
+        alert.count
+    ))
+}
+
+/// "nothing was captured from … to …: the agent was restarted".
+pub(super) fn gap(start: Time, end: Time, reason: &str) -> String {
+    printable(&format!("nothing was captured from {start} to {end}: {reason}"))
+}
+
+/// Workload and process.
+fn subject(exchange: &Exchange) -> String {
+    let process = &exchange.attributed.process;
+    let name = match (&process.name, &process.thread_name) {
+        (Some(name), _) => format!(" ({name})"),
+        (None, Some(thread)) => format!(" (thread {thread})"),
+        (None, None) => String::new(),
+    };
+    workload(exchange) + &name
+}
+
+fn workload(exchange: &Exchange) -> String {
+    let workload = &exchange.attributed.workload;
+    match workload.kind() {
+        Kind::Container => format!("container {}", workload.label()),
+        Kind::Pod => format!("pod {}", workload.label()),
+        Kind::Host => "the host".to_owned(),
+        Kind::Unit | Kind::Address => workload.label(),
+        Kind::Unknown => "an unknown workload".to_owned(),
+    }
+}
+
+fn did(exchange: &Exchange, finding: &Finding) -> String {
+    if finding.place.section == Section::Question {
+        return format!("asked for {}", finding.name);
+    }
+    match exchange.name() {
+        "" => format!("was answered with {}", finding.name),
+        name => format!("was answered with {} for {name}", finding.name),
+    }
+}
+
+fn feeds(finding: &Finding) -> String {
+    let mut text = if finding.feeds.len() == 1 { "feed ".to_owned() } else { "feeds ".to_owned() };
+    for (number, feed) in super::by_severity(finding).into_iter().take(FEEDS_NAMED).enumerate() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{}{}", if number == 0 { "" } else { ", " }, feed.name);
+    }
+    if let Some(more) = finding.feeds.len().checked_sub(FEEDS_NAMED).filter(|more| *more > 0) {
+        let _ = write!(text, " and {more} more");
+    }
+    text
+}
+
+fn times(count: u64) -> String {
+    match count {
+        // Only the answer came late.
+        0 => String::new(),
+        1 => " once more".to_owned(),
+        count => format!(" {count} more times"),
+    }
+}

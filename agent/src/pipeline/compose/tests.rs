@@ -1,0 +1,179 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::pipeline::attribute::{Process, Workload, cgroup_path};
+use crate::pipeline::exchange::samples::{answer, at, feed, finding, query, workload};
+use crate::pipeline::screen::Place;
+
+fn composer() -> Composer {
+    Composer::new(Identity {
+        cluster: "cluster".into(),
+        node: "node-1".into(),
+        namespace: "default".into(),
+        instance: "8d1f0c6a2b7e4935".into(),
+        version: "0.1.0".into(),
+    })
+}
+
+fn alert(saying: Saying, exchange: Exchange, finding: Finding) -> Alert {
+    Alert {
+        saying,
+        group: "0f".repeat(16),
+        number: u64::from(saying == Saying::Repeated),
+        count: 1,
+        first_seen: at(0),
+        last_seen: at(0),
+        created: at(4),
+        exchange: Arc::new(exchange),
+        finding: Arc::new(finding),
+    }
+}
+
+fn answered() -> Exchange {
+    let mut exchange = query(workload('3'), at(0), 4660, "a.evil.example");
+    exchange.join(&answer(workload('3'), at(3), 4660, "a.evil.example"));
+    exchange
+}
+
+fn of(workload: Workload) -> Exchange {
+    let mut exchange = answered();
+    exchange.attributed.workload = Arc::new(workload);
+    exchange
+}
+
+fn evil() -> Finding {
+    finding("evil.example", "a.evil.example")
+}
+
+fn message(exchange: Exchange, finding: Finding) -> String {
+    composer().alert(&alert(Saying::First, exchange, finding)).message
+}
+
+#[test]
+fn a_first_alert_is_written_with_its_answer() {
+    insta::assert_json_snapshot!(composer().alert(&alert(Saying::First, answered(), evil())));
+}
+
+#[test]
+fn repeats_are_written_with_count_and_times() {
+    let mut alert = alert(Saying::Repeated, answered().without_records(), evil());
+    (alert.count, alert.first_seen, alert.last_seen, alert.created) =
+        (41, at(60_000), at(3_500_000), at(3_600_000));
+    insta::assert_json_snapshot!(composer().alert(&alert));
+}
+
+#[test]
+fn what_was_left_out_is_summed_up() {
+    let mut alert = alert(Saying::LeftOut { limit: 100 }, answered(), evil());
+    (alert.count, alert.number) = (99_900, 1);
+    insta::assert_json_snapshot!(composer().alert(&alert));
+}
+
+#[test]
+fn a_gap_is_written_with_its_start_and_end() {
+    insta::assert_json_snapshot!(composer().gap(at(0), at(8_250), at(8_251), "the agent was restarted"));
+}
+
+#[test]
+fn the_first_document_is_named_as_its_group_and_later_ones_by_instance() {
+    let id = |saying| composer().alert(&alert(saying, answered(), evil())).event.id;
+    assert_eq!(id(Saying::First), "0f".repeat(16));
+    assert_eq!(id(Saying::Repeated), format!("{}-8d1f0c6a2b7e4935-1", "0f".repeat(16)));
+}
+
+#[test]
+fn the_sentence_says_who_asked_for_what() {
+    let said =
+        "container 333333333333 (curl) asked for a.evil.example, listed as evil.example in feed urlhaus";
+    assert_eq!(message(answered(), evil()), said);
+}
+
+#[test]
+fn the_sentence_says_who_was_answered_with_what() {
+    let mut finding = finding("edge.example.net", "edge.example.net");
+    finding.place = Place { section: Section::Answer, part: Part::Data, rr_type: 5 };
+    assert_eq!(
+        message(answered(), finding),
+        "container 333333333333 (curl) was answered with edge.example.net for a.evil.example, \
+         listed as edge.example.net in feed urlhaus"
+    );
+}
+
+#[test]
+fn each_kind_of_workload_is_named_as_it_is_known() {
+    let said = |workload| message(of(workload), evil()).split(" asked").next().unwrap().to_owned();
+    assert_eq!(said(cgroup_path::workload("/system.slice/nginx.service")), "nginx.service (curl)");
+    assert_eq!(said(cgroup_path::workload("/")), "the host (curl)");
+    assert_eq!(said(Workload::address("10.0.0.7".parse().unwrap())), "10.0.0.7 (curl)");
+    assert_eq!(said(Workload::unknown()), "an unknown workload (curl)");
+    let pod = "/kubepods/pod1b2c3d4e-5f60-4718-8293-a4b5c6d7e8f9";
+    assert_eq!(said(cgroup_path::workload(pod)), "pod 1b2c3d4e-5f60-4718-8293-a4b5c6d7e8f9 (curl)");
+}
+
+#[test]
+fn a_process_without_a_name_is_not_given_one() {
+    let mut exchange = answered();
+    exchange.attributed.process =
+        Process { pid: 5, tid: 6, name: None, thread_name: Some("isc-net-0000".into()) };
+    let document = composer().alert(&alert(Saying::First, exchange, evil()));
+    assert!(
+        document.message.starts_with("container 333333333333 (thread isc-net-0000) asked"),
+        "{}",
+        document.message
+    );
+    assert_eq!(document.process.unwrap().name, None);
+}
+
+#[test]
+fn all_feeds_are_named_the_most_severe_first() {
+    let mut finding = evil();
+    finding.feeds = vec![feed("low", 20), feed("high", 90), feed("mid", 50), feed("other", 30)];
+    let document = composer().alert(&alert(Saying::First, answered(), finding));
+    assert_eq!(document.event.severity, Some(90));
+    assert_eq!(document.threat.unwrap().feed.name, ["high", "mid", "other", "low"]);
+    assert!(document.message.ends_with("in feeds high, mid, other and 1 more"), "{}", document.message);
+}
+
+#[test]
+fn a_feeds_own_techniques_replace_the_default_one() {
+    let mut finding = evil();
+    finding.feeds = vec![feed("one", 20), feed("two", 30)];
+    finding.feeds[0].techniques = Arc::from(["T1566".to_owned()]);
+    let threat = composer().alert(&alert(Saying::First, answered(), finding)).threat.unwrap();
+    assert_eq!((threat.technique.id, threat.tactic.id), (vec!["T1566".to_owned()], vec!["TA0001".into()]));
+}
+
+#[test]
+fn the_field_that_held_the_name_is_said() {
+    let said = |section, part, rr_type| {
+        let mut finding = evil();
+        finding.place = Place { section, part, rr_type };
+        let document = composer().alert(&alert(Saying::First, answered(), finding));
+        let field = document.threat.unwrap().enrichments[0].matched.field.to_string();
+        (field, document.namewarden.record_type.map(|kind| kind.to_string()))
+    };
+    assert_eq!(said(Section::Question, Part::Owner, 1), ("dns.question.name".into(), None));
+    assert_eq!(said(Section::Answer, Part::Data, 5), ("dns.answers.data".into(), Some("CNAME".into())));
+    assert_eq!(said(Section::Answer, Part::Owner, 28), ("dns.answers.name".into(), Some("AAAA".into())));
+    assert_eq!(said(Section::Authority, Part::Data, 2), ("dns.authorities.data".into(), Some("NS".into())));
+    assert_eq!(
+        said(Section::Additional, Part::Owner, 65),
+        ("dns.additionals.name".into(), Some("HTTPS".into()))
+    );
+}
+
+#[test]
+fn what_a_process_calls_itself_cannot_forge_a_line() {
+    let mut exchange = answered();
+    exchange.attributed.process.name = Some("a\n\u{1b}[31mb".into());
+    let said = message(exchange, evil());
+    assert!(said.starts_with("container 333333333333 (a\\u{a}\\u{1b}[31mb) asked"), "{said}");
+}
+
+#[test]
+fn an_unanswered_query_has_an_unknown_outcome() {
+    let exchange = query(workload('3'), at(0), 1, "a.evil.example");
+    let document = composer().alert(&alert(Saying::First, exchange, evil()));
+    assert_eq!(document.event.outcome.as_deref(), Some("unknown"));
+    assert_eq!(document.dns.unwrap().response_code, None);
+}

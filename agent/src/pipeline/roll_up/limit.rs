@@ -1,0 +1,114 @@
+//! How many listed names one workload met in one window, and what was left out beyond its limit.
+
+use std::sync::Arc;
+
+use super::group::Awaited;
+use super::{Alert, Saying, Sighting};
+use crate::pipeline::exchange::Exchange;
+use crate::pipeline::matching::Finding;
+use crate::pipeline::packet::Timestamp;
+
+/// Left-out queries whose answers are awaited.
+const AWAITED_MAX: usize = 256;
+
+/// What a sighting that would open a group is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It may.
+    Within,
+    /// It may not: the limit is reached.
+    Beyond,
+    /// The answer of a query that was left out.
+    Answer,
+}
+
+#[derive(Debug)]
+pub(super) struct Limit {
+    pub(super) opened: Timestamp,
+    name: String,
+    names: u64,
+    awaited: Awaited,
+    /// Left out since the last document.
+    left_out: u64,
+    first_seen: Timestamp,
+    last_seen: Timestamp,
+    /// What the first left-out sighting was; kept for the documents.
+    example: Option<(Arc<Exchange>, Arc<Finding>)>,
+    documents: u64,
+}
+
+impl Limit {
+    pub(super) fn new(name: String, opened: Timestamp) -> Self {
+        Self {
+            opened,
+            name,
+            names: 0,
+            awaited: Awaited::default(),
+            left_out: 0,
+            first_seen: opened,
+            last_seen: opened,
+            example: None,
+            documents: 0,
+        }
+    }
+
+    /// Counts one listed name, or leaves it out.
+    pub(super) fn take(&mut self, most: u64, sighting: &Sighting, identity: u64) -> Taken {
+        if self.names < most {
+            self.names += 1;
+            return Taken::Within;
+        }
+        // The awaited hash holds the name asked for, not the entry: one more entry in an answer is a sighting.
+        let identity = identity ^ entry_hash(&sighting.finding.entry);
+        if sighting.exchange.is_answered() {
+            if self.awaited.take(identity) {
+                return Taken::Answer;
+            }
+        } else {
+            self.awaited.push(identity, AWAITED_MAX);
+        }
+        if self.left_out == 0 {
+            self.first_seen = sighting.exchange.time;
+        }
+        self.left_out += 1;
+        self.last_seen = sighting.exchange.time;
+        self.example.get_or_insert_with(|| {
+            let exchange = Exchange::clone(&sighting.exchange).without_records();
+            (Arc::new(exchange), Arc::new(sighting.finding.clone()))
+        });
+        Taken::Beyond
+    }
+
+    /// The document that says at once that the limit is reached; once.
+    pub(super) fn first(&mut self, most: u64, created: Timestamp) -> Option<Alert> {
+        if self.documents > 0 { None } else { self.closing(most, created) }
+    }
+
+    /// The document that says how many were left out since the last one.
+    pub(super) fn closing(&mut self, most: u64, created: Timestamp) -> Option<Alert> {
+        if self.left_out == 0 {
+            return None;
+        }
+        let (exchange, finding) = self.example.clone()?;
+        let number = self.documents;
+        self.documents += 1;
+        Some(Alert {
+            saying: Saying::LeftOut { limit: most },
+            group: self.name.clone(),
+            number,
+            count: std::mem::take(&mut self.left_out),
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+            created,
+            exchange,
+            finding,
+        })
+    }
+}
+
+/// FNV-1a: only tells entries of one message apart.
+fn entry_hash(entry: &str) -> u64 {
+    entry
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
