@@ -18,6 +18,9 @@ pub const FLAG_OWNER: u16 = 1 << 3;
 /// `RecordHeader::flags`: the packet's payload goes on beyond what the kernel half copies (64 KiB); counted there.
 pub const FLAG_TRUNCATED: u16 = 1 << 4;
 
+/// `RecordHeader::flags`: the packet is the first of several IP fragments (raw sockets): its payload is only a part.
+pub const FLAG_FRAGMENT: u16 = 1 << 5;
+
 /// The largest payload of one packet that is copied, in bytes.
 pub const PAYLOAD_MAX: u32 = 65_536;
 
@@ -59,7 +62,7 @@ pub struct RecordHeader {
     pub source_port: [u8; 2],
     /// Destination port, big-endian.
     pub destination_port: [u8; 2],
-    /// TCP sequence number of the packet's first payload byte, host order; 0 for UDP.
+    /// TCP sequence number as in the header (of the SYN itself where it is set), host order; 0 for UDP.
     pub tcp_sequence: u32,
     /// Bytes of payload that the packet holds in all (`skb->len` less headers).
     pub payload_length: u32,
