@@ -1,0 +1,139 @@
+//! Every map, with who writes it and who reads it, and the constants that user space sets at load.
+
+use core::ptr;
+
+use aya_ebpf::{
+    Global,
+    btf_maps::{Array, LruHashMap, PerCpuArray, RingBuf, SkStorage},
+    macros::btf_map,
+};
+use namewarden_agent_common::{
+    counters::{COUNTER_COUNT, Counter},
+    record::RecordHeader,
+    settings::{FLOWS_MAX, Flow, MUTED_MAX, PORT_WORDS, port_bit},
+};
+
+use crate::owner::Owner;
+
+/// Records. Written by the packet hooks, read by user space (`pipeline/capture`). User space sets its size.
+#[btf_map]
+pub static RING: RingBuf<RecordHeader, { 2 << 20 }> = RingBuf::new();
+
+/// Counters. Written by all hooks, read by user space. Atomic: an ingress run interrupts an egress run on its CPU.
+#[btf_map]
+static COUNTERS: PerCpuArray<u64, { COUNTER_COUNT as usize }> = PerCpuArray::new();
+
+/// Pace of each CPU. Written and read by the packet hooks; lost updates do no harm.
+#[btf_map]
+static PACES: PerCpuArray<Pace, 1> = PerCpuArray::new();
+
+/// Port set, one bit a port. Written by user space, read by all hooks.
+#[btf_map]
+static PORT_SET: Array<u64, PORT_WORDS> = Array::new();
+
+/// Owner and mark of a socket. Written by `owner` (and `select` for raw sockets), read by the packet hooks.
+#[btf_map]
+pub static OWNERS: SkStorage<Owner> = SkStorage::new();
+
+/// Budget of a socket, made when its CPU is busy only. Written and read by `budget`.
+#[btf_map]
+pub static SOCKET_FLOWS: SkStorage<Flow> = SkStorage::new();
+
+/// Budget of a cgroup by its id, made when a CPU is busy only. Written by `budget`, read by it and by user space.
+#[btf_map]
+pub static CGROUP_FLOWS: LruHashMap<u64, Flow, FLOWS_MAX> = LruHashMap::new();
+
+/// Cookies of muted TCP streams. Written by user space, read by `select`.
+#[btf_map]
+static MUTED: LruHashMap<u64, u32, MUTED_MAX> = LruHashMap::new();
+
+/// Whether `MUTED` was ever written to. Written by user space, read by `select`.
+#[btf_map]
+static MUTING: Array<u32, 1> = Array::new();
+
+/// Capture the server's side of an exchange, too.
+#[unsafe(no_mangle)]
+pub static SERVER_SIDE: Global<u8> = Global::new(0);
+/// User space is woken at once when so many bytes wait.
+#[unsafe(no_mangle)]
+pub static WAKE_BYTES: Global<u64> = Global::new(64 << 10);
+/// Budgets are smaller while so many bytes wait.
+#[unsafe(no_mangle)]
+pub static PRESSURE_BYTES: Global<u64> = Global::new(1 << 20);
+/// Records of a cgroup in a window.
+#[unsafe(no_mangle)]
+pub static BUDGET_RECORDS: Global<u64> = Global::new(u64::MAX);
+/// Payload bytes of a cgroup in a window.
+#[unsafe(no_mangle)]
+pub static BUDGET_BYTES: Global<u64> = Global::new(u64::MAX);
+/// Records of a CPU in a window from which on its cgroups' budgets are watched.
+#[unsafe(no_mangle)]
+pub static GATE_RECORDS: Global<u64> = Global::new(u64::MAX);
+/// Payload bytes of a CPU in a window from which on its cgroups' budgets are watched.
+#[unsafe(no_mangle)]
+pub static GATE_BYTES: Global<u64> = Global::new(u64::MAX);
+
+/// What one CPU did in this window.
+#[repr(C)]
+pub struct Pace {
+    /// The window that the other fields count.
+    pub window: u64,
+    /// Records of wanted packets.
+    pub records: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+    /// The window in which the ring buffer was last seen half full.
+    pub pressed: u64,
+    /// Wakeups forced for new processes.
+    pub fresh_wakeups: u32,
+    /// Explicit padding.
+    pub reserved: u32,
+}
+
+/// Adds one to a counter.
+#[inline(always)]
+pub fn count(counter: Counter) {
+    if let Some(slot) = COUNTERS.get_ptr_mut(counter.index()) {
+        add(slot, 1);
+    }
+}
+
+/// Adds to a number in a map, as one atomic instruction without result: the oldest of the kernel's atomics.
+#[inline(always)]
+pub fn add(slot: *mut u64, amount: u64) {
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: map values are aligned to eight bytes and live as long as the program runs.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({slot} + 0) += {amount}", slot = in(reg) slot, amount = in(reg) amount);
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    let _ = (slot, amount);
+}
+
+/// The pace of this CPU.
+#[inline(always)]
+pub fn pace() -> Option<*mut Pace> {
+    PACES.get_ptr_mut(0)
+}
+
+/// Whether the port (host byte order) is in the port set.
+#[inline(always)]
+pub fn in_port_set(port: u16) -> bool {
+    let (word, bit) = port_bit(port);
+    match PORT_SET.get(word) {
+        Some(bits) => bits & bit != 0,
+        None => false,
+    }
+}
+
+/// Whether user space muted the stream of this socket.
+#[inline(always)]
+pub fn is_muted(cookie: impl FnOnce() -> u64) -> bool {
+    matches!(MUTING.get(0), Some(&muting) if muting != 0) && MUTED.get_ptr(&cookie()).is_some()
+}
+
+/// The map as the helpers take it.
+#[inline(always)]
+pub fn raw<M>(map: &'static M) -> *mut core::ffi::c_void {
+    ptr::from_ref(map).cast_mut().cast()
+}

@@ -1,0 +1,110 @@
+//! Is this packet wanted? Port set, socket mark, side of the exchange; refuses first.
+
+use aya_ebpf::{helpers::generated::bpf_get_socket_cookie, programs::SkBuffContext};
+use namewarden_agent_common::{
+    counters::Counter,
+    record::{FLAG_EGRESS, FLAG_MARKED, FLAG_SERVER},
+};
+
+use crate::{
+    headers::{Headers, Payload, TCP, UDP},
+    maps,
+    owner::{self, Socket},
+    packet::{Direction, Skb},
+};
+
+/// Where the bit that tells query from answer stands in a DNS message (RFC 1035 section 4.1.1).
+const QR_OFFSET: u32 = 2;
+const QR: u8 = 0x80;
+const UDP_HEADER: u32 = 8;
+
+const FIN_SYN_RST: u8 = 0x07;
+
+/// A wanted packet: its flags and its socket.
+pub struct Wanted {
+    /// `FLAG_*` so far.
+    pub flags: u16,
+    /// Whose it is.
+    pub socket: Socket,
+}
+
+impl Wanted {
+    /// The packet's socket; wanted or not is not yet known.
+    #[inline(always)]
+    pub fn new(ctx: &SkBuffContext, direction: Direction) -> Self {
+        let flags = if direction == Direction::Egress { FLAG_EGRESS } else { 0 };
+        Self { flags, socket: Socket::of(ctx) }
+    }
+}
+
+/// Whether the packet is DNS by port or mark, and of the side that is captured.
+#[inline(always)]
+pub fn select(
+    ctx: &SkBuffContext,
+    headers: &Headers,
+    direction: Direction,
+    wanted: &mut Wanted,
+) -> Result<(), Counter> {
+    let source = maps::in_port_set(headers.source_port());
+    let destination = maps::in_port_set(headers.destination_port());
+    let (mut client, server) = match direction {
+        Direction::Egress => (destination, source),
+        Direction::Ingress => (source, destination),
+    };
+    if client && server && headers.protocol == UDP {
+        client = is_answer(ctx, headers) == (direction == Direction::Ingress);
+    }
+    if !client {
+        if wanted.socket.is_marked() {
+            wanted.flags |= FLAG_MARKED;
+        } else if !server {
+            return Err(Counter::OtherPort);
+        } else if maps::SERVER_SIDE.load() == 0 {
+            return Err(Counter::ServerSide);
+        } else {
+            wanted.flags |= FLAG_SERVER;
+        }
+    }
+    raw_socket(&wanted.socket, direction)
+}
+
+/// From port 53 to port 53 (a resolver that asks from its own port) only the message says who asks.
+#[inline(always)]
+fn is_answer(ctx: &SkBuffContext, headers: &Headers) -> bool {
+    let mut flags = 0_u8;
+    let found = Skb::of(ctx).load(headers.transport + UDP_HEADER + QR_OFFSET, &mut flags);
+    found.is_ok() && flags & QR != 0
+}
+
+/// A raw socket receives copies of other sockets' packets: only one that asked is listened to.
+#[inline(always)]
+fn raw_socket(socket: &Socket, direction: Direction) -> Result<(), Counter> {
+    if !socket.is_raw() {
+        return Ok(());
+    }
+    match direction {
+        Direction::Egress => owner::mark(socket),
+        Direction::Ingress if !socket.is_marked() => return Err(Counter::RawReceiver),
+        Direction::Ingress => {}
+    }
+    Ok(())
+}
+
+/// Whether user space can use it: a payload, or the start or end of a TCP stream that is not muted.
+#[inline(always)]
+pub fn worth_copying(ctx: &SkBuffContext, headers: &Headers, payload: &Payload) -> Result<(), Counter> {
+    if headers.protocol != TCP {
+        return if payload.length == 0 { Err(Counter::EmptyDatagram) } else { Ok(()) };
+    }
+    if payload.tcp_flags & FIN_SYN_RST != 0 {
+        return Ok(());
+    }
+    if payload.length == 0 {
+        return Err(Counter::TcpBare);
+    }
+    // SAFETY: the context is valid.
+    if maps::is_muted(|| unsafe { bpf_get_socket_cookie(Skb::of(ctx).as_ptr().cast()) }) {
+        return Err(Counter::Muted);
+    }
+    Ok(())
+}

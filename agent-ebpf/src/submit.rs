@@ -1,0 +1,238 @@
+//! Fills the record, copies the payload straight into a reserved slot of the ring buffer, submits it or counts the loss,
+//! and decides whether to wake user space.
+//!
+//! Never through per-CPU scratch: an ingress run interrupts an egress run on its CPU and would overwrite it. A payload
+//! larger than the largest slot goes out in several records.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::generated::{
+        bpf_get_smp_processor_id, bpf_get_socket_cookie, bpf_ringbuf_query, bpf_skb_cgroup_id,
+        bpf_skb_load_bytes,
+    },
+    programs::SkBuffContext,
+};
+use namewarden_agent_common::{
+    counters::Counter,
+    record::{FLAG_FRAGMENT, FLAG_OWNER, FLAG_TRUNCATED, PAYLOAD_MAX, RECORD_VERSION, RecordHeader},
+    settings::FRESH_WAKEUPS_PER_WINDOW,
+};
+
+use crate::{
+    budget::Moment,
+    headers::{Headers, Payload},
+    maps::{PRESSURE_BYTES, RING, WAKE_BYTES, count, pace, raw},
+    owner::OwnerCopy,
+    packet::Skb,
+    select::Wanted,
+};
+
+/// The largest slot's payload; what is longer goes on in the next record.
+const CHUNK_MAX: u32 = 4096;
+const CHUNKS_MAX: u32 = PAYLOAD_MAX / CHUNK_MAX;
+
+const IPV4_ADDRESSES: u32 = 12;
+const IPV6_ADDRESSES: u32 = 8;
+
+/// A slot of the ring buffer; only `chunk_length` bytes of the payload mean anything.
+#[repr(C)]
+struct Slot<const N: usize> {
+    header: RecordHeader,
+    payload: [u8; N],
+}
+
+/// All that a record says, as scalars.
+struct Draft<'a> {
+    skb: Skb,
+    headers: &'a Headers,
+    wanted: &'a Wanted,
+    payload: &'a Payload,
+    moment: &'a Moment,
+}
+
+/// Hands the packet to user space in as many records as it takes.
+#[inline(always)]
+pub fn submit(
+    ctx: &SkBuffContext,
+    headers: &Headers,
+    wanted: &Wanted,
+    payload: &Payload,
+    moment: &Moment,
+) -> Result<(), Counter> {
+    let draft = Draft { skb: Skb::of(ctx), headers, wanted, payload, moment };
+    if payload.length > PAYLOAD_MAX {
+        count(Counter::Truncated);
+    }
+    let mut offset = 0;
+    for _ in 0..CHUNKS_MAX {
+        if let Err(exit) = chunk(&draft, offset) {
+            let cut = exit as u32 == Counter::Lost as u32 && offset > 0;
+            return Err(if cut { Counter::PartlyLost } else { exit });
+        }
+        offset += CHUNK_MAX;
+        if offset >= payload.length {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// One record, in the smallest slot that holds the rest of the payload.
+#[inline(always)]
+fn chunk(draft: &Draft, offset: u32) -> Result<(), Counter> {
+    match draft.payload.length - offset {
+        0..=128 => record::<128>(draft, offset),
+        129..=512 => record::<512>(draft, offset),
+        513..=2048 => record::<2048>(draft, offset),
+        _ => record::<4096>(draft, offset),
+    }
+}
+
+#[inline(always)]
+fn record<const N: usize>(draft: &Draft, offset: u32) -> Result<(), Counter> {
+    let Some(mut slot) = RING.reserve_untyped::<Slot<N>>(0) else {
+        count(Counter::RecordsLost);
+        return Err(Counter::Lost);
+    };
+    let at = slot.as_mut_ptr();
+    let left = draft.payload.length - offset;
+    let length = if left > N as u32 { N as u32 } else { left };
+    // SAFETY: the slot is ours until it is submitted.
+    let filled = unsafe { fill(draft, &raw mut (*at).header, offset, length) };
+    // SAFETY: as above; the slot's payload has room for N bytes.
+    let copied = filled && (length == 0 || unsafe { copy(draft, at, offset) });
+    if !copied {
+        slot.discard(BPF_RB_NO_WAKEUP.into());
+        return Err(Counter::CopyFailed);
+    }
+    count(Counter::Records);
+    slot.submit(wakeup(draft).into());
+    Ok(())
+}
+
+/// Copies the chunk that the header announces.
+///
+/// The length is read back from the slot: so the verifier knows nothing of it and does not follow every path that led
+/// to it, and the compiler keeps the mask, which alone tells the verifier that it is 1..=N.
+///
+/// # Safety
+///
+/// `slot` must be reserved, with a header whose `chunk_length` is 1..=N.
+#[inline(always)]
+unsafe fn copy<const N: usize>(draft: &Draft, slot: *mut Slot<N>, offset: u32) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let length = (&raw const (*slot).header.chunk_length).read_volatile();
+        let checked = (length.wrapping_sub(1) & (N as u32 - 1)) + 1;
+        let to = (&raw mut (*slot).payload).cast::<c_void>();
+        bpf_skb_load_bytes(draft.skb.as_ptr().cast(), draft.payload.offset + offset, to, checked) == 0
+    }
+}
+
+/// Writes every field of the header; false where the addresses cannot be read.
+///
+/// # Safety
+///
+/// `to` must be a reserved slot's header.
+#[inline(always)]
+unsafe fn fill(draft: &Draft, to: *mut RecordHeader, offset: u32, length: u32) -> bool {
+    let skb = draft.skb.as_ptr();
+    let mut flags = draft.wanted.flags;
+    let mut owner = OwnerCopy::default();
+    if draft.wanted.socket.read_owner(&mut owner) {
+        flags |= FLAG_OWNER;
+    } else {
+        owner = OwnerCopy::default();
+    }
+    if draft.headers.fragment {
+        flags |= FLAG_FRAGMENT;
+    }
+    if draft.payload.length > PAYLOAD_MAX {
+        flags |= FLAG_TRUNCATED;
+    }
+    // SAFETY: the caller's promise; the context is valid; eight-byte fields lie at multiples of eight.
+    unsafe {
+        (*to).time_boot_ns = draft.moment.time;
+        (*to).cgroup_id = bpf_skb_cgroup_id(skb);
+        (*to).socket_cookie = bpf_get_socket_cookie(skb.cast());
+        (*to).owner_cgroup_id = owner.cgroup_id;
+        (*to).pid = (owner.pid_tgid >> 32) as u32;
+        (*to).tid = owner.pid_tgid as u32;
+        (&raw mut (*to).thread_name).cast::<[u64; 2]>().write([owner.first, owner.second]);
+        (&raw mut (*to).source_port).cast::<u32>().write(draft.headers.ports);
+        (*to).tcp_sequence = draft.payload.tcp_sequence;
+        (*to).payload_length = draft.payload.length;
+        (*to).chunk_offset = offset;
+        (*to).chunk_length = length;
+        (*to).cpu = bpf_get_smp_processor_id();
+        (*to).flags = flags;
+        (*to).gso_size = draft.skb.gso_size() as u16;
+        (*to).version = RECORD_VERSION;
+        (*to).ip_version = draft.headers.ip_version;
+        (*to).protocol = draft.headers.protocol;
+        // The TCP flags and the seven bytes of padding after them.
+        (&raw mut (*to).tcp_flags).cast::<u64>().write(u64::from(draft.payload.tcp_flags));
+        addresses(draft, to)
+    }
+}
+
+/// # Safety
+///
+/// `to` must be a reserved slot's header.
+#[inline(always)]
+unsafe fn addresses(draft: &Draft, to: *mut RecordHeader) -> bool {
+    let skb = draft.skb.as_ptr().cast();
+    // SAFETY: the caller's promise. Both addresses stand side by side, in the packet and in the record.
+    unsafe {
+        let source = (&raw mut (*to).source_address).cast::<u32>();
+        if draft.headers.ip_version == 6 {
+            return bpf_skb_load_bytes(skb, IPV6_ADDRESSES, source.cast(), 32) == 0;
+        }
+        source.cast::<[u64; 4]>().write([0; 4]);
+        let destination = source.add(4);
+        bpf_skb_load_bytes(skb, IPV4_ADDRESSES, source.cast(), 4) == 0
+            && bpf_skb_load_bytes(skb, IPV4_ADDRESSES + 4, destination.cast(), 4) == 0
+    }
+}
+
+/// Wakes user space when enough is waiting, or when a process may be gone before user space looks by itself.
+#[inline(always)]
+fn wakeup(draft: &Draft) -> u32 {
+    // SAFETY: the map is a ring buffer.
+    let waiting = unsafe { bpf_ringbuf_query(raw(&RING), BPF_RB_AVAIL_DATA.into()) };
+    if waiting >= WAKE_BYTES.load() {
+        if waiting >= PRESSURE_BYTES.load() {
+            press(draft.moment.window);
+        }
+        count(Counter::Wakeups);
+        return BPF_RB_FORCE_WAKEUP;
+    }
+    if draft.wanted.socket.take_fresh() && may_wake() {
+        count(Counter::FreshWakeups);
+        return BPF_RB_FORCE_WAKEUP;
+    }
+    BPF_RB_NO_WAKEUP
+}
+
+#[inline(always)]
+fn press(window: u64) {
+    if let Some(pace) = pace() {
+        // SAFETY: a map value is valid while the program runs.
+        unsafe { (*pace).pressed = window };
+    }
+}
+
+#[inline(always)]
+fn may_wake() -> bool {
+    let Some(pace) = pace() else { return false };
+    // SAFETY: a map value is valid while the program runs.
+    unsafe {
+        if (*pace).fresh_wakeups >= FRESH_WAKEUPS_PER_WINDOW {
+            return false;
+        }
+        (*pace).fresh_wakeups += 1;
+    }
+    true
+}
