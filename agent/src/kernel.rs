@@ -1,1 +1,90 @@
-//! (in work)
+//! The kernel half as seen from user space: load it, attach it, read its counters.
+//!
+//! `KernelSettings` come in; a ring of records goes out, and figures to read while it runs. Nothing is pinned: when
+//! `Attached` is dropped, or the process ends in any way, every hook is gone.
+
+// Why the kernel half cannot run on this machine, each with its remedy.
+mod error;
+
+// What the operator chose.
+mod settings;
+
+// Can it run here at all? Asked before anything is loaded.
+mod preflight;
+
+// The cgroup2 hierarchy: found by itself, or checked.
+mod cgroup_root;
+
+// The object -> programs and maps, with the settings in them.
+mod load;
+
+// Programs -> links at the root and at its first-level children.
+mod hooks;
+
+// A thread that attaches to new children as they appear.
+mod watch;
+
+// Counters, floods, muted streams.
+mod figures;
+
+pub use self::{
+    error::KernelError,
+    figures::{Flood, Reading},
+    load::Loaded,
+    settings::{Budgets, KernelSettings},
+};
+
+use crate::pipeline::capture::Ring;
+
+/// The door to the kernel half.
+#[derive(Debug)]
+pub struct Kernel;
+
+impl Kernel {
+    /// Checks the machine and the settings, then loads programs and maps. Nothing is attached yet.
+    pub fn load(settings: &KernelSettings) -> Result<Loaded, KernelError> {
+        settings.check()?;
+        preflight::check(settings)?;
+        let root = cgroup_root::find(settings.cgroup_root.as_deref())?;
+        load::load(settings, root)
+    }
+}
+
+/// The running kernel half; dropping it detaches every hook.
+pub struct Attached {
+    figures: figures::Figures,
+    cgroup_root: std::path::PathBuf,
+    _watch: watch::Watch,
+}
+
+impl Loaded {
+    /// Attaches every hook and starts to follow the children of the cgroup root.
+    pub fn attach(self) -> Result<(Attached, Ring), KernelError> {
+        let Self { programs, ring, figures, cgroup_root, logger } = self;
+        let hooks = hooks::Hooks::attach(programs, &cgroup_root)?;
+        let watch = watch::Watch::start(hooks, logger)?;
+        Ok((Attached { figures, cgroup_root, _watch: watch }, ring))
+    }
+}
+
+impl Attached {
+    /// Every kernel counter, summed over the CPUs.
+    pub fn counters(&self) -> Result<Vec<Reading>, KernelError> {
+        self.figures.counters()
+    }
+
+    /// The cgroups that used up their budget since the start, with what was not copied.
+    pub fn floods(&self) -> Result<Vec<Flood>, KernelError> {
+        self.figures.floods()
+    }
+
+    /// Stops copying the payload of a TCP stream that is not DNS, by its socket's cookie.
+    pub fn mute(&self, socket_cookie: u64) -> Result<(), KernelError> {
+        self.figures.mute(socket_cookie)
+    }
+
+    /// The cgroup2 directory that the hooks are attached to.
+    pub fn cgroup_root(&self) -> &std::path::Path {
+        &self.cgroup_root
+    }
+}

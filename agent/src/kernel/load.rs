@@ -1,0 +1,186 @@
+//! The object -> programs and maps in the kernel, with the settings in them. Nothing is attached here.
+
+use std::path::{Path, PathBuf};
+
+use aya::{
+    Ebpf, EbpfLoader, include_bytes_aligned,
+    maps::{Array, MapData},
+    programs::{Program, ProgramError},
+};
+use aya_log::EbpfLogger;
+use namewarden_agent_common::settings::{PORT_WORDS, WINDOWS_PER_SECOND, port_bit};
+
+use super::{
+    error::{KernelError, explain, shorten},
+    figures::Figures,
+    settings::KernelSettings,
+    watch::{Logger, ToTracing},
+};
+use crate::pipeline::capture::Ring;
+
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/namewarden-ebpf"));
+
+/// User space is woken at once when so much waits, or a quarter of a smaller ring.
+const WAKE_BYTES_MAX: u64 = 64 << 10;
+
+/// Of the log's ring buffer: as small as can be while nothing is logged.
+const LOG_BYTES_OFF: u32 = 4 << 10;
+const LOG_BYTES_ON: u32 = 128 << 10;
+
+/// Log levels of the kernel half.
+const LOG_OFF: u8 = 0;
+const LOG_ALL: u8 = 5;
+
+/// Programs and maps in the kernel, attached to nothing.
+pub struct Loaded {
+    pub(super) programs: Ebpf,
+    pub(super) ring: Ring,
+    pub(super) figures: Figures,
+    pub(super) cgroup_root: PathBuf,
+    pub(super) logger: Option<Logger>,
+}
+
+impl Loaded {
+    /// The cgroup2 directory that the hooks will be attached to.
+    pub fn cgroup_root(&self) -> &Path {
+        &self.cgroup_root
+    }
+}
+
+/// The constants of the kernel half, as its `maps` has them.
+struct Constants {
+    server_side: u8,
+    wake_bytes: u64,
+    pressure_bytes: u64,
+    budget_records: u64,
+    budget_bytes: u64,
+    gate_records: u64,
+    gate_bytes: u64,
+    log_level: u8,
+}
+
+impl Constants {
+    fn new(settings: &KernelSettings, cpus: u64) -> Self {
+        let ring = u64::from(settings.ring_bytes);
+        let budget_records = settings.budgets.records_per_second / WINDOWS_PER_SECOND;
+        let budget_bytes = settings.budgets.bytes_per_second / WINDOWS_PER_SECOND;
+        Self {
+            server_side: settings.server_side.into(),
+            wake_bytes: WAKE_BYTES_MAX.min(ring / 4),
+            pressure_bytes: ring / 2,
+            budget_records,
+            budget_bytes,
+            gate_records: budget_records / cpus,
+            gate_bytes: budget_bytes / cpus,
+            log_level: if settings.log { LOG_ALL } else { LOG_OFF },
+        }
+    }
+}
+
+/// Loads every program and map.
+pub fn load(settings: &KernelSettings, cgroup_root: PathBuf) -> Result<Loaded, KernelError> {
+    let cpus = aya::util::online_cpus().map_or(1, |cpus| cpus.len().max(1) as u64);
+    let constants = Constants::new(settings, cpus);
+    let mut programs = EbpfLoader::new()
+        .override_global("SERVER_SIDE", &constants.server_side, true)
+        .override_global("WAKE_BYTES", &constants.wake_bytes, true)
+        .override_global("PRESSURE_BYTES", &constants.pressure_bytes, true)
+        .override_global("BUDGET_RECORDS", &constants.budget_records, true)
+        .override_global("BUDGET_BYTES", &constants.budget_bytes, true)
+        .override_global("GATE_RECORDS", &constants.gate_records, true)
+        .override_global("GATE_BYTES", &constants.gate_bytes, true)
+        .override_global("AYA_LOG_LEVEL", &constants.log_level, true)
+        .map_max_entries("RING", settings.ring_bytes)
+        .map_max_entries("AYA_LOGS", if settings.log { LOG_BYTES_ON } else { LOG_BYTES_OFF })
+        .load(OBJECT)
+        .map_err(|error| KernelError::Refused {
+            what: "the agent's maps".to_owned(),
+            reason: explain(&error),
+        })?;
+    for (name, program) in programs.programs_mut() {
+        load_program(program).map_err(|error| KernelError::Refused {
+            what: format!("program {name}"),
+            reason: refusal(&error),
+        })?;
+    }
+    set_ports(&mut programs, &settings.ports)?;
+    let ring = Ring::new(take(&mut programs, "RING")?)?;
+    let figures = Figures::take(&mut programs)?;
+    let logger = if settings.log { Some(logger(&mut programs)?) } else { None };
+    Ok(Loaded { programs, ring, figures, cgroup_root, logger })
+}
+
+fn load_program(program: &mut Program) -> Result<(), ProgramError> {
+    match program {
+        Program::CgroupSkb(program) => program.load(),
+        Program::CgroupSock(program) => program.load(),
+        Program::CgroupSockAddr(program) => program.load(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+fn refusal(error: &ProgramError) -> String {
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => shorten(&format!("{io_error}\n{verifier_log}")),
+        other => explain(other),
+    }
+}
+
+fn set_ports(programs: &mut Ebpf, ports: &[u16]) -> Result<(), KernelError> {
+    let mut words = vec![0_u64; PORT_WORDS];
+    for port in ports {
+        let (index, bit) = port_bit(*port);
+        if let Some(word) = words.get_mut(index as usize) {
+            *word |= bit;
+        }
+    }
+    let mut set: Array<MapData, u64> = typed(take(programs, "PORT_SET")?, "PORT_SET")?;
+    for (index, word) in (0_u32..).zip(&words).filter(|(_, word)| **word != 0) {
+        set.set(index, word, 0).map_err(|error| refused("PORT_SET", &error))?;
+    }
+    Ok(())
+}
+
+fn logger(programs: &mut Ebpf) -> Result<Logger, KernelError> {
+    EbpfLogger::init_with_logger(programs, ToTracing).map_err(|error| refused("AYA_LOGS", &error))
+}
+
+/// A map of the object, by name.
+pub fn take(programs: &mut Ebpf, name: &str) -> Result<aya::maps::Map, KernelError> {
+    programs.take_map(name).ok_or_else(|| KernelError::Refused {
+        what: format!("map {name}"),
+        reason: "the object does not have it; build it again with cargo xtask build-ebpf".to_owned(),
+    })
+}
+
+/// A map as its type.
+pub fn typed<T>(map: aya::maps::Map, name: &str) -> Result<T, KernelError>
+where
+    T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
+{
+    T::try_from(map).map_err(|error| refused(name, &error))
+}
+
+/// The kernel's answer to something that was tried with a map.
+pub fn refused(map: &str, error: &dyn std::error::Error) -> KernelError {
+    KernelError::Refused { what: format!("map {map}"), reason: explain(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_ring_wakes_its_reader_at_a_quarter() {
+        let settings = KernelSettings { ring_bytes: 64 << 10, ..KernelSettings::default() };
+        assert_eq!(Constants::new(&settings, 2).wake_bytes, 16 << 10);
+        assert_eq!(Constants::new(&KernelSettings::default(), 2).wake_bytes, 64 << 10);
+    }
+
+    #[test]
+    fn a_cgroup_over_its_budget_opens_the_gate_of_one_cpu_at_least() {
+        let constants = Constants::new(&KernelSettings::default(), 7);
+        assert!(constants.gate_records * 7 <= constants.budget_records);
+        assert!(constants.gate_bytes * 7 <= constants.budget_bytes);
+    }
+}
