@@ -32,6 +32,9 @@ mod lint;
 // Is the tree as the house wants it?
 mod tidy;
 
+// What it costs, against the budgets.
+mod bench;
+
 // Pods, a DNS server, clients and alerts on this machine.
 mod demo;
 
@@ -60,6 +63,8 @@ enum Task {
     Build(agent_binary::Arguments),
     /// Run the test suites, all of them unless some are named
     Test(test::Arguments),
+    /// Measure every budget on the binary that ships, and write docs/benchmarks.md
+    Bench(bench::Arguments),
     /// Check format, clippy on both targets, licences and sources, tidiness
     Lint,
     /// Write generated files anew; report files and functions that are too long, headers, words
@@ -87,6 +92,7 @@ fn run() -> Result<()> {
         Task::BuildEbpf => ebpf::run(&layout),
         Task::Build(arguments) => agent_binary::run(&layout, &arguments),
         Task::Test(arguments) => test::run(&layout, &arguments),
+        Task::Bench(arguments) => bench::run(&layout, &arguments),
         Task::Lint => lint::run(&layout),
         Task::Tidy(arguments) => tidy::run(&layout, &arguments),
         Task::Demo(arguments) => demo::run(&layout, &arguments),

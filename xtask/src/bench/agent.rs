@@ -1,0 +1,128 @@
+//! The agent under load: started on the node's traffic; what it saw, lost and used, by its own status and the kernel.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use namewarden_tests::agent::{Agent as Running, AgentBuilder};
+use namewarden_tests::wait;
+use rustix::process::Signal;
+use serde::Deserialize;
+
+use super::traffic::{Traffic, used};
+
+/// Its name on the node; the unit's cgroup is called after it.
+const NAME: &str = "bench";
+
+/// A running agent.
+pub struct Agent {
+    running: Running,
+    cgroup: PathBuf,
+}
+
+/// Its account of itself, as far as the bench reads it.
+#[derive(Deserialize)]
+struct Status {
+    loss: Loss,
+    threat_set: ThreatSet,
+    counters: std::collections::BTreeMap<String, u64>,
+}
+
+#[derive(Deserialize)]
+struct Loss {
+    ring_full: u64,
+    over_budget: u64,
+    gaps: u64,
+    documents: u64,
+}
+
+#[derive(Deserialize)]
+struct ThreatSet {
+    number: u64,
+    entries: u64,
+}
+
+/// What it did up to a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Account {
+    /// Messages it screened.
+    pub screened: u64,
+    /// Messages and documents that it counted as lost.
+    pub lost: u64,
+    /// Microseconds of processor time.
+    pub used: u64,
+}
+
+impl Agent {
+    /// Starts it at `root` with the feed at `feed`, and returns when it captures with that feed's set.
+    pub fn start(binary: &Path, traffic: &Traffic, root: &Path, feed: Option<&Path>) -> Result<Agent> {
+        let mut builder = AgentBuilder::new(NAME).program(binary).cgroup_root(root);
+        let feed = feed.map(|feed| format!("load={}", feed.display()));
+        if let Some(feed) = &feed {
+            builder = builder.arguments(&["--feed", feed]);
+        }
+        let running = builder.start(traffic.node()).context("the agent does not start")?;
+        Ok(Agent { running, cgroup: traffic.unit(&format!("namewarden-{NAME}.service")) })
+    }
+
+    fn status(&self) -> Result<Status> {
+        let answer = self.running.get("/status")?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("the agent's status has no body")?;
+        serde_json::from_str(body).with_context(|| format!("not a status: {body}"))
+    }
+
+    /// What it did so far.
+    pub fn account(&self) -> Result<Account> {
+        let status = self.status()?;
+        let loss = &status.loss;
+        let screened = status.counters.get(SCREENED);
+        Ok(Account {
+            screened: *screened.with_context(|| format!("the agent has no counter {SCREENED}"))?,
+            lost: loss.ring_full + loss.over_budget + loss.gaps + loss.documents,
+            used: used(&self.cgroup)?,
+        })
+    }
+
+    /// Waits until it has screened `messages` more than at `before`, or does no more.
+    pub fn caught_up(&self, before: Account, messages: u64) -> Result<Account> {
+        let mut last = before;
+        wait::until("the agent has caught up", || {
+            let now = self.account()?;
+            let done = now.screened - before.screened >= messages || now.screened == last.screened;
+            last = now;
+            Ok(done.then_some(now))
+        })
+    }
+
+    /// Tells it to read its feeds anew, and waits until the new set is in use; its entries.
+    pub fn replace_set(&self) -> Result<u64> {
+        let before = self.status()?.threat_set.number;
+        self.running.signal(Signal::HUP)?;
+        wait::until("the new set in use", || {
+            let set = self.status()?.threat_set;
+            Ok((set.number > before).then_some(set.entries))
+        })
+    }
+
+    /// Resident memory by a line of the kernel's account of the process (`VmRSS`, `VmHWM`), in megabytes.
+    pub fn memory(&self, line: &str) -> Result<f64> {
+        let path = format!("/proc/{}/status", self.running.pid());
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let value = text.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
+        let kilobytes = value.and_then(|value| value.trim().strip_suffix(" kB")?.trim().parse::<u32>().ok());
+        Ok(f64::from(kilobytes.with_context(|| format!("{path} has no {line}"))?) * 1024.0 / 1e6)
+    }
+
+    /// Forgets the highest resident memory so far.
+    pub fn reset_peak(&self) -> Result<()> {
+        fs::write(format!("/proc/{}/clear_refs", self.running.pid()), "5").context("cannot reset the peak")
+    }
+
+    /// Ends it.
+    pub fn stop(self) -> Result<()> {
+        self.running.stop().map(drop)
+    }
+}
+
+/// The counter of messages that were screened.
+const SCREENED: &str = "namewarden_screen_messages_total";

@@ -1,0 +1,207 @@
+//! Every figure: its budget, what it means. What is measured is looked up here by name, so nothing goes unreported.
+
+use anyhow::{Context, Result};
+
+/// Which way is good.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Better {
+    /// The less the better.
+    Lower,
+    /// The more the better.
+    Higher,
+}
+
+/// A figure before it is measured.
+#[derive(Debug)]
+pub struct Kind {
+    /// Its name in the JSON.
+    pub name: &'static str,
+    /// What it is, for the page.
+    pub meaning: &'static str,
+    /// Its unit.
+    pub unit: &'static str,
+    /// What it may be; `None` for what is shown for scale.
+    pub budget: Option<f64>,
+    /// Which way is good.
+    pub better: Better,
+    /// The part of the bench that measures it.
+    pub part: &'static str,
+}
+
+const fn budget(
+    part: &'static str,
+    name: &'static str,
+    unit: &'static str,
+    most: f64,
+    meaning: &'static str,
+) -> Kind {
+    Kind { name, meaning, unit, budget: Some(most), better: Better::Lower, part }
+}
+
+const fn scale(
+    part: &'static str,
+    name: &'static str,
+    unit: &'static str,
+    better: Better,
+    meaning: &'static str,
+) -> Kind {
+    Kind { name, meaning, unit, budget: None, better, part }
+}
+
+use Better::{Higher, Lower};
+
+/// All figures, in the order of the page.
+pub const KINDS: &[Kind] = &[
+    budget("in-process", "screen_query", "ns", 130.0, "screen a query against 1 M entries"),
+    budget(
+        "in-process",
+        "screen_answer",
+        "ns",
+        400.0,
+        "screen an answer of five records against 1 M entries",
+    ),
+    budget(
+        "in-process",
+        "set_bytes_per_domain",
+        "bytes",
+        9.5,
+        "resident memory of a set of 1 M, for each domain",
+    ),
+    budget("in-process", "set_load_1m", "ms", 150.0, "a set of 1 M from its file to its first lookup"),
+    budget("in-process", "set_load_10m", "ms", 1500.0, "a set of 10 M from its file to its first lookup"),
+    budget("in-process", "feed_parse_1m", "ms", 1000.0, "read a text feed of 1 M lines"),
+    budget("hooks", "hook_captured", "ns", 260.0, "the kernel half, for a packet that is captured"),
+    scale("hooks", "hook_captured_out", "ns", Lower, "of these, queries"),
+    scale("hooks", "hook_captured_in", "ns", Lower, "of these, answers"),
+    budget("hooks", "hook_other", "ns", 40.0, "the kernel half, for any other packet, over an empty program"),
+    scale(
+        "hooks",
+        "hook_floor",
+        "ns",
+        Lower,
+        "an empty program on the same packets: the floor of the statistics",
+    ),
+    budget(
+        "load",
+        "agent_cpu_20k",
+        "% of a core",
+        3.0,
+        "the agent at 20,000 queries a second against 1 M entries",
+    ),
+    budget("load", "agent_lost_20k", "messages", 0.0, "messages lost at that rate"),
+    scale(
+        "load",
+        "top_rate",
+        "queries/s",
+        Higher,
+        "what this machine's client and server do at most, the agent beside",
+    ),
+    scale("load", "agent_cpu_top", "% of a core", Lower, "the agent at that rate"),
+    budget("load", "agent_lost_top", "messages", 0.0, "messages lost at that rate"),
+    budget("memory", "rss_empty", "MB", 25.0, "resident memory with an empty set"),
+    scale("memory", "rss_1m", "MB", Lower, "resident memory with a set of 1 M"),
+    budget(
+        "memory",
+        "rss_peak_replace",
+        "MB",
+        45.0,
+        "its peak while a set of 1 M replaces another, under traffic",
+    ),
+    budget("memory", "replace_lost", "messages", 0.0, "messages lost meanwhile"),
+    scale("peers", "tcpdump_cpu", "% of a core", Lower, "tcpdump -w on the same traffic"),
+    scale("peers", "tcpdump_ratio", "times the agent", Lower, "that, beside the agent in the same seconds"),
+    scale("peers", "dnscap_cpu", "% of a core", Lower, "dnscap -g on the same traffic"),
+    scale("peers", "dnscap_ratio", "times the agent", Lower, "that, beside the agent in the same seconds"),
+    scale("peers", "tshark_cpu", "% of a core", Lower, "tshark, printing names, on the same traffic"),
+    scale("peers", "tshark_ratio", "times the agent", Lower, "that, beside the agent in the same seconds"),
+];
+
+/// What was measured.
+#[derive(Default)]
+pub struct Figures {
+    measured: Vec<(&'static Kind, f64)>,
+}
+
+impl Figures {
+    /// Takes a value; its name must be one of [`KINDS`].
+    pub fn add(&mut self, name: &str, value: f64) -> Result<()> {
+        let kind = KINDS.iter().find(|kind| kind.name == name);
+        self.measured.push((kind.with_context(|| format!("no figure is called {name}"))?, value));
+        Ok(())
+    }
+
+    /// Each figure with its value, in the order of the page.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static Kind, f64)> {
+        KINDS
+            .iter()
+            .flat_map(|kind| self.measured.iter().filter(move |(measured, _)| measured.name == kind.name))
+            .copied()
+    }
+}
+
+impl Kind {
+    /// "ok", or by how much the budget is missed.
+    pub fn verdict(&self, value: f64) -> String {
+        let Some(budget) = self.budget else { return String::new() };
+        let over = match self.better {
+            Better::Lower => value - budget,
+            Better::Higher => budget - value,
+        };
+        if over <= 0.0 {
+            return "ok".to_owned();
+        }
+        if budget == 0.0 {
+            return format!("missed by {}", round(over));
+        }
+        format!("missed by {} ({:.0} %)", round(over), over / budget * 100.0)
+    }
+}
+
+/// Three significant digits are all that a shared machine repeats.
+pub fn round(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude >= 100.0 || magnitude.fract() == 0.0 {
+        format!("{value:.0}")
+    } else if magnitude >= 10.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.2}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(name: &str) -> &'static Kind {
+        KINDS.iter().find(|kind| kind.name == name).unwrap()
+    }
+
+    #[test]
+    fn a_missed_budget_says_by_how_much() {
+        assert_eq!(kind("screen_query").verdict(156.0), "missed by 26 (20 %)");
+        assert_eq!(kind("agent_lost_20k").verdict(3.0), "missed by 3");
+    }
+
+    #[test]
+    fn a_budget_that_is_just_met_is_met() {
+        assert_eq!(kind("screen_query").verdict(130.0), "ok");
+        assert_eq!(kind("agent_lost_20k").verdict(0.0), "ok");
+    }
+
+    #[test]
+    fn what_has_no_budget_has_no_verdict() {
+        assert_eq!(kind("tshark_cpu").verdict(76.0), "");
+    }
+
+    #[test]
+    fn an_unknown_figure_is_refused() {
+        assert!(Figures::default().add("screen_speed", 1.0).is_err());
+    }
+
+    #[test]
+    fn names_are_used_once() {
+        let names: std::collections::HashSet<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        assert_eq!(names.len(), KINDS.len());
+    }
+}

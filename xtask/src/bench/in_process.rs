@@ -1,0 +1,92 @@
+//! One process: examples of the crates print a JSON line `{"name":…,"value":…}` for each figure.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::figure::Figures;
+use crate::command::{output, quietly};
+use crate::compiler;
+use crate::layout::Layout;
+
+/// An example, and which of the figures that it prints are taken, by which name.
+struct Example {
+    package: &'static str,
+    name: &'static str,
+    arguments: &'static [&'static str],
+    figures: &'static [(&'static str, &'static str)],
+}
+
+/// Of what is timed the best pass is taken: whatever disturbs a pass only adds to it.
+const EXAMPLES: &[Example] = &[
+    Example {
+        package: "namewarden-agent",
+        name: "bench_screen",
+        arguments: &["--huge"],
+        figures: &[
+            ("screen_query_min", "screen_query"),
+            ("screen_answer_min", "screen_answer"),
+            ("set_resident", "set_bytes_per_domain"),
+            ("set_load_min", "set_load_1m"),
+            ("set_load_10m_min", "set_load_10m"),
+        ],
+    },
+    Example {
+        package: "namewarden-protocol",
+        name: "feed_speed",
+        arguments: &[],
+        figures: &[("feed_parse_1m", "feed_parse_1m")],
+    },
+];
+
+#[derive(Deserialize)]
+struct Line {
+    name: String,
+    value: f64,
+}
+
+/// Builds and runs the examples as the shipped binary is built: musl, mimalloc, optimised over all crates.
+pub fn measure(layout: &Layout, figures: &mut Figures) -> Result<()> {
+    let target = compiler::static_target();
+    for example in EXAMPLES {
+        let Example { package, name, .. } = example;
+        let mut cargo = compiler::user_cargo(layout, "build");
+        cargo.args(["--release", "--target", &target, "--package", package, "--example", name]);
+        cargo.env(format!("CC_{}", target.replace('-', "_")), "musl-gcc");
+        quietly(
+            &format!("bench: building {name}"),
+            &mut cargo,
+            &layout.target.join("xtask/bench-build.log"),
+        )?;
+        let program = layout.target.join(&target).join("release/examples").join(name);
+        let printed = output(compiler::bare(program).args(example.arguments))?;
+        for (from, to) in example.figures {
+            let value = value(&printed, from)?.with_context(|| format!("{name} printed no {from}"))?;
+            figures.add(to, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// The value that stands beside `name` in lines of JSON; other lines are for people.
+fn value(printed: &str, name: &str) -> Result<Option<f64>> {
+    for line in printed.lines().filter(|line| line.starts_with('{')) {
+        let line: Line = serde_json::from_str(line).with_context(|| format!("no figure: {line}"))?;
+        if line.name == name {
+            return Ok(Some(line.value));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_found_by_its_name() {
+        let printed =
+            "for people\n{\"name\":\"a\",\"value\":1.5}\n{\"name\":\"b\",\"value\":2,\"unit\":\"ns\"}\n";
+        assert_eq!(value(printed, "b").unwrap(), Some(2.0));
+        assert_eq!(value(printed, "c").unwrap(), None);
+    }
+}
