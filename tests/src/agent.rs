@@ -35,6 +35,7 @@ pub struct AgentBuilder {
     arguments: Vec<String>,
     readable: bool,
     program: Option<PathBuf>,
+    cgroup_root: Option<PathBuf>,
 }
 
 impl AgentBuilder {
@@ -64,6 +65,13 @@ impl AgentBuilder {
         self
     }
 
+    /// Attaches it to this cgroup instead of the node's own.
+    #[must_use]
+    pub fn cgroup_root(mut self, path: &Path) -> Self {
+        self.cgroup_root = Some(path.to_owned());
+        self
+    }
+
     /// Lets it write lines for people, in colour, instead of JSON.
     #[must_use]
     pub fn readable(mut self) -> Self {
@@ -86,7 +94,7 @@ impl AgentBuilder {
         let unit = format!("namewarden-{}.service", self.name);
         let binary = self.program.clone().map_or_else(program, Ok)?;
         let mut command = node.unit_command(&unit, &binary)?;
-        command.arg("run").arg("--cgroup-root").arg(node.cgroup());
+        command.arg("run").arg("--cgroup-root").arg(self.cgroup_root.as_deref().unwrap_or(node.cgroup()));
         command.arg("--status-socket").arg(folder.join(SOCKET)).arg("--state-dir").arg(folder.join("state"));
         command.args(["--alerts", "stdout", "--format", if self.readable { "text" } else { "json" }]);
         for (name, text) in &self.feeds {
