@@ -1,0 +1,169 @@
+//! Live view of the process table: pid -> name and workload, as the host's `/proc` shows them.
+//!
+//! A pid is given out again: an answer counts only for a process that was there at the time asked for. What was read is
+//! remembered for a moment, also that there was nothing; the memory is bounded.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::pipeline::attribute::Workload;
+use crate::pipeline::packet::Timestamp;
+
+// What the files of one process say.
+mod entry;
+
+// pid -> what was read of it, bounded.
+mod memory;
+
+use memory::Memory;
+
+/// What was read counts for later packets this long: no machine gives out all its pids in less.
+const FRESH: Duration = Duration::from_millis(100);
+/// What was read counts this long for packets from before the reading.
+const KEPT: Duration = Duration::from_secs(10);
+/// That there is no such process counts this long.
+const MISSING: Duration = Duration::from_secs(1);
+/// How much later than a packet its process may seem to start: a tick, and what the clocks are apart.
+const TOLERANCE_NS: u64 = 200_000_000;
+/// Processes remembered.
+const REMEMBERED: usize = 4_096;
+/// More of a file of the process table is not read.
+const LONGEST: u64 = 64 * 1024;
+
+/// Counted by the process table.
+#[derive(Debug, Default)]
+pub(super) struct ProcessCounters {
+    /// Processes read.
+    pub read: AtomicU64,
+    /// Processes that were not there (any more).
+    pub missing: AtomicU64,
+    /// Pids that another process had got since.
+    pub reused: AtomicU64,
+}
+
+/// One process, as it was read.
+#[derive(Clone, Debug)]
+struct Reading {
+    /// When the process started, nanoseconds since the Unix epoch.
+    start: u64,
+    name: Option<Arc<str>>,
+    workload: Option<Arc<Workload>>,
+}
+
+#[derive(Clone, Debug)]
+struct Remembered {
+    at: Timestamp,
+    since: Instant,
+    reading: Option<Reading>,
+}
+
+impl Remembered {
+    fn counts_for(&self, at: Timestamp) -> bool {
+        let age = self.since.elapsed();
+        match &self.reading {
+            Some(_) => age < FRESH || (at <= self.at && age < KEPT),
+            None => age < MISSING,
+        }
+    }
+}
+
+/// The process table.
+#[derive(Debug)]
+pub(super) struct Processes {
+    /// `None`: not to be looked at.
+    root: Option<PathBuf>,
+    memory: Memory<Remembered>,
+    counters: Arc<ProcessCounters>,
+    tick_ns: u64,
+}
+
+impl Processes {
+    /// The process table below `root`.
+    pub fn new(root: Option<PathBuf>) -> Self {
+        let ticks = rustix::param::clock_ticks_per_second().max(1);
+        Self {
+            root,
+            memory: Memory::new(REMEMBERED),
+            counters: Arc::default(),
+            tick_ns: 1_000_000_000 / ticks,
+        }
+    }
+
+    /// Counted so far, also while somebody else has the table.
+    pub fn counters(&self) -> &Arc<ProcessCounters> {
+        &self.counters
+    }
+
+    /// Name of the process that had this id at that time.
+    pub fn name(&mut self, pid: u32, at: Timestamp) -> Option<Arc<str>> {
+        self.reading(pid, at)?.name.clone()
+    }
+
+    /// Workload of the process that had this id at that time.
+    pub fn workload(&mut self, pid: u32, at: Timestamp) -> Option<Arc<Workload>> {
+        self.reading(pid, at)?.workload.clone()
+    }
+
+    fn reading(&mut self, pid: u32, at: Timestamp) -> Option<&Reading> {
+        if self.memory.recall(pid).is_none_or(|remembered| !remembered.counts_for(at)) {
+            let remembered = Remembered { at: now(), since: Instant::now(), reading: self.read(pid) };
+            self.memory.keep(pid, remembered);
+        }
+        let reading = self.memory.recall(pid)?.reading.as_ref()?;
+        if reading.start > at.0.saturating_add(TOLERANCE_NS) {
+            self.counters.reused.fetch_add(1, Relaxed);
+            return None;
+        }
+        Some(reading)
+    }
+
+    fn read(&self, pid: u32) -> Option<Reading> {
+        let reading = self.try_read(pid).ok().flatten();
+        let counter = if reading.is_some() { &self.counters.read } else { &self.counters.missing };
+        counter.fetch_add(1, Relaxed);
+        reading
+    }
+
+    /// Name and start stand in one file, and the open folder leads to no other process: both are of the same one.
+    fn try_read(&self, pid: u32) -> io::Result<Option<Reading>> {
+        let Some(root) = &self.root else { return Ok(None) };
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(root.join(pid.to_string()), flags | OFlags::DIRECTORY, Mode::empty())?;
+        let text = |name: &str| -> io::Result<String> {
+            let mut bytes = Vec::new();
+            let file = File::from(rustix::fs::openat(&folder, name, flags, Mode::empty())?);
+            file.take(LONGEST).read_to_end(&mut bytes)?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let line = text("stat")?;
+        let Some(entry::Stat { name, start_ticks }) = entry::stat(&line) else { return Ok(None) };
+        let workload = text("cgroup").ok().and_then(|cgroups| entry::workload(&cgroups)).map(Arc::new);
+        let start = boot_ns().saturating_add(start_ticks.saturating_mul(self.tick_ns));
+        Ok(Some(Reading { start, name: name.map(Arc::from), workload }))
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// When the machine was started, by what its clocks say now.
+fn boot_ns() -> u64 {
+    let up = clock_gettime(ClockId::Boottime);
+    let up = u64::try_from(up.tv_sec)
+        .unwrap_or(0)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::try_from(up.tv_nsec).unwrap_or(0));
+    now().0.saturating_sub(up)
+}
+
+#[cfg(test)]
+mod tests;

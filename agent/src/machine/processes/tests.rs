@@ -1,0 +1,91 @@
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+fn process(root: &Path, pid: u32, name: &str, start_ticks: u64, cgroup: &str) {
+    let folder = root.join(pid.to_string());
+    fs::create_dir_all(&folder).unwrap();
+    let stat = format!("{pid} ({name}) S 1 7 7 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 {start_ticks} 9000 100\n");
+    fs::write(folder.join("stat"), stat).unwrap();
+    fs::write(folder.join("cgroup"), format!("0::{cgroup}\n")).unwrap();
+}
+
+fn table() -> (tempfile::TempDir, Processes) {
+    let root = tempfile::tempdir().unwrap();
+    let processes = Processes::new(Some(root.path().to_owned()));
+    (root, processes)
+}
+
+#[test]
+fn a_process_is_named() {
+    let (root, mut processes) = table();
+    process(root.path(), 7, "curl", 1, "/system.slice/a.service");
+    assert_eq!(processes.name(7, now()).as_deref(), Some("curl"));
+    assert_eq!(processes.workload(7, now()).unwrap().unit.as_deref(), Some("a.service"));
+    assert_eq!(processes.counters.read.load(Relaxed), 1);
+}
+
+#[test]
+fn this_process_is_named_by_the_real_table() {
+    let mut processes = Processes::new(Some("/proc".into()));
+    let pid = std::process::id();
+    let name = fs::read_to_string("/proc/self/comm").unwrap();
+    assert_eq!(processes.name(pid, now()).as_deref(), Some(name.trim_end()));
+    assert!(processes.workload(pid, now()).is_some());
+}
+
+#[test]
+fn a_pid_given_out_again_does_not_lend_its_name_to_the_past() {
+    let (root, mut processes) = table();
+    let up = u64::try_from(clock_gettime(ClockId::Boottime).tv_sec).unwrap();
+    let ticks = rustix::param::clock_ticks_per_second();
+    process(root.path(), 7, "new", up * ticks, "/a.service");
+    let minute_ago = Timestamp(now().0 - 60_000_000_000);
+    assert_eq!(processes.name(7, minute_ago), None);
+    assert_eq!(processes.workload(7, minute_ago), None);
+    assert_eq!(processes.counters.reused.load(Relaxed), 2);
+    assert_eq!(processes.name(7, now()).as_deref(), Some("new"));
+}
+
+#[test]
+fn a_name_that_changed_is_read_anew_once_the_reading_is_old() {
+    let (root, mut processes) = table();
+    process(root.path(), 7, "sh", 1, "/a.service");
+    assert_eq!(processes.name(7, now()).as_deref(), Some("sh"));
+    process(root.path(), 7, "curl", 1, "/a.service");
+    let remembered = processes.memory.recall(7).unwrap().clone();
+    let aged = Remembered { since: remembered.since.checked_sub(FRESH).unwrap(), ..remembered };
+    let before = aged.at;
+    processes.memory.keep(7, aged);
+    assert_eq!(processes.name(7, before).as_deref(), Some("sh"));
+    assert_eq!(processes.name(7, Timestamp(before.0 + 1)).as_deref(), Some("curl"));
+}
+
+#[test]
+fn that_a_process_is_missing_is_remembered_for_a_moment() {
+    let (root, mut processes) = table();
+    assert_eq!(processes.name(7, now()), None);
+    process(root.path(), 7, "curl", 1, "/a.service");
+    assert_eq!(processes.name(7, now()), None);
+    assert_eq!(processes.counters.missing.load(Relaxed), 1);
+    let remembered = processes.memory.recall(7).unwrap().clone();
+    let aged = Remembered { since: remembered.since.checked_sub(MISSING).unwrap(), ..remembered };
+    processes.memory.keep(7, aged);
+    assert_eq!(processes.name(7, now()).as_deref(), Some("curl"));
+}
+
+#[test]
+fn a_process_without_a_readable_cgroup_is_named_all_the_same() {
+    let (root, mut processes) = table();
+    process(root.path(), 7, "curl", 1, "/a.service");
+    fs::remove_file(root.path().join("7/cgroup")).unwrap();
+    assert_eq!(processes.name(7, now()).as_deref(), Some("curl"));
+    assert_eq!(processes.workload(7, now()), None);
+}
+
+#[test]
+fn a_table_that_is_switched_off_names_nobody() {
+    let mut processes = Processes::new(None);
+    assert_eq!(processes.name(std::process::id(), now()), None);
+}
