@@ -1,1 +1,196 @@
-//! (in work)
+//! Documents -> standard output or files, as NDJSON or as readable lines.
+//!
+//! [`Sink::write`] never waits: a bounded queue leads to one writer thread for each output, so that a pipe that nobody
+//! reads stops neither capture nor the other output. When a queue is full DNS logs are dropped before alerts; every
+//! document that came in was written, dropped, failed, or is still queued, and is counted so.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use namewarden_protocol::document::Document;
+
+// Where bytes go: standard output, a file that may be rotated away.
+mod destination;
+
+// The queue between the pipeline and a writer.
+mod queue;
+
+// One line for a person.
+mod readable;
+
+// The thread that writes.
+mod writer;
+
+use destination::Destination;
+use queue::Queue;
+
+/// Where documents go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Standard output.
+    Stdout,
+    /// Appended to this file; opened anew when it was moved away.
+    File(PathBuf),
+}
+
+impl FromStr for Target {
+    type Err = SinkError;
+
+    fn from_str(text: &str) -> Result<Self, SinkError> {
+        match text.strip_prefix("file:") {
+            _ if text == "stdout" => Ok(Self::Stdout),
+            Some(path) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
+            _ => Err(SinkError::Target { text: text.to_owned() }),
+        }
+    }
+}
+
+/// How documents on standard output look; files are always NDJSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// One document a line.
+    Json,
+    /// One line for a person.
+    Readable {
+        /// With colours.
+        colour: bool,
+    },
+}
+
+impl Style {
+    /// Readable on a terminal, NDJSON elsewhere.
+    pub fn of_terminal() -> Self {
+        use std::io::IsTerminal;
+        if std::io::stdout().is_terminal() { Self::readable() } else { Self::Json }
+    }
+
+    /// Readable, with colours where standard output shows them and nobody asked for none.
+    pub fn readable() -> Self {
+        let colour = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
+        Self::Readable { colour }
+    }
+}
+
+/// Where everything goes.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Alerts, summaries, times without capture.
+    pub alerts: Target,
+    /// DNS logs; `None` when they are off.
+    pub dns_logs: Option<Target>,
+    /// Of standard output.
+    pub style: Style,
+    /// Documents that wait for one output at most.
+    pub capacity: usize,
+}
+
+impl Settings {
+    /// Documents that wait for one output at most, unless told otherwise.
+    pub const CAPACITY: usize = 4096;
+}
+
+/// Why there is no sink.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// Not a target.
+    #[error("{text:?} is no place for documents: write stdout or file:PATH")]
+    Target {
+        /// What was written.
+        text: String,
+    },
+    /// The file cannot be opened.
+    #[error("cannot append documents to {}: {source}; name a file in a folder that exists and that this user may write to", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// No thread can be started.
+    #[error("cannot start a writer of documents: {0}")]
+    Thread(std::io::Error),
+}
+
+/// What became of the documents of one kind: `seen = written + dropped + failed + queued`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KindCounts {
+    /// Documents that came in.
+    pub seen: u64,
+    /// Documents written and flushed.
+    pub written: u64,
+    /// Documents dropped because the queue was full, or because nobody read until the end.
+    pub dropped: u64,
+    /// Documents that could not be written.
+    pub failed: u64,
+    /// Documents that wait now.
+    pub queued: u64,
+}
+
+/// What became of all documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SinkCounts {
+    /// Alerts, summaries, times without capture.
+    pub alerts: KindCounts,
+    /// DNS logs.
+    pub logs: KindCounts,
+}
+
+/// The stage; documents may be handed to it from any thread.
+#[derive(Debug)]
+pub struct Sink {
+    alerts: Arc<Queue>,
+    logs: Option<Arc<Queue>>,
+}
+
+impl Sink {
+    /// Opens the outputs and starts a writer for each.
+    pub fn open(settings: &Settings) -> Result<Self, SinkError> {
+        let start = |target: &Target| {
+            let destination = Destination::open(target)?;
+            let style = if *target == Target::Stdout { settings.style } else { Style::Json };
+            writer::start(destination, style, settings.capacity).map_err(SinkError::Thread)
+        };
+        let alerts = start(&settings.alerts)?;
+        let logs = match &settings.dns_logs {
+            None => None,
+            Some(target) if *target == settings.alerts => Some(alerts.clone()),
+            Some(target) => Some(start(target)?),
+        };
+        Ok(Self { alerts, logs })
+    }
+
+    /// Hands on one document; never waits. A DNS log goes nowhere when they are off.
+    pub fn write(&self, document: Document) {
+        if !document.is_log() {
+            self.alerts.push(document);
+        } else if let Some(logs) = &self.logs {
+            logs.push(document);
+        }
+    }
+
+    /// Counted so far.
+    pub fn counts(&self) -> SinkCounts {
+        let alerts = self.alerts.counts();
+        let logs = self.logs.as_ref().map_or(alerts.logs, |logs| logs.counts().logs);
+        SinkCounts { alerts: alerts.alerts, logs }
+    }
+
+    /// Whether whoever read the alerts has gone (`| head`): nothing will be written any more.
+    pub fn is_broken(&self) -> bool {
+        self.alerts.is_broken()
+    }
+
+    /// Writes what is queued, for as long as `patience` at most, and says what became of everything.
+    pub fn close(self, patience: Duration) -> SinkCounts {
+        let until = Instant::now() + patience;
+        for queue in [&self.alerts].into_iter().chain(&self.logs) {
+            queue.close(until);
+        }
+        self.counts()
+    }
+}
+
+#[cfg(test)]
+mod tests;
