@@ -42,3 +42,6 @@ pub mod agent;
 
 // Alerts as a test expects them, compared with those that came.
 pub mod expect;
+
+// The same capture read by `replay` and by tshark, compared.
+pub mod differential;
