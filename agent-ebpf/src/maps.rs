@@ -54,6 +54,9 @@ static MUTING: Array<u32, 1> = Array::new();
 /// Capture the server's side of an exchange, too.
 #[unsafe(no_mangle)]
 pub static SERVER_SIDE: Global<u8> = Global::new(0);
+/// Read the names of threads: some kernels offer the helper only to a loader with `CAP_PERFMON`.
+#[unsafe(no_mangle)]
+pub static THREAD_NAMES: Global<u8> = Global::new(0);
 /// User space is woken at once when so many bytes wait.
 #[unsafe(no_mangle)]
 pub static WAKE_BYTES: Global<u64> = Global::new(64 << 10);

@@ -17,7 +17,7 @@ use aya_ebpf::{
 use namewarden_agent_common::counters::Counter;
 
 use crate::{
-    maps::{OWNERS, count, in_port_set, raw},
+    maps::{OWNERS, THREAD_NAMES, count, in_port_set, raw},
     packet::Skb,
 };
 
@@ -132,7 +132,9 @@ fn write(owner: *mut Owner) {
         }
         (*owner).pid_tgid = pid_tgid;
         (*owner).cgroup_id = cgroup_id;
-        bpf_get_current_comm(addr_of_mut!((*owner).thread_name).cast(), 16);
+        if THREAD_NAMES.load() != 0 {
+            bpf_get_current_comm(addr_of_mut!((*owner).thread_name).cast(), 16);
+        }
         (*owner).check = check(owner);
     }
 }
@@ -189,9 +191,8 @@ impl Socket {
         !self.sk.is_null() && unsafe { (*self.sk).type_ } == SOCK_RAW
     }
 
-    /// Takes the fact that a task has just taken the socket: true once, for a thread that does not lead its process.
-    ///
-    /// Only such a thread's process has a name of its own that user space must read while it lives.
+    /// Takes the fact that a task has just taken the socket: true once, where the thread's name does not say the
+    /// process's, which user space must then read while it lives.
     #[inline(always)]
     pub fn take_fresh(&self) -> bool {
         if self.owner.is_null() {
@@ -204,7 +205,7 @@ impl Socket {
             }
             (*self.owner).fresh = 0;
             let task = (*self.owner).pid_tgid;
-            task >> 32 != task & 0xffff_ffff
+            THREAD_NAMES.load() == 0 || task >> 32 != task & 0xffff_ffff
         }
     }
 

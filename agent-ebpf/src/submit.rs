@@ -190,7 +190,10 @@ unsafe fn addresses(draft: &Draft, to: *mut RecordHeader) -> bool {
         if draft.headers.ip_version == 6 {
             return bpf_skb_load_bytes(skb, IPV6_ADDRESSES, source.cast(), 32) == 0;
         }
-        source.cast::<[u64; 4]>().write([0; 4]);
+        // One by one: as an array the compiler makes it a call with a loop.
+        for word in 0..4 {
+            source.cast::<u64>().add(word).write_volatile(0);
+        }
         let destination = source.add(4);
         bpf_skb_load_bytes(skb, IPV4_ADDRESSES, source.cast(), 4) == 0
             && bpf_skb_load_bytes(skb, IPV4_ADDRESSES + 4, destination.cast(), 4) == 0

@@ -60,7 +60,7 @@ pub struct Attached {
 impl Loaded {
     /// Attaches every hook and starts to follow the children of the cgroup root.
     pub fn attach(self) -> Result<(Attached, Ring), KernelError> {
-        let Self { programs, ring, figures, cgroup_root, logger } = self;
+        let Self { programs, ring, figures, cgroup_root, logger, .. } = self;
         let hooks = hooks::Hooks::attach(programs, &cgroup_root)?;
         let watch = watch::Watch::start(hooks, logger)?;
         Ok((Attached { figures, cgroup_root, _watch: watch }, ring))

@@ -38,6 +38,7 @@ pub struct Loaded {
     pub(super) figures: Figures,
     pub(super) cgroup_root: PathBuf,
     pub(super) logger: Option<Logger>,
+    thread_names: bool,
 }
 
 impl Loaded {
@@ -45,11 +46,17 @@ impl Loaded {
     pub fn cgroup_root(&self) -> &Path {
         &self.cgroup_root
     }
+
+    /// Whether records carry the names of threads; without `CAP_PERFMON` newer kernels do not tell them.
+    pub fn has_thread_names(&self) -> bool {
+        self.thread_names
+    }
 }
 
 /// The constants of the kernel half, as its `maps` has them.
 struct Constants {
     server_side: u8,
+    thread_names: u8,
     wake_bytes: u64,
     pressure_bytes: u64,
     budget_records: u64,
@@ -61,11 +68,13 @@ struct Constants {
 
 impl Constants {
     fn new(settings: &KernelSettings, cpus: u64) -> Self {
+        let cpus = cpus.max(1);
         let ring = u64::from(settings.ring_bytes);
         let budget_records = settings.budgets.records_per_second / WINDOWS_PER_SECOND;
         let budget_bytes = settings.budgets.bytes_per_second / WINDOWS_PER_SECOND;
         Self {
             server_side: settings.server_side.into(),
+            thread_names: 1,
             wake_bytes: WAKE_BYTES_MAX.min(ring / 4),
             pressure_bytes: ring / 2,
             budget_records,
@@ -78,11 +87,30 @@ impl Constants {
 }
 
 /// Loads every program and map.
+///
+/// Newer kernels offer the name of a thread only to a loader with `CAP_PERFMON`: without it the agent goes without,
+/// and user space reads the name of the process from `/proc`.
 pub fn load(settings: &KernelSettings, cgroup_root: PathBuf) -> Result<Loaded, KernelError> {
-    let cpus = aya::util::online_cpus().map_or(1, |cpus| cpus.len().max(1) as u64);
-    let constants = Constants::new(settings, cpus);
+    let mut constants =
+        Constants::new(settings, aya::util::online_cpus().map_or(1, |cpus| cpus.len() as u64));
+    let mut programs = match load_object(settings, &constants) {
+        Err(KernelError::Refused { .. }) => {
+            constants.thread_names = 0;
+            load_object(settings, &constants)?
+        }
+        outcome => outcome?,
+    };
+    set_ports(&mut programs, &settings.ports)?;
+    let ring = Ring::new(take(&mut programs, "RING")?)?;
+    let figures = Figures::take(&mut programs)?;
+    let logger = if settings.log { Some(logger(&mut programs)?) } else { None };
+    Ok(Loaded { programs, ring, figures, cgroup_root, logger, thread_names: constants.thread_names != 0 })
+}
+
+fn load_object(settings: &KernelSettings, constants: &Constants) -> Result<Ebpf, KernelError> {
     let mut programs = EbpfLoader::new()
         .override_global("SERVER_SIDE", &constants.server_side, true)
+        .override_global("THREAD_NAMES", &constants.thread_names, true)
         .override_global("WAKE_BYTES", &constants.wake_bytes, true)
         .override_global("PRESSURE_BYTES", &constants.pressure_bytes, true)
         .override_global("BUDGET_RECORDS", &constants.budget_records, true)
@@ -103,11 +131,7 @@ pub fn load(settings: &KernelSettings, cgroup_root: PathBuf) -> Result<Loaded, K
             reason: refusal(&error),
         })?;
     }
-    set_ports(&mut programs, &settings.ports)?;
-    let ring = Ring::new(take(&mut programs, "RING")?)?;
-    let figures = Figures::take(&mut programs)?;
-    let logger = if settings.log { Some(logger(&mut programs)?) } else { None };
-    Ok(Loaded { programs, ring, figures, cgroup_root, logger })
+    Ok(programs)
 }
 
 fn load_program(program: &mut Program) -> Result<(), ProgramError> {
