@@ -51,24 +51,27 @@ pub fn select(
         Direction::Egress => (destination, source),
         Direction::Ingress => (source, destination),
     };
-    if client && server && headers.protocol == UDP {
-        client = is_answer(ctx, headers) == (direction == Direction::Ingress);
+    let mut marked = !client && wanted.socket.is_marked();
+    if server && (client || marked) && headers.protocol == UDP {
+        let asker = is_answer(ctx, headers) == (direction == Direction::Ingress);
+        client &= asker;
+        marked &= asker;
     }
-    if !client {
-        if wanted.socket.is_marked() {
-            wanted.flags |= FLAG_MARKED;
-        } else if !server {
+    if marked {
+        wanted.flags |= FLAG_MARKED;
+    } else if !client {
+        if !server {
             return Err(Counter::OtherPort);
-        } else if maps::SERVER_SIDE.load() == 0 {
-            return Err(Counter::ServerSide);
-        } else {
-            wanted.flags |= FLAG_SERVER;
         }
+        if maps::SERVER_SIDE.load() == 0 {
+            return Err(Counter::ServerSide);
+        }
+        wanted.flags |= FLAG_SERVER;
     }
     raw_socket(&wanted.socket, direction)
 }
 
-/// From port 53 to port 53 (a resolver that asks from its own port) only the message says who asks.
+/// Where a resolver asks from its own port 53, only the message says who asks.
 #[inline(always)]
 fn is_answer(ctx: &SkBuffContext, headers: &Headers) -> bool {
     let mut flags = 0_u8;
