@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::entry::{Entry, Scope, Verdict};
 
+mod damaged;
+
 const KEY: SetKey = SetKey(*b"0123456789abcdef");
 
 fn info(name: &str) -> FeedInfo {
