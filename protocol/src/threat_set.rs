@@ -111,8 +111,9 @@ pub struct EntryIndex {
 pub struct ThreatSet {
     id: SetId,
     hasher: NameHasher,
-    /// `2^shard_bits` shards, then the exceptions.
-    shards: Vec<Shard>,
+    /// `2^shard_bits` of them; none in an empty set.
+    listed: Vec<Shard>,
+    exceptions: Shard,
     /// Bits to shift a hash by, after a first one, for its shard's number.
     shard_shift: u32,
     tables: Tables,
@@ -122,7 +123,7 @@ pub struct ThreatSet {
     unreadable: AtomicU64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shard {
     /// First hash, counted over all shards.
     first: usize,
@@ -165,7 +166,8 @@ impl ThreatSet {
         Self {
             id: SetId::default(),
             hasher: NameHasher::new(key),
-            shards: Vec::new(),
+            listed: Vec::new(),
+            exceptions: Shard::default(),
             shard_shift: 63,
             tables: Tables::default(),
             feeds: Vec::new(),
@@ -181,7 +183,7 @@ impl ThreatSet {
 
     /// Names listed. A name listed both exactly and with its subdomains counts twice; exceptions do not count.
     pub fn len(&self) -> usize {
-        self.listed_shards().iter().map(|shard| shard.count).sum()
+        self.listed.iter().map(|shard| shard.count).sum()
     }
 
     /// Whether nothing is listed.
@@ -191,7 +193,7 @@ impl ThreatSet {
 
     /// Bytes of memory that stay resident while the set is in use.
     pub fn resident_bytes(&self) -> usize {
-        self.tables.bytes() + size_of_val(self.shards.as_slice())
+        self.tables.bytes() + size_of_val(self.listed.as_slice())
     }
 
     /// The hash function under the set's key.
@@ -220,15 +222,11 @@ impl ThreatSet {
     pub fn probe(&self, hash: u64) -> Option<EntryIndex> {
         // In two steps, for one shard is a shift by 64.
         let number = usize::try_from(hash >> 1 >> self.shard_shift).ok()?;
-        let shard = self.listed_shards().get(number)?;
+        let shard = self.listed.get(number)?;
         if !shard.filter.may_contain(self.tables.filters(), hash) {
             return None;
         }
         self.search(number, shard, hash)
-    }
-
-    fn listed_shards(&self) -> &[Shard] {
-        self.shards.split_last().map_or(&[], |(_exceptions, listed)| listed)
     }
 
     #[cold]

@@ -227,18 +227,24 @@ impl Pass<'_> {
     /// `None` where the message ends, or nobody can say where the next record begins.
     fn question(&mut self, at: usize) -> Option<usize> {
         let walked = self.walk(at);
-        let kind = walked.end.and_then(|end| self.word(end));
+        let fixed = walked.end.and_then(|end| self.message.get(end..)?.first_chunk::<4>());
+        let kind = fixed.map(|[high, low, ..]| u16::from_be_bytes([*high, *low]));
         self.keep(walked, at, Section::Question, Part::Owner, kind);
-        kind.and(walked.end).map(|end| end + 4).filter(|next| *next <= self.message.len())
+        kind.and(walked.end).map(|end| end + 4)
     }
 
     fn record(&mut self, section: Section, at: usize) -> Option<usize> {
-        let walked = self.walk(at);
-        let kind = walked.end.and_then(|end| self.word(end));
+        let walked = match self.message.get(at) {
+            // The root, as EDNS has it in every message.
+            Some(0) => Walked { end: Some(at + 1), hit: false, fault: None },
+            _ => self.walk(at),
+        };
+        let fixed = walked.end.and_then(|end| self.message.get(end..)?.first_chunk::<10>());
+        let kind = fixed.map(|[high, low, ..]| u16::from_be_bytes([*high, *low]));
         self.keep(walked, at, section, Part::Owner, kind);
-        let (kind, fixed) = (kind?, walked.end?);
-        let start = fixed + 10;
-        let end = start + usize::from(self.word(fixed + 8)?);
+        let (kind, [.., high, low]) = (kind?, fixed?);
+        let start = walked.end? + 10;
+        let end = start + usize::from(u16::from_be_bytes([*high, *low]));
         // Empty data is no fault: an UPDATE deletes so (RFC 2136 section 2.5).
         if let Some(fields) = data::fields(kind).filter(|_| end > start) {
             self.data(section, kind, fields, start, end);

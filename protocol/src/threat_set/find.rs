@@ -3,12 +3,15 @@
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::Ordering;
 
-use super::layout::{ALLOW_LIST, Mark, Value};
+use super::layout::{ALLOW_LIST, Mark, SHARD_BITS_MAX, Value};
 use super::{EntryIndex, FeedId, ThreatSet};
 use crate::entry::Scope;
 
 /// Labels of the longest name (RFC 1035 section 3.1: 255 bytes on the wire).
 const LABELS_MAX: usize = 127;
+
+/// Stands for the exceptions where a shard's number would stand.
+const EXCEPTIONS: usize = 1 << SHARD_BITS_MAX;
 
 /// A name is listed: by this entry, in these feeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +94,7 @@ impl ThreatSet {
 
     /// Feeds that take the name out.
     fn exceptions(&self, suffixes: &[Suffix], exact: u64) -> Vec<FeedId> {
-        let Some((last, listed)) = self.shards.split_last() else { return Vec::new() };
-        let look = |hash| self.search(listed.len(), last, hash);
+        let look = |hash| self.search(EXCEPTIONS, &self.exceptions, hash);
         let mut feeds = Vec::new();
         for (depth, suffix) in suffixes.iter().enumerate() {
             let itself = depth + 1 == suffixes.len();
@@ -138,7 +140,10 @@ impl ThreatSet {
     }
 
     fn read_marks(&self, index: EntryIndex) -> Option<Vec<Mark>> {
-        let shard = self.shards.get(usize::from(index.shard))?;
+        let shard = match usize::from(index.shard) {
+            EXCEPTIONS => &self.exceptions,
+            number => self.listed.get(number)?,
+        };
         let value = self.read_words(shard.values_at + u64::from(index.position) * 8, 1)?;
         match Value::from_bits(*value.first()?)? {
             Value::One(mark) => Some(vec![mark]),

@@ -38,7 +38,10 @@ impl Tables {
 
     #[inline]
     pub fn filters(&self) -> &[u8] {
-        self.filters.as_deref().unwrap_or_default()
+        match &self.filters {
+            Some(map) => map,
+            None => &[],
+        }
     }
 
     pub fn bytes(&self) -> usize {
@@ -59,11 +62,13 @@ impl ThreatSet {
         for number in 0..=1usize << header.shard_bits.get() {
             reader.shard(number).map_err(|fault| fault.at(number))?;
         }
-        let (tables, shards, feeds) = reader.finish()?;
+        let (tables, mut listed, feeds) = reader.finish()?;
+        let exceptions = listed.pop().unwrap_or_default();
         Ok(Self {
             id: SetId { epoch: header.epoch.get(), number: header.number.get(), digest: header.digest },
             hasher: NameHasher::new(SetKey(header.key)),
-            shards,
+            listed,
+            exceptions,
             shard_shift: 63 - header.shard_bits.get(),
             tables,
             feeds,

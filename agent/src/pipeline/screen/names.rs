@@ -95,15 +95,36 @@ const _: () = assert!(size_of::<Memo>() == 16, "the memo of a message should sta
 pub struct Names {
     memo: Box<[Memo]>,
     stamp: u32,
-    /// Offsets of labels and pointers, from the name's beginning to what was known.
-    path: Vec<u16>,
+    path: Path,
     labels: u64,
+}
+
+/// Offsets of labels and pointers, from a name's beginning to what is known. Each offset stands there once at most, so
+/// the room is never outgrown.
+#[derive(Debug)]
+struct Path {
+    offsets: Box<[u16]>,
+    count: usize,
+}
+
+impl Path {
+    #[inline]
+    fn push(&mut self, at: usize) {
+        if let Some(place) = self.offsets.get_mut(self.count) {
+            *place = narrow(at);
+            self.count += 1;
+        }
+    }
+
+    #[inline]
+    fn get(&self, index: usize) -> usize {
+        self.offsets.get(index).copied().map_or(0, usize::from)
+    }
 }
 
 impl Names {
     pub fn new() -> Self {
-        // A path holds each offset once: it never outgrows a message's bytes.
-        let path = Vec::with_capacity(1 << 16);
+        let path = Path { offsets: vec![0; 1 << 16].into_boxed_slice(), count: 0 };
         Self { memo: vec![NOTHING; POINTABLE].into_boxed_slice(), stamp: 0, path, labels: 0 }
     }
 
@@ -122,43 +143,58 @@ impl Names {
     }
 
     /// Walks the name that begins at `start`.
+    #[inline]
     pub fn walk(&mut self, message: &[u8], start: usize, set: &ThreatSet) -> Walked {
-        self.path.clear();
+        self.path.count = 0;
         let hasher = set.hasher();
         let mut at = start;
         // The name's own labels are new bytes: nothing is remembered of them.
-        let (base, end, subject) = loop {
+        let byte = loop {
             match message.get(at) {
-                Some(0) => break (Ok(root(hasher)), Some(at + 1), start),
                 Some(length @ 1..=63) => {
-                    self.path.push(narrow(at));
+                    self.path.push(at);
                     at += 1 + usize::from(*length);
                 }
-                Some(0xc0..) => {
-                    let end = (at + 2 <= message.len()).then_some(at + 2);
-                    // A name that is nothing but a pointer is the name it points to.
-                    let subject = if at == start { target(message, at).unwrap_or(at) } else { start };
-                    break (self.follow(message, at, hasher), end, subject);
-                }
-                Some(byte) => break (Err(NameFault::LabelType { byte: *byte }), None, start),
-                None => break (Err(NameFault::Truncated), None, start),
+                other => break other.copied(),
             }
         };
-        match self.climb(message, base, set) {
-            Ok(suffix) => Walked { end, hit: self.whole(subject, suffix, set), fault: None },
-            Err(fault) => Walked { end, hit: false, fault: Some(fault) },
+        let (base, end) = match byte {
+            Some(0) => (Ok(root(hasher)), Some(at + 1)),
+            Some(0xc0..) => {
+                (self.follow(message, at, hasher), Some(at + 2).filter(|end| *end <= message.len()))
+            }
+            Some(byte) => (Err(NameFault::LabelType { byte }), None),
+            None => (Err(NameFault::Truncated), None),
+        };
+        let mut fault = base.err();
+        let name = self.climb(message, base.unwrap_or(NO_NAME), set, &mut fault);
+        if fault.is_some() {
+            return Walked { end, hit: false, fault };
         }
+        // A name that is nothing but a pointer is the name it points to.
+        let subject = if at == start { target(message, at).unwrap_or(at) } else { start };
+        Walked { end, hit: self.whole(subject, name, set), fault }
     }
 
     /// From a pointer on to something known, or to the end.
+    #[inline]
     fn follow(&mut self, message: &[u8], pointer: usize, hasher: NameHasher) -> Result<Suffix, NameFault> {
-        let mut at = target(message, pointer)?;
-        if let Some(known) = self.known(at) {
-            return known;
+        let at = target(message, pointer)?;
+        match self.known(at) {
+            Some(known) => known,
+            None => self.follow_unknown(message, at, hasher),
         }
-        for index in 0..self.path.len() {
-            let own = self.path.get(index).copied().unwrap_or_default();
-            self.remember(own, NO_NAME, Progress::Pending);
+    }
+
+    #[cold]
+    fn follow_unknown(
+        &mut self,
+        message: &[u8],
+        mut at: usize,
+        hasher: NameHasher,
+    ) -> Result<Suffix, NameFault> {
+        for index in 0..self.path.count {
+            self.remember(self.path.get(index), NO_NAME, Progress::Pending);
         }
         loop {
             let byte = *message.get(at).ok_or(NameFault::Truncated)?;
@@ -166,8 +202,8 @@ impl Names {
                 0 => return Ok(root(hasher)),
                 64..=191 => return Err(NameFault::LabelType { byte }),
                 _ => {
-                    self.path.push(narrow(at));
-                    self.remember(narrow(at), NO_NAME, Progress::Pending);
+                    self.path.push(at);
+                    self.remember(at, NO_NAME, Progress::Pending);
                 }
             }
             at = if byte < 64 { at + 1 + usize::from(byte) } else { target(message, at)? };
@@ -182,30 +218,35 @@ impl Names {
     fn climb(
         &mut self,
         message: &[u8],
-        base: Result<Suffix, NameFault>,
+        base: Suffix,
         set: &ThreatSet,
-    ) -> Result<Suffix, NameFault> {
+        fault: &mut Option<NameFault>,
+    ) -> Suffix {
         let hasher = set.hasher();
         let mut current = base;
-        for index in (0..self.path.len()).rev() {
-            let at = self.path.get(index).copied().unwrap_or_default();
-            if let (Ok(parent), Some(label)) = (current, label(message, usize::from(at))) {
+        for index in (0..self.path.count).rev() {
+            let at = self.path.get(index);
+            let label = usize::from(message.get(at).copied().unwrap_or(u8::MAX));
+            // Neither a pointer, which is what it points to, nor the rest of what is no name.
+            if label < 64 && current.length > 0 {
                 self.labels += 1;
-                let hash = hasher.extend(parent.hash, label);
-                let hit = parent.hit | set.probe(hash).is_some();
-                let length = usize::from(parent.length) + 1 + label.len();
-                let length = u8::try_from(length).map_err(|_| NameFault::TooLong);
-                current = length.map(|length| Suffix { hash, length, hit });
+                let hash = hasher.extend_within(current.hash, message, at + 1, label);
+                let hit = current.hit | set.probe(hash).is_some();
+                let length = u8::try_from(usize::from(current.length) + 1 + label);
+                current = length.map_or(NO_NAME, |length| Suffix { hash, length, hit });
+                if current.length == 0 {
+                    *fault = Some(NameFault::TooLong);
+                }
             }
-            self.remember(at, current.unwrap_or(NO_NAME), Progress::Known);
+            self.remember(at, current, Progress::Known);
         }
         current
     }
 
     /// Whether a whole name hits, and was not asked for before.
     #[inline]
-    fn whole(&mut self, subject: usize, suffix: Suffix, set: &ThreatSet) -> bool {
-        if suffix.length <= 1 {
+    fn whole(&mut self, subject: usize, name: Suffix, set: &ThreatSet) -> bool {
+        if name.length <= 1 {
             return false;
         }
         if let Some(memo) = self.memo.get_mut(subject).filter(|memo| memo.stamp == self.stamp) {
@@ -214,7 +255,7 @@ impl Names {
             }
             memo.progress = Progress::Whole;
         }
-        suffix.hit || set.probe(set.hasher().exact(suffix.hash)).is_some()
+        name.hit || set.probe(set.hasher().exact(name.hash)).is_some()
     }
 
     #[inline]
@@ -228,8 +269,8 @@ impl Names {
     }
 
     #[inline]
-    fn remember(&mut self, at: u16, suffix: Suffix, progress: Progress) {
-        if let Some(memo) = self.memo.get_mut(usize::from(at)) {
+    fn remember(&mut self, at: usize, suffix: Suffix, progress: Progress) {
+        if let Some(memo) = self.memo.get_mut(at) {
             let Suffix { hash, length, hit } = suffix;
             *memo = Memo { hash, stamp: self.stamp, length, hit, progress };
         }
@@ -249,15 +290,9 @@ fn target(message: &[u8], at: usize) -> Result<usize, NameFault> {
     if target < at { Ok(target) } else { Err(NameFault::Forward { at, target }) }
 }
 
-/// The label at an offset; `None` for a pointer.
-#[inline]
-fn label(message: &[u8], at: usize) -> Option<&[u8]> {
-    let length = usize::from(*message.get(at)?);
-    message.get(at + 1..at + 1 + length).filter(|_| length < 64)
-}
-
 /// Messages are at most 65,535 bytes long.
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the screen cuts what is longer")]
 fn narrow(at: usize) -> u16 {
-    u16::try_from(at).unwrap_or(u16::MAX)
+    at as u16
 }
