@@ -6,6 +6,14 @@
 #![no_std]
 #![no_main]
 #![expect(missing_docs, reason = "the macros of the hooks drop doc comments")]
+#![expect(clippy::needless_pass_by_value, reason = "the macros of the hooks hand contexts over")]
+#![expect(clippy::not_unsafe_ptr_arg_deref, reason = "a context is a pointer that the kernel vouches for")]
+#![expect(clippy::inline_always, reason = "each call costs, and the verifier knows less behind it")]
+#![expect(clippy::cast_possible_truncation, reason = "fields are cut out of wider words on purpose")]
+#![expect(
+    clippy::cast_ptr_alignment,
+    reason = "slots of the ring are aligned to 8, and so are a record's fields"
+)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 // Every map, and the constants that user space sets.
