@@ -40,7 +40,7 @@ mod dnsmasq;
 mod rpz;
 
 use std::fmt;
-use std::io::{BufRead, Cursor, Read};
+use std::io::{self, BufRead, Cursor, Read};
 use std::str::FromStr;
 
 use crate::entry::{Entry, Scope};
@@ -144,6 +144,17 @@ pub fn read(
     each: &mut impl FnMut(Entry<'_>),
 ) -> Result<FeedReport, FeedError> {
     read_dyn(&mut source, options, each)
+}
+
+/// The text of one line of a feed as a person may be shown it: bounded, control characters escaped.
+pub fn line(mut source: impl BufRead, number: u32) -> io::Result<Option<String>> {
+    let mut lines = Lines::new(&mut source);
+    while let Some(line) = lines.next()? {
+        if line.number == number {
+            return Ok(Some(report::bounded(line.shown().trim())));
+        }
+    }
+    Ok(None)
 }
 
 fn read_dyn(

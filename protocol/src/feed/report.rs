@@ -112,7 +112,7 @@ impl FeedReport {
 }
 
 /// The start of a line with control characters escaped.
-fn bounded(text: &str) -> String {
+pub(super) fn bounded(text: &str) -> String {
     let mut end = text.len().min(TEXT_BYTES_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -294,6 +294,14 @@ fn line_numbers_are_those_of_the_file_in_every_format() {
     }
 }
 
+#[test]
+fn a_line_is_shown_as_it_stands_in_the_feed() {
+    let text = "a.example\r\n  ||evil.example^  \r\nesc\u{1b}[0m\n";
+    assert_eq!(line(Cursor::new(text), 2).unwrap().as_deref(), Some("||evil.example^"));
+    assert_eq!(line(Cursor::new(text), 3).unwrap().as_deref(), Some("esc\\u{1b}[0m"));
+    assert_eq!(line(Cursor::new(text), 4).unwrap(), None);
+}
+
 proptest::proptest! {
     /// Whatever the bytes: no panic, entries are normal names, and the report adds up.
     #[test]
