@@ -1,1 +1,252 @@
-//! (in work)
+//! Where the threat set comes from: the operator's feeds and allow lists, files and URLs, the last copy on disk.
+//!
+//! In: feeds as typed. Out: a new [`ThreatSet`] at every load, and what became of each feed. A feed that cannot be
+//! read at the start is an error to be repaired; from then on a bad feed never stops the agent: its last good copy
+//! stays in use and its status says why. Listed names are never resolved, nor is anything of a feed followed.
+//!
+//! Loading reads files, fetches URLs and hashes millions of names: call it from a thread of its own
+//! (`spawn_blocking`), never from an asynchronous task.
+
+// A feed as the operator names it.
+pub mod spec;
+
+// The last good copy of each feed.
+mod copy;
+
+// A feed's URL -> its bytes.
+mod fetch;
+
+// When a feed is fetched next.
+mod schedule;
+
+// Key, epoch and number of the sets built here.
+mod identity;
+
+// One feed through one load.
+mod reading;
+
+// What a load made of one feed.
+mod status;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use namewarden_protocol::entry::Entry;
+use namewarden_protocol::threat_set::{BuildError, Builder, SetKey, ThreatSet};
+
+use copy::Copies;
+use fetch::Fetcher;
+use identity::Identity;
+use reading::{Feed, Load};
+use spec::{FeedSpec, Location, SpecError};
+
+pub use fetch::ClientError;
+pub use reading::Purpose;
+pub use status::FeedStatus;
+
+/// How large a feed may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// In bytes, after decompression.
+    pub bytes_max: u64,
+    /// In entries.
+    pub entries_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let options = namewarden_protocol::feed::Options::default();
+        Self { bytes_max: options.bytes_max, entries_max: options.entries_max }
+    }
+}
+
+/// What holds for all feeds.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Keeps the key and the last good copies over a restart.
+    pub state_dir: Option<PathBuf>,
+    /// Lists of names that are never listed, whatever the feeds say; any format.
+    pub allow: Vec<PathBuf>,
+    /// More certificate authorities (PEM) for https.
+    pub authorities: Option<PathBuf>,
+    /// How large a feed may be.
+    pub limits: Limits,
+}
+
+/// Why a load is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occasion {
+    /// The agent starts: what cannot be read is the operator's to repair.
+    Start,
+    /// The operator asks for everything anew.
+    Reload,
+    /// It is time for a URL.
+    Refresh,
+}
+
+/// What the operator must repair, or the machine.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The command line.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A file that is not there at the start.
+    #[error("cannot read feed `{name}` from {path}: {source}; correct its path or its permissions", path = path.display())]
+    Unreadable {
+        /// The feed.
+        name: String,
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An allow list that says nothing: without it there would be alerts that the operator does not want.
+    #[error("the allow list {location} is refused: {reason}")]
+    AllowList {
+        /// The file.
+        location: String,
+        /// Why.
+        reason: String,
+    },
+    /// The state folder.
+    #[error("cannot use the state folder {path}: {source}; name one that can be written to", path = path.display())]
+    State {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No random numbers for a key.
+    #[error("cannot make a key for the threat set: {0}")]
+    Key(io::Error),
+    /// Fetching cannot be set up.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The set could not be made.
+    #[error("cannot build the threat set: {0}")]
+    Build(#[from] BuildError),
+}
+
+impl SourceError {
+    /// Where there is no folder, only the key can have failed.
+    fn state(folder: Option<&Path>, source: io::Error) -> Self {
+        match folder {
+            Some(path) => Self::State { path: path.to_owned(), source },
+            None => Self::Key(source),
+        }
+    }
+}
+
+/// What a load made.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The set of all feeds.
+    pub set: Arc<ThreatSet>,
+    /// Each feed as typed, then each allow list.
+    pub feeds: Vec<FeedStatus>,
+}
+
+/// The operator's feeds, read again and again.
+#[derive(Debug)]
+pub struct ThreatSource {
+    feeds: Vec<Feed>,
+    copies: Copies,
+    fetcher: Option<Fetcher>,
+    identity: Identity,
+    limits: Limits,
+    state_dir: Option<PathBuf>,
+}
+
+impl ThreatSource {
+    /// Sets up what feeds are read with; nothing is read yet.
+    pub fn new(specs: Vec<FeedSpec>, options: Options) -> Result<Self, SourceError> {
+        let state_dir = options.state_dir.as_deref();
+        let failed = |source| SourceError::state(state_dir, source);
+        let copies = Copies::new(state_dir).map_err(failed)?;
+        let identity = Identity::open(state_dir).map_err(failed)?;
+        let has_url = specs.iter().any(|spec| matches!(spec.location, Location::Url(_)));
+        let fetcher = match (has_url, &options.authorities) {
+            // Wrong authorities are told of even where nothing is fetched yet.
+            (false, None) => None,
+            (_, authorities) => Some(Fetcher::new(authorities.as_deref())?),
+        };
+        let mut feeds: Vec<_> =
+            specs.into_iter().map(|spec| Feed::new(spec, Purpose::List, &copies)).collect();
+        for (number, path) in options.allow.iter().enumerate() {
+            let spec = FeedSpec::new(&format!("allow-{}", number + 1), Location::File(path.clone()));
+            feeds.push(Feed::new(spec, Purpose::Allow, &copies));
+        }
+        let Options { state_dir, limits, .. } = options;
+        Ok(Self { feeds, copies, fetcher, identity, limits, state_dir })
+    }
+
+    /// The first load: a file that is missing or cannot be read is an error, a feed that is no feed is not.
+    pub fn load(&mut self) -> Result<Loaded, SourceError> {
+        self.build(Occasion::Start, &mut |_, _, _| {})
+    }
+
+    /// As [`Self::load`]; `watch` sees every entry with the position of its feed in [`Loaded::feeds`].
+    pub fn load_watching(
+        &mut self,
+        watch: &mut dyn FnMut(usize, Purpose, &Entry<'_>),
+    ) -> Result<Loaded, SourceError> {
+        self.build(Occasion::Start, watch)
+    }
+
+    /// Everything anew (SIGHUP); a feed that fails keeps its last good entries.
+    pub fn reload(&mut self) -> Result<Loaded, SourceError> {
+        self.build(Occasion::Reload, &mut |_, _, _| {})
+    }
+
+    /// Fetches what is due; everything else stays as it is.
+    pub fn refresh(&mut self) -> Result<Loaded, SourceError> {
+        self.build(Occasion::Refresh, &mut |_, _, _| {})
+    }
+
+    /// When [`Self::refresh`] is to be called: daily for a URL, sooner after a failure; never for files.
+    pub fn next_refresh(&self) -> Option<Instant> {
+        self.feeds.iter().filter_map(|feed| feed.schedule.next()).min()
+    }
+
+    /// The key that the sets are hashed with.
+    pub fn key(&self) -> SetKey {
+        self.identity.key
+    }
+
+    /// The text of a line of a feed, by its position in [`Loaded::feeds`]; `None` where it is no longer there.
+    pub fn line(&self, feed: usize, line: u32) -> Option<String> {
+        self.feeds.get(feed)?.line(line)
+    }
+
+    fn build(
+        &mut self,
+        occasion: Occasion,
+        watch: &mut dyn FnMut(usize, Purpose, &Entry<'_>),
+    ) -> Result<Loaded, SourceError> {
+        let number = self
+            .identity
+            .next_number()
+            .map_err(|source| SourceError::state(self.state_dir.as_deref(), source))?;
+        let mut builder = Builder::new(self.identity.key, self.identity.epoch, number);
+        let mut load = Load {
+            occasion,
+            limits: self.limits,
+            copies: &self.copies,
+            fetcher: self.fetcher.as_ref(),
+            builder: &mut builder,
+            watch,
+        };
+        let feeds = self
+            .feeds
+            .iter_mut()
+            .enumerate()
+            .map(|(index, feed)| feed.load(index, &mut load))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Loaded { set: Arc::new(builder.build()?), feeds })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,349 @@
+//! One feed through one load: obtain its bytes, parse them into the set, or fall back on the last good copy.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use namewarden_protocol::entry::Entry;
+use namewarden_protocol::feed::{self, FeedReport};
+use namewarden_protocol::threat_set::{BuildError, Builder};
+
+use super::copy::{Copies, Draft, LastGood, Origin};
+use super::fetch::{Fetched, Fetcher};
+use super::schedule::Schedule;
+use super::spec::{FeedSpec, Location};
+use super::status::FeedStatus;
+use super::{Limits, Occasion, SourceError};
+
+/// What a feed's entries are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// They are listed.
+    List,
+    /// They are never listed: the operator's allow list.
+    Allow,
+}
+
+/// A feed and what is remembered of it from load to load.
+#[derive(Debug)]
+pub struct Feed {
+    /// As the operator named it.
+    pub spec: FeedSpec,
+    /// What its entries are for.
+    pub purpose: Purpose,
+    /// When it is fetched next.
+    pub schedule: Schedule,
+    copy: Option<LastGood>,
+    problem: Option<String>,
+    /// The last fetch had less than half of the copy's entries; the next one like it is believed.
+    shrank: bool,
+    /// A pipe, or whatever else can be read once only.
+    read_once: bool,
+}
+
+/// What one load works with.
+pub struct Load<'l> {
+    /// Why it is made.
+    pub occasion: Occasion,
+    /// How large a feed may be.
+    pub limits: Limits,
+    /// The last good copies.
+    pub copies: &'l Copies,
+    /// Fetches URLs, where there are any.
+    pub fetcher: Option<&'l Fetcher>,
+    /// The set in the making.
+    pub builder: &'l mut Builder,
+    /// Sees every entry with its feed's position, those of a feed refused later included.
+    pub watch: &'l mut dyn FnMut(usize, Purpose, &Entry<'_>),
+}
+
+/// Bytes that are not yet known to be good.
+struct Fresh {
+    draft: Draft,
+    etag: Option<String>,
+    last_modified: Option<String>,
+}
+
+/// Why there is nothing new.
+enum Missed {
+    /// It is not its time, or the server says that nothing changed: the copy is what there is to be.
+    Unchanged,
+    /// The file cannot be read.
+    File(PathBuf, io::Error),
+    /// Anything else.
+    Other(String),
+}
+
+/// Bytes that are no feed, or not yet believed.
+struct Refused {
+    reason: String,
+    report: Option<Box<FeedReport>>,
+    /// Good in itself, but less than half of what was there before.
+    shrank: bool,
+}
+
+impl Feed {
+    /// A feed not yet read, with the copy that an earlier run left of it.
+    pub fn new(spec: FeedSpec, purpose: Purpose, copies: &Copies) -> Self {
+        let copy = copies.find(&key(&spec, purpose), &spec.location.to_string());
+        let schedule = Schedule::default();
+        Self { spec, purpose, schedule, copy, problem: None, shrank: false, read_once: false }
+    }
+
+    /// Puts the feed's entries into the builder. Only what the operator must repair before a start is an error.
+    pub fn load(&mut self, index: usize, load: &mut Load<'_>) -> Result<FeedStatus, SourceError> {
+        let mut refused_report = None;
+        match self.obtain(load) {
+            Ok(fresh) => match self.take(index, fresh, load)? {
+                Ok(report) => return Ok(self.status(Some(report), false)),
+                Err(refused) => {
+                    self.problem = Some(refused.reason);
+                    refused_report = refused.report.map(|report| *report);
+                }
+            },
+            Err(Missed::Unchanged) => {}
+            Err(Missed::File(path, source)) if load.occasion == Occasion::Start => {
+                return Err(SourceError::Unreadable { name: self.spec.name.to_string(), path, source });
+            }
+            Err(Missed::File(path, source)) => {
+                self.problem = Some(format!("cannot read {}: {source}", path.display()));
+            }
+            Err(Missed::Other(problem)) => self.problem = Some(problem),
+        }
+        match self.fall_back(index, load)? {
+            Some(report) => Ok(self.status(Some(report), true)),
+            None if self.purpose == Purpose::Allow && load.occasion == Occasion::Start => {
+                let reason = self.problem.clone().unwrap_or_default();
+                Err(SourceError::AllowList { location: self.spec.location.to_string(), reason })
+            }
+            None => Ok(FeedStatus { entries: 0, ..self.status(refused_report, false) }),
+        }
+    }
+
+    /// The text of a line of what is in use.
+    pub fn line(&self, number: u32) -> Option<String> {
+        let reader = self.copy.as_ref()?.reader().ok()?;
+        feed::line(reader, number).ok()?
+    }
+
+    /// The bytes as they are now, if they are to be looked at.
+    fn obtain(&mut self, load: &Load<'_>) -> Result<Fresh, Missed> {
+        if let Location::File(path) = &self.spec.location {
+            if load.occasion == Occasion::Refresh || self.read_once {
+                return Err(Missed::Unchanged);
+            }
+            let (fresh, regular) = read_file(path, &self.key(), load)?;
+            self.read_once = !regular;
+            return Ok(fresh);
+        }
+        let now = Instant::now();
+        if load.occasion == Occasion::Refresh && !self.schedule.is_due(now) {
+            return Err(Missed::Unchanged);
+        }
+        let fetched = self.fetch(load);
+        match &fetched {
+            Ok(_) | Err(Missed::Unchanged) => self.schedule.succeeded(now),
+            Err(_) => self.schedule.failed(now),
+        }
+        fetched
+    }
+
+    fn fetch(&mut self, load: &Load<'_>) -> Result<Fresh, Missed> {
+        let key = self.key();
+        let (Location::Url(url), Some(fetcher)) = (&self.spec.location, load.fetcher) else {
+            return Err(Missed::Unchanged);
+        };
+        let mut draft = load.copies.draft(&key).map_err(|error| Missed::Other(no_copy(&error)))?;
+        let known = self.copy.as_ref().map(|copy| &copy.origin);
+        let outcome = fetcher.fetch(url, known, load.limits.bytes_max, &mut draft);
+        match outcome.map_err(|error| Missed::Other(error.to_string()))? {
+            Fetched::Body { etag, last_modified } => Ok(Fresh { draft, etag, last_modified }),
+            Fetched::NotModified => {
+                self.problem = None;
+                self.shrank = false;
+                if let Some(copy) = &mut self.copy {
+                    copy.origin.time = now_seconds();
+                    // Best effort: only the copy's age after a restart depends on it.
+                    let _ = load.copies.describe(&key, &copy.origin);
+                }
+                Err(Missed::Unchanged)
+            }
+        }
+    }
+
+    /// Parses new bytes into the builder and makes them the last good copy, unless they are refused.
+    fn take(
+        &mut self,
+        index: usize,
+        fresh: Fresh,
+        load: &mut Load<'_>,
+    ) -> Result<Result<FeedReport, Refused>, BuildError> {
+        let report = match self.parse(index, || fresh.draft.reader(), self.least(), load)? {
+            Ok(report) => report,
+            Err(refused) => {
+                self.postpone(&refused);
+                return Ok(Err(refused));
+            }
+        };
+        self.shrank = false;
+        let origin = Origin {
+            location: self.spec.location.to_string(),
+            time: now_seconds(),
+            entries: report.entries,
+            etag: fresh.etag,
+            last_modified: fresh.last_modified,
+        };
+        let (copy, stored) = load.copies.keep(&self.key(), fresh.draft, origin);
+        self.copy = Some(copy);
+        self.problem = stored.err().map(|error| no_copy(&error));
+        Ok(Ok(report))
+    }
+
+    /// As few entries as are believed at once: a fetched feed that loses more than half has to say so twice.
+    fn least(&self) -> u64 {
+        match (&self.spec.location, &self.copy) {
+            (Location::Url(_), Some(copy)) if !self.shrank => copy.origin.entries.div_ceil(2),
+            _ => 0,
+        }
+    }
+
+    /// Sets when a refused feed is fetched again.
+    fn postpone(&mut self, refused: &Refused) {
+        if matches!(self.spec.location, Location::File(_)) {
+            return;
+        }
+        self.shrank = refused.shrank;
+        if refused.shrank {
+            self.schedule.confirm(Instant::now());
+        } else {
+            self.schedule.failed(Instant::now());
+        }
+    }
+
+    /// The last good copy's entries, where there is one that can be read.
+    fn fall_back(&mut self, index: usize, load: &mut Load<'_>) -> Result<Option<FeedReport>, BuildError> {
+        let Some(copy) = &self.copy else { return Ok(None) };
+        match self.parse(index, || copy.reader(), 0, load)? {
+            Ok(report) => Ok(Some(report)),
+            Err(refused) => {
+                self.problem.get_or_insert(refused.reason);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Parses bytes into the builder; of what is refused nothing stays in it.
+    fn parse(
+        &self,
+        index: usize,
+        open: impl Fn() -> io::Result<BufReader<File>>,
+        least: u64,
+        load: &mut Load<'_>,
+    ) -> Result<Result<FeedReport, Refused>, BuildError> {
+        let options = self.options(load.limits);
+        let read = |each: &mut dyn FnMut(Entry<'_>)| {
+            let source = open().map_err(|error| Refused::new(no_copy(&error)))?;
+            let report = feed::read(source, &options, &mut |entry| each(entry)).map_err(Refused::from)?;
+            if report.entries < least { Err(Refused::shrunk(report, least)) } else { Ok(report) }
+        };
+        match self.purpose {
+            Purpose::List => {
+                let id = load.builder.feed(self.spec.info())?;
+                let outcome = read(&mut |entry| {
+                    (load.watch)(index, self.purpose, &entry);
+                    load.builder.add(id, &entry);
+                });
+                if outcome.is_err() {
+                    load.builder.retract(id);
+                }
+                Ok(outcome)
+            }
+            // The allow list cannot be taken back out of a builder: it is read once to be judged, once to be used.
+            Purpose::Allow => Ok(read(&mut |_| {}).and_then(|_| {
+                read(&mut |entry| {
+                    (load.watch)(index, self.purpose, &entry);
+                    load.builder.allow(&entry);
+                })
+            })),
+        }
+    }
+
+    fn options(&self, limits: Limits) -> feed::Options {
+        feed::Options {
+            format: self.spec.format,
+            matching: self.spec.matching,
+            bytes_max: limits.bytes_max,
+            entries_max: limits.entries_max,
+            ..feed::Options::default()
+        }
+    }
+
+    fn status(&self, report: Option<FeedReport>, last_good: bool) -> FeedStatus {
+        FeedStatus {
+            name: self.spec.name.to_string(),
+            location: self.spec.location.to_string(),
+            allow_list: self.purpose == Purpose::Allow,
+            format: report.as_ref().map_or(self.spec.format, |report| report.format),
+            entries: report.as_ref().map_or(0, |report| report.entries),
+            report,
+            last_good,
+            read_at: self.copy.as_ref().map(|copy| UNIX_EPOCH + Duration::from_secs(copy.origin.time)),
+            problem: self.problem.clone(),
+        }
+    }
+
+    fn key(&self) -> String {
+        key(&self.spec, self.purpose)
+    }
+}
+
+impl Refused {
+    fn new(reason: String) -> Self {
+        Self { reason, report: None, shrank: false }
+    }
+
+    fn shrunk(report: FeedReport, least: u64) -> Self {
+        let reason = format!(
+            "it shrank to {} entries, less than half of what it had ({} or more were expected); \
+             believed when the next fetch says the same",
+            report.entries, least
+        );
+        Self { reason, report: Some(Box::new(report)), shrank: true }
+    }
+}
+
+impl From<feed::FeedError> for Refused {
+    fn from(error: feed::FeedError) -> Self {
+        Self { reason: error.refusal.to_string(), report: Some(error.report), shrank: false }
+    }
+}
+
+/// The name of a feed's copy; an allow list may be named as a feed is.
+fn key(spec: &FeedSpec, purpose: Purpose) -> String {
+    match purpose {
+        Purpose::List => spec.name.to_string(),
+        Purpose::Allow => format!("{}.allow", spec.name),
+    }
+}
+
+/// All of a file in a draft, and whether it can be read again.
+fn read_file(path: &Path, key: &str, load: &Load<'_>) -> Result<(Fresh, bool), Missed> {
+    let unreadable = |error| Missed::File(path.to_owned(), error);
+    let mut file = File::open(path).map_err(unreadable)?;
+    let kind = file.metadata().map_err(unreadable)?.file_type();
+    if kind.is_dir() {
+        return Err(unreadable(io::ErrorKind::IsADirectory.into()));
+    }
+    let mut draft = load.copies.draft(key).map_err(|error| Missed::Other(no_copy(&error)))?;
+    draft.fill(&mut file, load.limits.bytes_max).map_err(unreadable)?;
+    Ok((Fresh { draft, etag: None, last_modified: None }, kind.is_file()))
+}
+
+fn no_copy(error: &io::Error) -> String {
+    format!("cannot keep a copy of it: {error}")
+}
+
+fn now_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
