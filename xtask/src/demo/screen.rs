@@ -20,10 +20,8 @@ pub struct Screen {
 pub struct Tally {
     /// Questions that the clients asked.
     asked: u64,
-    /// Queries that the agent saw.
-    queries: u64,
-    /// Answers that the agent saw.
-    answers: u64,
+    /// DNS messages that the agent saw: each question and each answer.
+    seen: u64,
     /// Alerts that it raised.
     alerts: u64,
     /// Whatever it lost.
@@ -38,16 +36,15 @@ impl Tally {
         let lost = status.get("loss").and_then(Value::as_object);
         Self {
             asked,
-            queries: counter("namewarden_queries_total"),
-            answers: counter("namewarden_answers_total"),
-            alerts: counter("namewarden_alerts_total"),
+            seen: counter("namewarden_screen_messages_total"),
+            alerts: counter("namewarden_roll_up_first_total"),
             lost: lost.into_iter().flatten().filter_map(|(_, figure)| figure.as_u64()).sum(),
         }
     }
 
     /// Every question was seen, and its answer; nothing was lost.
     pub fn adds_up(&self) -> bool {
-        self.queries == self.asked && self.answers == self.asked && self.lost == 0
+        self.seen == 2 * self.asked && self.lost == 0
     }
 }
 
@@ -120,7 +117,7 @@ impl Screen {
     pub fn summary(&self, tally: &Tally, interrupted: bool) {
         self.heading(if interrupted { "Stopped by Ctrl-C" } else { "It adds up" });
         println!("  {:>4} questions asked by the clients", tally.asked);
-        println!("  {:>4} queries and {} answers seen by the agent", tally.queries, tally.answers);
+        println!("  {:>4} messages seen by the agent: each question and its answer", tally.seen);
         println!("  {:>4} alerts", tally.alerts);
         println!("  {:>4} lost", tally.lost);
         println!("\n{}", self.dim("Agent, pods, DNS server, namespaces and cgroups are removed."));
@@ -160,8 +157,8 @@ mod tests {
 
     #[test]
     fn figures_with_a_missing_answer_do_not_add_up() {
-        let tally = Tally { asked: 3, queries: 3, answers: 2, alerts: 1, lost: 0 };
+        let tally = Tally { asked: 3, seen: 5, alerts: 1, lost: 0 };
         assert!(!tally.adds_up());
-        assert!(Tally { answers: 3, ..tally }.adds_up());
+        assert!(Tally { seen: 6, ..tally }.adds_up());
     }
 }
