@@ -210,6 +210,11 @@ impl Agent {
         sum_of(&self.get("/metrics")?, name, labels)
     }
 
+    /// A counter of its own by the name it has in its metrics, without `namewarden_` and `_total`.
+    pub fn counter(&self, name: &str) -> Result<u64> {
+        self.metric(&format!("namewarden_{name}_total"), "")
+    }
+
     /// Waits until a document satisfies `condition` and returns it.
     pub fn wait_for(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Result<Value> {
         let deadline = Instant::now() + PATIENCE;

@@ -58,6 +58,22 @@ pub fn query(id: u16, name: &str, kind: u16) -> Vec<u8> {
     message
 }
 
+/// A message of nearly 64 KiB that is the most work for who reads its names: a question of 127 labels, and thousands
+/// of records whose owner points at it.
+pub fn pointers() -> Vec<u8> {
+    let mut message = vec![0, 7, 0x01, 0, 0, 1];
+    let records = (u16::MAX - 12 - 259) / 12;
+    message.extend_from_slice(&records.to_be_bytes());
+    message.extend_from_slice(&[0, 0, 0, 0]);
+    message.extend(wire_name(&["a"; 126].join(".")));
+    message.extend_from_slice(&[0, 1, 0, 1]);
+    for _ in 0..records {
+        // Owner at offset 12, type A, class IN, no time to live, no data.
+        message.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]);
+    }
+    message
+}
+
 /// `message` with the two-byte length that stands before it on TCP.
 pub fn with_length(message: &[u8]) -> Vec<u8> {
     let length = u16::try_from(message.len()).unwrap_or(u16::MAX);

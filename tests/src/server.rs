@@ -203,7 +203,8 @@ pub fn take_message(pending: &mut Vec<u8>) -> Option<Vec<u8>> {
     Some(message)
 }
 
-fn default_reply(question: &Question) -> Reply {
+/// What a question for a name without an entry is answered with: one address.
+pub fn default_reply(question: &Question) -> Reply {
     let answer = match question.kind {
         kind::A => vec![Record::a(&question.name, Ipv4Addr::new(192, 0, 2, 80))],
         kind::AAAA => vec![Record::aaaa(&question.name, Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x80))],

@@ -31,3 +31,19 @@ mod owners;
 // Agents that come, go and share the machine with others.
 #[path = "kernel/lifecycle.rs"]
 mod lifecycle;
+
+// Programs of others at the same hooks.
+#[path = "kernel/foreign.rs"]
+mod foreign;
+
+// Floods: what one pod does must not cost another pod an alert.
+#[path = "kernel/floods.rs"]
+mod floods;
+
+// Accounting: every message is delivered or counted as lost.
+#[path = "kernel/accounting.rs"]
+mod accounting;
+
+// Every byte of a million records.
+#[path = "kernel/integrity.rs"]
+mod integrity;

@@ -1,12 +1,20 @@
 //! Agents that come, go and share the machine with others.
 
-use anyhow::Result;
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
 use namewarden_tests::{
-    agent::AgentBuilder,
-    expect::{Alert, expect_alerts},
+    agent::{Agent, AgentBuilder, Ended},
+    expect::{Alert, expect_alerts, text},
     node::Node,
+    pod::Pod,
     program,
     server::{Server, Zone},
+    wait,
 };
 use serde_json::Value;
 
@@ -37,7 +45,7 @@ fn nothing_stays_attached_or_pinned_or_loaded() -> Result<()> {
     assert_eq!(pinned()?, before);
     for id in programs {
         // A program goes when the last reference to it does; the kernel frees it a moment later.
-        namewarden_tests::wait::until("program unloaded", || {
+        wait::until("program unloaded", || {
             Ok(program::run("bpftool", &["prog", "show", "id", &id.to_string()]).is_err().then_some(()))
         })?;
     }
@@ -80,4 +88,82 @@ fn a_socket_older_than_the_agent_is_named_once_it_sends() -> Result<()> {
     client.tell(&format!("ask evil.example A {DNS}"))?;
     let alert = Alert::on("evil.example").by(&pod, &client);
     expect_alerts(&agent.stop()?.documents, &[alert])
+}
+
+/// Eight pods ask without pause while the agent is stopped and started again. What is missing afterwards is one
+/// stretch, and the agent says that it was away.
+#[test]
+fn an_agent_restarted_under_traffic_misses_one_stretch_and_says_so() -> Result<()> {
+    let node = Node::start()?;
+    let _server = Server::start(node.dns(), Zone::new())?;
+    let feed = (0..20_000).map(|index| format!("n{index}.example")).collect::<Vec<_>>().join("\n");
+    let describe = AgentBuilder::new("agent").feed("bad", &feed);
+    let pods = (0..8).map(|_| node.pod().start()).collect::<Result<Vec<_>>>()?;
+    let first = describe.start(&node)?;
+    let asked = AtomicUsize::new(0);
+    let end = AtomicBool::new(false);
+    let (before, second) = thread::scope(|scope| {
+        let traffic = scope.spawn(|| ask_until(&pods, &asked, &end));
+        let agents = restart(first, &describe, &node, &asked);
+        end.store(true, Ordering::Relaxed);
+        traffic.join().map_err(|_| anyhow!("the traffic panicked"))??;
+        agents
+    })?;
+    let asked = asked.into_inner();
+    let (before, after) = (before.documents, second.stop()?.documents);
+    let numbers = |documents: &[Value]| -> Result<BTreeSet<usize>> {
+        let found = namewarden_tests::expect::alerts(documents)?;
+        Ok(found
+            .iter()
+            .filter_map(|alert| alert.entry.split('.').next()?.strip_prefix('n')?.parse().ok())
+            .collect())
+    };
+    let (old, new) = (numbers(&before)?, numbers(&after)?);
+    let (last_old, first_new) =
+        (old.last().context("no alert before")?, new.first().context("no alert after")?);
+    assert_eq!(old.len(), last_old + 1, "nothing is missing before the agent was stopped");
+    assert_eq!(new.len(), asked - first_new, "nothing is missing after it came back");
+    let gaps =
+        after.iter().filter(|document| text(document, "/event/action").as_deref() == Some("capture-gap"));
+    assert_eq!(gaps.count(), 1);
+    Ok(())
+}
+
+/// Listed names that are asked at least before the agent stops, and after it is back.
+const STAGE: usize = 40;
+
+/// Asks for `n0.example`, `n1.example` ... with ordinary names between them until told to end; counts in `asked`.
+fn ask_until(pods: &[Pod], asked: &AtomicUsize, end: &AtomicBool) -> Result<()> {
+    let mut clients = pods.iter().map(Pod::client).collect::<Result<Vec<_>>>()?;
+    clients.iter_mut().try_for_each(|client| client.tell("udp4").map(drop))?;
+    let turns = (0..clients.len()).cycle();
+    for (index, turn) in (0..20_000).zip(turns) {
+        if end.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let client = clients.get_mut(turn).context("no client")?;
+        for _ in 0..20 {
+            client.tell(&format!("ask benign.example.org A {DNS}"))?;
+        }
+        client.tell(&format!("ask n{index}.example A {DNS}"))?;
+        asked.store(index + 1, Ordering::Relaxed);
+    }
+    bail!("the agent took too long to restart")
+}
+
+/// Stops the agent once some names were asked and starts it again; returns when some more were asked.
+fn restart(
+    first: Agent,
+    describe: &AgentBuilder,
+    node: &Node,
+    asked: &AtomicUsize,
+) -> Result<(Ended, Agent)> {
+    let reached = |number: usize| {
+        wait::until("traffic", || Ok((asked.load(Ordering::Relaxed) >= number).then_some(())))
+    };
+    reached(STAGE)?;
+    let before = first.stop()?;
+    let second = describe.start(node)?;
+    reached(asked.load(Ordering::Relaxed) + STAGE)?;
+    Ok((before, second))
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use namewarden_tests::message::{kind_by_name, query, with_length};
+use namewarden_tests::message::{kind_by_name, pointers, query, with_length};
 
 use crate::socket::Socket;
 
@@ -46,6 +46,7 @@ impl Client {
             "segments" => self.segments(&words),
             "flood" => self.flood(&words),
             "bulk" => self.bulk(&words),
+            "pointers" => self.pointers(&words),
             "child" => self.child(rest),
             "thread" => self.thread(&words),
             _ => bail!("unknown command {verb}"),
@@ -148,6 +149,15 @@ impl Client {
         let block = vec![0xa5; 1 << 20];
         for _ in 0..number(words)? {
             self.socket()?.write(&block)?;
+        }
+        Ok(String::new())
+    }
+
+    /// `COUNT`: messages of the largest size that are made of pointers to one long name, on the open TCP connection.
+    fn pointers(&mut self, words: &[&str]) -> Result<String> {
+        let message = with_length(&pointers());
+        for _ in 0..number(words)? {
+            self.socket()?.write(&message)?;
         }
         Ok(String::new())
     }
