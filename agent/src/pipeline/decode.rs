@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use namewarden_agent_common::record::{
-    FLAG_EGRESS, FLAG_SERVER, FLAG_TRUNCATED, PAYLOAD_MAX, RECORD_VERSION, RecordHeader,
+    FLAG_EGRESS, FLAG_FRAGMENT, FLAG_SERVER, FLAG_TRUNCATED, PAYLOAD_MAX, RECORD_VERSION, RecordHeader,
 };
 use zerocopy::FromBytes;
 
@@ -51,7 +51,7 @@ pub struct DecodeCounts {
     pub incomplete: u64,
     /// Chunks refused because the start of their packet is not there.
     pub orphans: u64,
-    /// Packets that went on beyond what the kernel half copies.
+    /// Packets that went on beyond what the kernel half saw or copies; their start is handed on.
     pub truncated: u64,
     /// Packets handed on; a UDP packet of several datagrams counts once for each.
     pub packets: u64,
@@ -87,7 +87,7 @@ impl Decoder {
             self.counts.short += 1;
             return;
         };
-        if header.flags & FLAG_TRUNCATED != 0 && header.chunk_offset == 0 {
+        if header.flags & (FLAG_TRUNCATED | FLAG_FRAGMENT) != 0 && header.chunk_offset == 0 {
             self.counts.truncated += 1;
         }
         match template.transport {

@@ -6,26 +6,24 @@
 use std::io::Read;
 
 use pcap_parser::nom::IResult;
-use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{
-    Block, InterfaceDescriptionBlock, LegacyPcapBlock, OptionCode, PcapError, parse_block_be, parse_block_le,
-    parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header,
+    LegacyPcapBlock, PcapError, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified,
+    parse_pcap_header,
 };
 
 use super::ReplayError;
 use crate::pipeline::packet::Timestamp;
+use block::Interface;
+
+// One block of pcapng.
+mod block;
 
 /// The largest record or block that is read; capture tools write frames of 256 KiB at most.
 const RECORD_MAX: usize = 4 << 20;
-/// Interfaces that one section may describe.
-const INTERFACES_MAX: usize = 65_536;
 const READ_SIZE: usize = 64 << 10;
 const PCAP_HEADER: usize = 24;
 const SECTION_HEADER: [u8; 4] = [0x0A, 0x0D, 0x0D, 0x0A];
 const BYTE_ORDER: u32 = 0x1A2B_3C4D;
-const INTERFACE_DESCRIPTION: u32 = 1;
-/// Packet (obsolete), simple packet, enhanced packet.
-const PACKET_BLOCKS: [u32; 3] = [2, 3, 6];
 
 /// One frame of the file.
 #[derive(Clone, Copy, Debug)]
@@ -47,15 +45,6 @@ type ParseRecord = for<'i> fn(&'i [u8]) -> IResult<&'i [u8], LegacyPcapBlock<'i>
 enum Format {
     Pcap { parse: ParseRecord, header: usize, big_endian: bool, nanoseconds: bool, link: u16 },
     Pcapng { big_endian: bool, interfaces: Vec<Interface> },
-}
-
-/// What pcapng says of an interface.
-#[derive(Clone, Copy, Debug)]
-struct Interface {
-    link: u16,
-    /// `if_tsresol`: a power of ten, or of two where the top bit is set.
-    resolution: u8,
-    offset_seconds: i64,
 }
 
 /// A capture file as far as it has been read.
@@ -145,7 +134,7 @@ impl<R: Read> CaptureFile<R> {
         self.advance(length);
         let Format::Pcapng { big_endian, interfaces } = &self.format else { return Ok(None) };
         let bytes = self.buffer.get(self.done - length..self.done).unwrap_or_default();
-        let frame = packet_block(bytes, *big_endian, interfaces, self.frames);
+        let frame = block::frame(bytes, *big_endian, interfaces, self.frames);
         frame.ok_or(ReplayError::Damaged { offset }).map(Some)
     }
 
@@ -154,11 +143,11 @@ impl<R: Read> CaptureFile<R> {
         while let Some(length) = self.next_block()? {
             let Format::Pcapng { big_endian, interfaces } = &mut self.format else { break };
             let bytes = self.buffer.get(self.done..self.done + length).unwrap_or_default();
-            if PACKET_BLOCKS.contains(&number(bytes, 0, *big_endian)) {
+            if block::is_packet(bytes, *big_endian) {
                 return Ok(Some(length));
             }
             let offset = self.offset;
-            describe(bytes, *big_endian, interfaces).ok_or(ReplayError::Damaged { offset })?;
+            block::describe(bytes, *big_endian, interfaces).ok_or(ReplayError::Damaged { offset })?;
             self.advance(length);
         }
         Ok(None)
@@ -239,84 +228,4 @@ impl<R: Read> CaptureFile<R> {
 fn number(bytes: &[u8], at: usize, big_endian: bool) -> u32 {
     let Some(Ok(bytes)) = bytes.get(at..at + 4).map(<[u8; 4]>::try_from) else { return 0 };
     if big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
-}
-
-/// A frame out of a packet block of pcapng: enhanced, simple, or the obsolete one.
-fn packet_block<'b>(
-    bytes: &'b [u8],
-    big_endian: bool,
-    interfaces: &[Interface],
-    frame: u64,
-) -> Option<Frame<'b>> {
-    let (index, ticks, data, cut) = match parse(bytes, big_endian)? {
-        Block::EnhancedPacket(block) => {
-            let ticks = u64::from(block.ts_high) << 32 | u64::from(block.ts_low);
-            // The block borrows its data from `bytes`, but its accessor only from itself.
-            let data = block.data.get(..block.caplen as usize)?;
-            (block.if_id, ticks, data, block.caplen < block.origlen)
-        }
-        Block::SimplePacket(block) => {
-            let data = block.data.get(..block.origlen as usize).unwrap_or(block.data);
-            (0, 0, data, (block.data.len() as u64) < u64::from(block.orig_len()))
-        }
-        _ => obsolete_packet(bytes, big_endian)?,
-    };
-    let interface = interfaces.get(usize::try_from(index).ok()?).copied();
-    let time = interface.map(|interface| interface.time(ticks)).unwrap_or_default();
-    Some(Frame { number: frame, time, link: interface.map(|interface| interface.link), bytes: data, cut })
-}
-
-/// The Packet Block that enhanced packets replaced: interface and drops share a word, the rest is alike.
-fn obsolete_packet(bytes: &[u8], big_endian: bool) -> Option<(u32, u64, &[u8], bool)> {
-    let word = |at| number(bytes, at, big_endian);
-    let index = if big_endian { word(8) >> 16 } else { word(8) & 0xFFFF };
-    let (captured, length) = (word(20), word(24));
-    let data = bytes.get(28..bytes.len().checked_sub(4)?)?.get(..captured as usize)?;
-    Some((index, u64::from(word(12)) << 32 | u64::from(word(16)), data, captured < length))
-}
-
-/// Takes in an interface description; other blocks are only checked by their length.
-fn describe(bytes: &[u8], big_endian: bool, interfaces: &mut Vec<Interface>) -> Option<()> {
-    if number(bytes, 0, big_endian) != INTERFACE_DESCRIPTION {
-        return Some(());
-    }
-    let Block::InterfaceDescription(block) = parse(bytes, big_endian)? else { return None };
-    if interfaces.len() >= INTERFACES_MAX {
-        return None;
-    }
-    interfaces.push(Interface::of(&block, big_endian));
-    Some(())
-}
-
-fn parse(bytes: &[u8], big_endian: bool) -> Option<Block<'_>> {
-    let parse = if big_endian { parse_block_be } else { parse_block_le };
-    parse(bytes).ok().map(|(_, block)| block)
-}
-
-impl Interface {
-    fn of(block: &InterfaceDescriptionBlock<'_>, big_endian: bool) -> Self {
-        let option = block.options.iter().find(|option| option.code == OptionCode::IfTsoffset);
-        let offset = option.and_then(|option| option.value().first_chunk::<8>()).map_or(0, |bytes| {
-            if big_endian { i64::from_be_bytes(*bytes) } else { i64::from_le_bytes(*bytes) }
-        });
-        Self {
-            link: u16::try_from(block.linktype.0).unwrap_or_default(),
-            resolution: block.if_tsresol,
-            offset_seconds: offset,
-        }
-    }
-
-    /// Unix time of a count of ticks.
-    fn time(self, ticks: u64) -> Timestamp {
-        let nanoseconds = u128::from(ticks) * 1_000_000_000;
-        let power = u32::from(self.resolution & 0x7F);
-        let since = if self.resolution & 0x80 != 0 {
-            nanoseconds >> power
-        } else {
-            10_u128.checked_pow(power).map_or(0, |units| nanoseconds / units)
-        };
-        let offset = i128::from(self.offset_seconds) * 1_000_000_000;
-        let total = i128::try_from(since).unwrap_or(i128::MAX).saturating_add(offset);
-        Timestamp(u64::try_from(total.max(0)).unwrap_or(u64::MAX))
-    }
 }
