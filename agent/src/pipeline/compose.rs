@@ -6,10 +6,9 @@ use std::borrow::Cow;
 
 use namewarden_protocol::document::threat::{self, Feeds, Indicator, Matched, Techniques};
 use namewarden_protocol::document::{
-    Action, Document, Enrichment, Error, Event, Facts, Identity, Set, Threat, Time, id,
+    Action, Document, Enrichment, Event, Facts, Identity, Set, Threat, Time, id,
 };
 
-use super::exchange::Exchange;
 use super::matching::{FeedListing, Finding};
 use super::packet::Timestamp;
 use super::parse;
@@ -19,6 +18,9 @@ use super::screen::{Part, Section};
 // The fields that alerts and DNS logs share: dns, container, process, endpoints.
 mod common;
 
+// DNS logs.
+mod log;
+
 // One plain sentence for a person.
 mod sentence;
 
@@ -26,12 +28,14 @@ mod sentence;
 #[derive(Clone, Debug)]
 pub struct Composer {
     identity: Identity,
+    /// DNS logs written so far: what their ids are numbered by.
+    logs: u64,
 }
 
 impl Composer {
     /// A composer that signs documents so.
     pub fn new(identity: Identity) -> Self {
-        Self { identity }
+        Self { identity, logs: 0 }
     }
 
     /// The document of an alert or of a summary.
@@ -59,7 +63,7 @@ impl Composer {
         let Alert { exchange, finding, .. } = alert;
         let mut event = self.event(alert, Action::ListedName);
         event.severity = finding.feeds.iter().map(|feed| feed.severity).max();
-        event.outcome = Some(common::outcome(exchange));
+        event.outcome = Some(common::outcome(&exchange.dns));
         event.duration = exchange.latency();
         let mut document = Document::new(Time(alert.first_seen.0), event, &self.identity);
         common::describe(&mut document, exchange);
@@ -169,11 +173,6 @@ fn field(finding: &Finding) -> &'static str {
 /// Type of the record that held the name; none for the question.
 fn record_type(finding: &Finding) -> Option<parse::Mnemonic> {
     (finding.place.section != Section::Question).then(|| parse::type_name(finding.place.rr_type))
-}
-
-/// An exchange's reason for not being read to its end, as a field.
-fn error(exchange: &Exchange) -> Option<Error> {
-    exchange.malformed.clone().map(|message| Error { message })
 }
 
 #[cfg(test)]

@@ -1,10 +1,20 @@
 //! The values that stages hand to each other: a packet, then the raw DNS message inside it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// Whether so much time has passed since. True as well where the clock was set back by more than `slack`: nothing
+    /// that waits may wait for the old time to come again.
+    pub fn has_passed(self, span: Duration, slack: Duration, now: Self) -> bool {
+        let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        now.0 >= self.0.saturating_add(nanoseconds(span)) || now.0.saturating_add(nanoseconds(slack)) < self.0
+    }
+}
 
 /// What carried the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -25,7 +25,7 @@ use group::Group;
 use limit::Limit;
 
 /// Clocks of messages and of `poll` may differ by this much before a time counts as stepped back.
-const CLOCK_SLACK_NS: u64 = 1_000_000_000;
+const CLOCK_SLACK: Duration = Duration::from_secs(1);
 
 /// What bounds the stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -343,7 +343,8 @@ impl RollUp {
 
     /// Number of the window that holds a time.
     fn window_of(&self, time: Timestamp) -> u64 {
-        time.0 / nanoseconds(self.settings.window).max(1)
+        let window = u64::try_from(self.settings.window.as_nanos()).unwrap_or(u64::MAX);
+        time.0 / window.max(1)
     }
 }
 
@@ -358,19 +359,14 @@ fn key(sighting: &Sighting) -> Arc<str> {
     Arc::from(format!("{workload}\0{}", sighting.finding.entry))
 }
 
-/// Whether a window that opened then is over, or the clock went back by more than its length.
+/// Whether a window that opened then is over.
 fn is_over(opened: Timestamp, window: Duration, now: Timestamp) -> bool {
-    let window = nanoseconds(window);
-    now.0 >= opened.0.saturating_add(window) || now.0.saturating_add(window) < opened.0
+    opened.has_passed(window, window, now)
 }
 
-/// Whether a wait that began then is over, or the clock went back.
+/// Whether a wait that began then is over.
 fn is_due(began: Timestamp, wait: Duration, now: Timestamp) -> bool {
-    now.0 >= began.0.saturating_add(nanoseconds(wait)) || now.0.saturating_add(CLOCK_SLACK_NS) < began.0
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    began.has_passed(wait, CLOCK_SLACK, now)
 }
 
 #[cfg(test)]

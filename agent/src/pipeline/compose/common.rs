@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use namewarden_protocol::document::ecs::{Pod, Resource, Service, Thread};
 use namewarden_protocol::document::{
-    Container, Dns, Document, Endpoint, Kubernetes, Network, Process, Related, Text,
+    Container, Dns, Document, Endpoint, Error, Kubernetes, Network, Process, Related, Text,
 };
 
 use crate::pipeline::attribute::{self, Workload};
@@ -20,7 +20,7 @@ pub(super) fn describe(document: &mut Document, exchange: &Exchange) {
     describe_workload(document, exchange);
     describe_peers(document, exchange);
     document.dns = Some(exchange.dns.clone());
-    document.error = super::error(exchange);
+    document.error = error(exchange.malformed.as_ref());
     document.related = Some(related(exchange.client.ip(), Some(exchange.server.ip()), &exchange.dns));
 }
 
@@ -33,12 +33,17 @@ pub(super) fn describe_workload(document: &mut Document, exchange: &Exchange) {
 }
 
 /// `success`, `failure` or `unknown`, by the response code.
-pub(super) fn outcome(exchange: &Exchange) -> Text {
-    Cow::Borrowed(match exchange.dns.response_code.as_deref() {
+pub(super) fn outcome(dns: &Dns) -> Text {
+    Cow::Borrowed(match dns.response_code.as_deref() {
         Some("NOERROR") => "success",
         Some(_) => "failure",
         None => "unknown",
     })
+}
+
+/// Why a message could not be read to its end.
+pub(super) fn error(malformed: Option<&String>) -> Option<Error> {
+    malformed.map(|message| Error { message: message.clone() })
 }
 
 /// Adds a name to those that can be searched for.

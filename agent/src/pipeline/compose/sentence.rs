@@ -3,10 +3,12 @@
 //! Whatever comes from a packet, a process or a feed may hold control characters; none gets through.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
-use namewarden_protocol::document::Time;
+use namewarden_protocol::document::{Dns, Time};
 
-use crate::pipeline::attribute::Kind;
+use crate::pipeline::attribute::{Kind, Workload};
+use crate::pipeline::dns_log::Counted;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::matching::Finding;
 use crate::pipeline::printable::printable;
@@ -35,7 +37,7 @@ pub(super) fn left_out(alert: &Alert, limit: u64) -> String {
     let sightings = if alert.count == 1 { "sighting was" } else { "sightings were" };
     printable(&format!(
         "{} reached the limit of {limit} listed names: {} further {sightings} left out",
-        workload(&alert.exchange),
+        who(&alert.exchange.attributed.workload),
         alert.count
     ))
 }
@@ -43,6 +45,33 @@ pub(super) fn left_out(alert: &Alert, limit: u64) -> String {
 /// "nothing was captured from … to …: the agent was restarted".
 pub(super) fn gap(start: Time, end: Time, reason: &str) -> String {
     printable(&format!("nothing was captured from {start} to {end}: {reason}"))
+}
+
+/// "container 3f1c2b9d8e7a (curl) asked 10.0.0.53 for www.example (A): NOERROR".
+pub(super) fn exchange(exchange: &Exchange) -> String {
+    log(&subject(exchange), exchange.server.ip(), &exchange.dns, 1)
+}
+
+/// "container 3f1c2b9d8e7a asked 10.0.0.53 for www.example (A) 12 times: NOERROR".
+pub(super) fn counted(counted: &Counted) -> String {
+    log(&who(&counted.workload), counted.server, &counted.dns, counted.count)
+}
+
+/// "12 exchanges were not logged: the limit of 1000 documents an interval was reached".
+pub(super) fn unlogged(count: u64, limit: u64) -> String {
+    let exchanges = if count == 1 { "exchange was" } else { "exchanges were" };
+    format!("{count} {exchanges} not logged: the limit of {limit} documents an interval was reached")
+}
+
+fn log(subject: &str, server: IpAddr, dns: &Dns, count: u64) -> String {
+    let server = server.to_canonical();
+    let asked = match &dns.question {
+        Some(question) => format!("{} ({})", question.name, question.kind),
+        None => "what cannot be read".to_owned(),
+    };
+    let again = if count == 1 { String::new() } else { format!(" {count} times") };
+    let outcome = dns.response_code.as_deref().unwrap_or("no answer");
+    printable(&format!("{subject} asked {server} for {asked}{again}: {outcome}"))
 }
 
 /// Workload and process.
@@ -53,11 +82,10 @@ fn subject(exchange: &Exchange) -> String {
         (None, Some(thread)) => format!(" (thread {thread})"),
         (None, None) => String::new(),
     };
-    workload(exchange) + &name
+    who(&exchange.attributed.workload) + &name
 }
 
-fn workload(exchange: &Exchange) -> String {
-    let workload = &exchange.attributed.workload;
+fn who(workload: &Workload) -> String {
     match workload.kind() {
         Kind::Container => format!("container {}", workload.label()),
         Kind::Pod => format!("pod {}", workload.label()),

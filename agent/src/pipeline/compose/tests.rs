@@ -2,6 +2,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::pipeline::attribute::{Process, Workload, cgroup_path};
+use crate::pipeline::dns_log::{self, Detail, DnsLog, DnsLogger};
+use crate::pipeline::exchange::Exchange;
 use crate::pipeline::exchange::samples::{answer, at, feed, finding, query, workload};
 use crate::pipeline::screen::Place;
 
@@ -72,6 +74,49 @@ fn what_was_left_out_is_summed_up() {
 #[test]
 fn a_gap_is_written_with_its_start_and_end() {
     insta::assert_json_snapshot!(composer().gap(at(0), at(8_250), at(8_251), "the agent was restarted"));
+}
+
+#[test]
+fn an_exchange_is_logged_with_its_latency() {
+    insta::assert_json_snapshot!(composer().log(&DnsLog::One(Box::new(answered())), at(4)));
+}
+
+#[test]
+fn exchanges_counted_together_are_logged_with_count_and_latency() {
+    let mut logger =
+        DnsLogger::new(dns_log::Settings { detail: Detail::Counted, ..dns_log::Settings::default() });
+    for id in 1..=3 {
+        logger.message(query(workload('3'), at(u64::from(id) * 10), id, "www.example"));
+        logger.message(answer(workload('3'), at(u64::from(id) * 12), id, "www.example"));
+    }
+    let mut documents = Vec::new();
+    logger.flush(at(60_000), &mut |log| documents.push(composer().log(&log, at(60_000))));
+    assert_eq!(documents.len(), 1);
+    insta::assert_json_snapshot!(documents[0]);
+}
+
+#[test]
+fn what_was_not_logged_is_said() {
+    let log = DnsLog::Unlogged { count: 4_711, limit: 1_000, start: at(0), end: at(60_000) };
+    insta::assert_json_snapshot!(composer().log(&log, at(60_000)));
+}
+
+#[test]
+fn no_two_dns_logs_share_an_id() {
+    let mut composer = composer();
+    let mut id = || composer.log(&DnsLog::One(Box::new(answered())), at(4)).event.id;
+    assert_eq!((id(), id()), ("8d1f0c6a2b7e4935-0".to_owned(), "8d1f0c6a2b7e4935-1".to_owned()));
+}
+
+#[test]
+fn a_malformed_message_is_logged_with_the_reason() {
+    let mut exchange = answered();
+    exchange.dns.question = None;
+    exchange.malformed = Some("question at byte 12: pointer to itself".into());
+    let document = composer().log(&DnsLog::One(Box::new(exchange)), at(4));
+    assert_eq!(document.error.unwrap().message, "question at byte 12: pointer to itself");
+    let said = "container 333333333333 (curl) asked 10.96.0.10 for what cannot be read: NOERROR";
+    assert_eq!(document.message, said);
 }
 
 #[test]

@@ -1,0 +1,70 @@
+//! DNS logs -> documents.
+
+use std::borrow::Cow;
+
+use namewarden_protocol::document::{Action, Document, Endpoint, Event, Latency, Time, id};
+
+use super::{Composer, common, sentence};
+use crate::pipeline::dns_log::{Counted, DnsLog};
+use crate::pipeline::exchange::Exchange;
+use crate::pipeline::packet::Timestamp;
+
+impl Composer {
+    /// The document of a DNS log.
+    pub fn log(&mut self, log: &DnsLog, created: Timestamp) -> Document {
+        match log {
+            DnsLog::One(exchange) => self.exchange(exchange, created),
+            DnsLog::Counted(counted) => self.counted(counted, created),
+            DnsLog::Unlogged { count, limit, start, end } => {
+                let mut event = self.numbered(Action::Unlogged, created);
+                (event.start, event.end) = (Some(Time(start.0)), Some(Time(end.0)));
+                let mut document = Document::new(Time(end.0), event, &self.identity);
+                document.message = sentence::unlogged(*count, *limit);
+                (document.namewarden.count, document.namewarden.limit) = (Some(*count), Some(*limit));
+                document
+            }
+        }
+    }
+
+    fn exchange(&mut self, exchange: &Exchange, created: Timestamp) -> Document {
+        let mut event = self.numbered(Action::DnsLog, created);
+        event.outcome = Some(common::outcome(&exchange.dns));
+        event.start = Some(Time(exchange.time.0));
+        event.end = Some(Time(exchange.answered.unwrap_or(exchange.time).0));
+        event.duration = exchange.latency();
+        let mut document = Document::new(Time(exchange.time.0), event, &self.identity);
+        common::describe(&mut document, exchange);
+        document.message = sentence::exchange(exchange);
+        document.namewarden.count = Some(1);
+        document.namewarden.latency =
+            exchange.latency().map(|latency| Latency { count: 1, mean: latency, max: latency });
+        document
+    }
+
+    fn counted(&mut self, counted: &Counted, created: Timestamp) -> Document {
+        let mut event = self.numbered(Action::DnsLog, created);
+        event.outcome = Some(common::outcome(&counted.dns));
+        event.start = Some(Time(counted.first_seen.0));
+        event.end = Some(Time(counted.last_seen.0));
+        let mut document = Document::new(Time(counted.first_seen.0), event, &self.identity);
+        document.namewarden.attribution = Some(Cow::Borrowed(counted.attribution.as_str()));
+        common::workload(&mut document, &counted.workload);
+        let endpoint = |ip| Some(Endpoint { ip, port: None });
+        (document.client, document.source) = (endpoint(counted.client), endpoint(counted.client));
+        (document.server, document.destination) = (endpoint(counted.server), endpoint(counted.server));
+        document.network = Some(common::network(counted.transport, counted.server));
+        document.related = Some(common::related(counted.client, Some(counted.server), &counted.dns));
+        document.error = common::error(counted.malformed.as_ref());
+        document.dns = Some(counted.dns.clone());
+        document.message = sentence::counted(counted);
+        document.namewarden.count = Some(counted.count);
+        document.namewarden.latency = counted.latency;
+        document
+    }
+
+    fn numbered(&mut self, action: Action, created: Timestamp) -> Event {
+        let id = id::log(&self.identity.instance, self.logs);
+        self.logs += 1;
+        Event::new(action, id, Time(created.0))
+    }
+}
