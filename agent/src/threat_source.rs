@@ -86,21 +86,21 @@ enum Occasion {
     Refresh,
 }
 
-/// What the operator must repair, or the machine.
+/// What the operator must repair, or the machine. Each is one whole sentence: there is no chain of causes to add.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The command line.
     #[error(transparent)]
     Spec(#[from] SpecError),
     /// A file that is not there at the start.
-    #[error("cannot read feed `{name}` from {path}: {source}; correct its path or its permissions", path = path.display())]
+    #[error("cannot read feed `{name}` from {path}: {error}; correct its path or its permissions", path = path.display())]
     Unreadable {
         /// The feed.
         name: String,
         /// Its file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
     /// An allow list that says nothing: without it there would be alerts that the operator does not want.
     #[error("the allow list {location} is refused: {reason}")]
@@ -111,12 +111,12 @@ pub enum SourceError {
         reason: String,
     },
     /// The state folder.
-    #[error("cannot use the state folder {path}: {source}; name one that can be written to", path = path.display())]
+    #[error("cannot use the state folder {path}: {error}; name one that can be written to", path = path.display())]
     State {
         /// The folder.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
     /// No random numbers for a key.
     #[error("cannot make a key for the threat set: {0}")]
@@ -125,16 +125,16 @@ pub enum SourceError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The set could not be made.
-    #[error("cannot build the threat set: {0}")]
+    #[error(transparent)]
     Build(#[from] BuildError),
 }
 
 impl SourceError {
     /// Where there is no folder, only the key can have failed.
-    fn state(folder: Option<&Path>, source: io::Error) -> Self {
+    fn state(folder: Option<&Path>, error: io::Error) -> Self {
         match folder {
-            Some(path) => Self::State { path: path.to_owned(), source },
-            None => Self::Key(source),
+            Some(path) => Self::State { path: path.to_owned(), error },
+            None => Self::Key(error),
         }
     }
 }

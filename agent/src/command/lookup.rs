@@ -148,6 +148,7 @@ fn answer(asked: &Asked, loaded: &Loaded, source: &ThreatSource, excepted: &[Mat
         asked: asked.text.clone(),
         name: Some(name.clone()),
         listed: found.is_some(),
+        incomplete: loaded.feeds.iter().any(|feed| feed.problem.is_some()),
         entry: found.as_ref().map(|listed| listed.entry.to_owned()),
         exact: found.as_ref().map(|listed| listed.exact),
         listings: listings.collect(),

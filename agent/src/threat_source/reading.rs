@@ -103,11 +103,11 @@ impl Feed {
                 }
             },
             Err(Missed::Unchanged) => {}
-            Err(Missed::File(path, source)) if load.occasion == Occasion::Start => {
-                return Err(SourceError::Unreadable { name: self.spec.name.to_string(), path, source });
+            Err(Missed::File(path, error)) if load.occasion == Occasion::Start => {
+                return Err(SourceError::Unreadable { name: self.spec.name.to_string(), path, error });
             }
-            Err(Missed::File(path, source)) => {
-                self.problem = Some(format!("cannot read {}: {source}", path.display()));
+            Err(Missed::File(path, error)) => {
+                self.problem = Some(format!("cannot read {}: {error}", path.display()));
             }
             Err(Missed::Other(problem)) => self.problem = Some(problem),
         }

@@ -16,6 +16,8 @@ pub struct Answer {
     pub name: Option<String>,
     /// Whether traffic with it raises alerts.
     pub listed: bool,
+    /// Whether a feed could not be used, so that "not listed" may be wrong.
+    pub incomplete: bool,
     /// The entry that lists it: the name itself or one above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<String>,
@@ -65,6 +67,7 @@ impl Answer {
             asked: asked.to_owned(),
             name: None,
             listed: false,
+            incomplete: false,
             entry: None,
             exact: None,
             listings: Vec::new(),
@@ -86,6 +89,8 @@ impl Display for Answer {
         };
         if let Some(entry) = &self.entry {
             writeln!(f, "{name} {LISTED}is listed{LISTED:#} as {entry}")?;
+        } else if self.incomplete {
+            writeln!(f, "{name} is not listed by the feeds that could be used")?;
         } else {
             writeln!(f, "{name} {CLEAR}is not listed{CLEAR:#}")?;
         }

@@ -65,6 +65,22 @@ fn a_program_reads_one_object_for_each_name() {
 }
 
 #[test]
+fn an_answer_without_a_feed_that_was_refused_says_so() {
+    let feeds = [("good.txt", "evil.example\n"), ("bad.txt", "<html>\n")];
+    let answers = answers(&feeds, &["evil.example", "good.example"]);
+    assert!(answers.iter().all(|answer| answer.incomplete));
+    assert_eq!(answers[1].to_string(), "good.example is not listed by the feeds that could be used\n");
+}
+
+#[test]
+fn a_line_of_a_refused_feed_excepts_nothing() {
+    let bad = format!("@@||evil.example^\n{}", "||a..b^\n".repeat(9));
+    let answers = answers(&[("good.txt", "evil.example\n"), ("bad.txt", &bad)], &["evil.example"]);
+    assert!(answers[0].listed);
+    assert_eq!(answers[0].excepted, []);
+}
+
+#[test]
 fn the_exit_status_says_listed_not_listed_or_unknown() {
     let code = |listed, failed, incomplete| Outcome { listed, failed }.exit_code(incomplete);
     assert_eq!(code(true, false, false), ExitCode::from(0));
