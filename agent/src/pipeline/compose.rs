@@ -177,3 +177,7 @@ fn record_type(finding: &Finding) -> Option<parse::Mnemonic> {
 
 #[cfg(test)]
 mod tests;
+
+// The reference page against what is written here.
+#[cfg(test)]
+mod reference;

@@ -7,7 +7,7 @@ use crate::pipeline::exchange::Exchange;
 use crate::pipeline::exchange::samples::{answer, at, feed, finding, query, workload};
 use crate::pipeline::screen::Place;
 
-fn composer() -> Composer {
+pub(super) fn composer() -> Composer {
     Composer::new(Identity {
         cluster: "cluster".into(),
         node: "node-1".into(),
@@ -17,7 +17,7 @@ fn composer() -> Composer {
     })
 }
 
-fn alert(saying: Saying, exchange: Exchange, finding: Finding) -> Alert {
+pub(super) fn alert(saying: Saying, exchange: Exchange, finding: Finding) -> Alert {
     Alert {
         saying,
         group: "0f".repeat(16),
@@ -31,7 +31,7 @@ fn alert(saying: Saying, exchange: Exchange, finding: Finding) -> Alert {
     }
 }
 
-fn answered() -> Exchange {
+pub(super) fn answered() -> Exchange {
     let mut exchange = query(workload('3'), at(0), 4660, "a.evil.example");
     exchange.join(&answer(workload('3'), at(3), 4660, "a.evil.example"));
     exchange
@@ -43,7 +43,7 @@ fn of(workload: Workload) -> Exchange {
     exchange
 }
 
-fn evil() -> Finding {
+pub(super) fn evil() -> Finding {
     finding("evil.example", "a.evil.example")
 }
 

@@ -1,0 +1,136 @@
+//! Keeps `docs/reference/documents.md` true: its examples are what this code writes, its table names every field.
+//!
+//! With `NAMEWARDEN_UPDATE_REFERENCE=1` the examples are written anew instead of compared.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::tests::{alert, answered, composer, evil};
+use super::*;
+use crate::pipeline::dns_log::{Detail, DnsLog, DnsLogger, Settings};
+use crate::pipeline::exchange::samples::{answer, at, query, workload};
+use crate::pipeline::screen::Place;
+
+fn path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/documents.md")
+}
+
+fn counted() -> Document {
+    let mut logger = DnsLogger::new(Settings { detail: Detail::Counted, ..Settings::default() });
+    for id in 1..=3 {
+        logger.message(query(workload('3'), at(u64::from(id) * 10), id, "www.example"));
+        logger.message(answer(workload('3'), at(u64::from(id) * 12), id, "www.example"));
+    }
+    let mut documents = Vec::new();
+    logger.flush(at(60_000), &mut |log| documents.push(composer().log(&log, at(60_000))));
+    documents.remove(0)
+}
+
+fn examples() -> Vec<(&'static str, Document)> {
+    let mut repeats = alert(Saying::Repeated, answered().without_records(), evil());
+    (repeats.count, repeats.first_seen, repeats.last_seen) = (41, at(60_000), at(3_500_000));
+    repeats.created = at(3_600_000);
+    let mut limit = alert(Saying::LeftOut { limit: 100 }, answered(), evil());
+    (limit.number, limit.count, limit.last_seen, limit.created) = (1, 99_900, at(3_500_000), at(3_600_000));
+    let unlogged = DnsLog::Unlogged { count: 4_711, limit: 1_000, start: at(0), end: at(60_000) };
+    vec![
+        ("alert", composer().alert(&alert(Saying::First, answered(), evil()))),
+        ("repeats", composer().alert(&repeats)),
+        ("limit", composer().alert(&limit)),
+        ("gap", composer().gap(at(0), at(8_250), at(8_251), "the agent was restarted")),
+        ("dns-log", composer().log(&DnsLog::One(Box::new(answered())), at(4))),
+        ("counted-dns-log", counted()),
+        ("unlogged", composer().log(&unlogged, at(60_000))),
+    ]
+}
+
+/// A document with every field that the examples happen not to have.
+fn rare() -> Document {
+    let mut exchange = answered();
+    exchange.dns.authorities = exchange.dns.answers.clone();
+    exchange.dns.additionals = exchange.dns.answers.clone();
+    exchange.malformed = Some("additional at byte 99: name beyond the message".into());
+    let unit = crate::pipeline::attribute::cgroup_path::workload("/system.slice/nginx.service");
+    exchange.attributed.workload = std::sync::Arc::new(unit);
+    let mut finding = evil();
+    finding.place = Place { section: Section::Answer, part: Part::Data, rr_type: 5 };
+    finding.feeds[0].description = "hosts of malware".into();
+    composer().alert(&alert(Saying::First, exchange, finding))
+}
+
+/// Paths of all values, lists left out: `dns.answers.name`.
+fn fields(value: &Value, path: &str, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(parts) => {
+            for (name, part) in parts {
+                fields(part, &if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, into);
+            }
+        }
+        Value::Array(elements) => elements.iter().for_each(|element| fields(element, path, into)),
+        _ => {
+            into.insert(path.to_owned());
+        }
+    }
+}
+
+/// The page with the examples as this code writes them.
+fn with_examples(page: &str) -> String {
+    let examples = examples();
+    let mut fresh = String::new();
+    let mut lines = page.lines().peekable();
+    while let Some(line) = lines.next() {
+        let _ = writeln!(fresh, "{line}");
+        let Some(name) = line.strip_prefix("<!-- example: ").and_then(|rest| rest.strip_suffix(" -->"))
+        else {
+            continue;
+        };
+        let (_, document) = examples.iter().find(|(known, _)| *known == name).expect(name);
+        let _ = writeln!(fresh, "```json\n{}\n```", serde_json::to_string_pretty(document).unwrap());
+        if lines.next_if_eq(&"```json").is_some() {
+            assert!(lines.any(|line| line == "```"), "the example of {name} has no end");
+        }
+    }
+    fresh
+}
+
+#[test]
+fn the_examples_of_the_reference_are_what_is_written() {
+    let page = std::fs::read_to_string(path()).unwrap();
+    let fresh = with_examples(&page);
+    if std::env::var_os("NAMEWARDEN_UPDATE_REFERENCE").is_some() {
+        std::fs::write(path(), fresh).unwrap();
+    } else {
+        assert!(page == fresh, "write the examples anew with NAMEWARDEN_UPDATE_REFERENCE=1");
+    }
+}
+
+#[test]
+fn every_example_is_shown() {
+    let page = std::fs::read_to_string(path()).unwrap();
+    for (name, _) in examples() {
+        assert!(page.contains(&format!("<!-- example: {name} -->")), "{name}");
+    }
+}
+
+#[test]
+fn the_table_names_every_field_and_no_other() {
+    let page = std::fs::read_to_string(path()).unwrap();
+    let table = page.split("\n## Fields\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let listed: BTreeSet<String> = table
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
+        .collect();
+    let mut written = BTreeSet::new();
+    for document in examples().into_iter().map(|(_, document)| document).chain([rare()]) {
+        fields(&serde_json::to_value(document).unwrap(), "", &mut written);
+    }
+    let missing: Vec<_> = written.difference(&listed).collect();
+    let stale: Vec<_> = listed.difference(&written).collect();
+    assert!(
+        missing.is_empty() && stale.is_empty(),
+        "not in the table: {missing:?}; in no document: {stale:?}"
+    );
+}
