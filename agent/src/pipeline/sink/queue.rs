@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use namewarden_protocol::document::Document;
 
@@ -26,6 +26,8 @@ struct State {
     /// The writer works on a batch.
     writing: bool,
     closed: bool,
+    /// When the writer is to give up, once the queue is closed.
+    until: Option<Instant>,
     broken: bool,
 }
 
@@ -102,10 +104,29 @@ impl Queue {
         self.emptied.notify_all();
     }
 
+    /// Waits before the writer tries again; false when it is to give up instead.
+    pub(super) fn pause(&self, pause: Duration) -> bool {
+        let end = Instant::now() + pause;
+        let mut state = self.lock();
+        loop {
+            let now = Instant::now();
+            if state.until.is_some_and(|until| now >= until) {
+                return false;
+            }
+            let next = state.until.map_or(end, |until| until.min(end));
+            if now >= end {
+                return true;
+            }
+            let left = next.saturating_duration_since(now);
+            state = self.filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// Takes no more, and waits until all is written or the time is up; what is left then is dropped.
     pub(super) fn close(&self, until: Instant) {
         let mut state = self.lock();
         state.closed = true;
+        state.until = Some(until);
         self.filled.notify_all();
         while state.writing || !state.alerts.is_empty() || !state.logs.is_empty() {
             let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())

@@ -142,6 +142,85 @@ fn a_file_that_was_moved_away_is_opened_anew() {
 }
 
 #[test]
+fn a_file_is_read_by_its_group_at_most() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("alerts.json");
+    file_sink(&path).close(PATIENCE);
+    assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o037, 0);
+}
+
+#[test]
+fn a_line_that_was_left_unfinished_is_ended_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("alerts.json");
+    std::fs::write(&path, "{\"cut").unwrap();
+    let sink = file_sink(&path);
+    sink.write(gap("1"));
+    sink.close(PATIENCE);
+    let text = std::fs::read_to_string(path).unwrap();
+    assert_eq!(ids(text.strip_prefix("{\"cut\n").unwrap()), ["1"]);
+}
+
+/// A disk that takes ten bytes, has no room for two tries, and takes the rest.
+struct Full {
+    tries: u32,
+    said: mpsc::Sender<Vec<u8>>,
+}
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.tries += 1;
+        let taken = match self.tries {
+            1 => &bytes[..10],
+            2 | 3 => return Err(io::ErrorKind::StorageFull.into()),
+            _ => bytes,
+        };
+        self.said.send(taken.to_vec()).unwrap();
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_full_disk_refuses_is_written_when_there_is_room_and_no_line_is_torn() {
+    let (said, hear) = mpsc::channel();
+    let sink = sink(Full { tries: 0, said }, 8);
+    sink.write(gap("1"));
+    let counts = sink.close(PATIENCE);
+    assert_eq!(counts.alerts, KindCounts { seen: 1, written: 1, ..KindCounts::default() });
+    let text: Vec<u8> = hear.iter().flatten().collect();
+    assert_eq!(ids(&String::from_utf8(text).unwrap()), ["1"]);
+}
+
+#[test]
+fn a_disk_that_stays_full_does_not_hold_up_the_end() {
+    let full = std::fs::OpenOptions::new().append(true).open("/dev/full").unwrap();
+    let sink = sink(full, 2);
+    for id in ["1", "2", "3", "4", "5"] {
+        sink.write(gap(id));
+    }
+    let KindCounts { seen, written, dropped, failed, queued } = sink.close(Duration::ZERO).alerts;
+    assert_eq!((seen, written), (5, 0));
+    assert_eq!(dropped + failed + queued, 5);
+}
+
+#[test]
+fn a_line_that_a_rotation_cut_in_two_begins_again_in_the_new_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("alerts.json");
+    let mut destination = Destination::open(&Target::File(path.clone())).unwrap();
+    std::fs::rename(&path, folder.path().join("alerts.json.1")).unwrap();
+    // So much of it was written when the disk was full.
+    let mut done = "one\ntw".len();
+    destination.write(b"one\ntwo\nthree\n", &mut done).unwrap();
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "two\nthree\n");
+}
+
+#[test]
 fn a_file_in_no_folder_is_refused_with_the_remedy() {
     let settings = Settings {
         alerts: Target::File("/nowhere/at/all.json".into()),

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use namewarden_protocol::document::Document;
 
@@ -13,6 +14,8 @@ use super::readable;
 
 /// Documents written and flushed together.
 const BATCH: usize = 256;
+/// From a write that failed to the next try.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Starts a writer; it ends when its queue is closed and empty.
 pub(super) fn start(destination: Destination, style: Style, capacity: usize) -> io::Result<Arc<Queue>> {
@@ -24,29 +27,36 @@ pub(super) fn start(destination: Destination, style: Style, capacity: usize) -> 
 
 fn write(queue: &Queue, mut destination: Destination, style: Style) {
     let mut lines = Vec::new();
-    let mut failing = false;
     while let Some(batch) = queue.pop(BATCH) {
         lines.clear();
         for document in &batch {
             line(document, style, &mut lines);
         }
-        let outcome = match destination.write(&lines) {
-            Ok(()) => Outcome::Written,
-            Err(error) => {
-                // Said once, not for every batch: a full disk must not fill the log too.
-                if !failing {
-                    tracing::warn!(%error, "documents cannot be written");
-                }
-                let broken = error.kind() == io::ErrorKind::BrokenPipe;
-                if broken { Outcome::Broken } else { Outcome::Failed }
-            }
-        };
-        if failing && outcome == Outcome::Written {
-            tracing::info!("documents are written again");
-        }
-        failing = outcome != Outcome::Written;
+        let outcome = write_all(queue, &mut destination, &lines);
         queue.settle(&batch, outcome);
     }
+}
+
+/// Writes the lines of a batch, also when that takes several tries: a disk that is full may have room again. What comes
+/// in meanwhile waits in the queue, or is dropped there and counted.
+fn write_all(queue: &Queue, destination: &mut Destination, lines: &[u8]) -> Outcome {
+    let (mut done, mut failing) = (0, false);
+    while let Err(error) = destination.write(lines, &mut done) {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Outcome::Broken;
+        }
+        // Said once, not for every try: a full disk must not fill the log too.
+        if !std::mem::replace(&mut failing, true) {
+            tracing::warn!(%error, "documents cannot be written; trying again every second");
+        }
+        if !queue.pause(PAUSE) {
+            return Outcome::Failed;
+        }
+    }
+    if failing {
+        tracing::info!("documents are written again");
+    }
+    Outcome::Written
 }
 
 fn line(document: &Document, style: Style, lines: &mut Vec<u8>) {
