@@ -60,7 +60,7 @@ counters! {
     PartlyLost, Exit, "partly_lost", "Wanted packets of several records of which some were lost because the ring buffer was full.";
     Submitted, Exit, "submitted", "Packets handed to user space.";
 
-    Records, Event, "records", "Records handed to user space.";
+    Continuations, Event, "continuations", "Records handed to user space beyond the first of their packet.";
     RecordsLost, Event, "records_lost", "Reservations that the full ring buffer refused.";
     Truncated, Event, "truncated", "Packets whose payload goes on beyond the 64 KiB that are copied.";
     Wakeups, Event, "wakeups", "Wakeups of user space.";

@@ -51,15 +51,18 @@ static MUTED: LruHashMap<u64, u32, MUTED_MAX> = LruHashMap::new();
 #[btf_map]
 static MUTING: Array<u32, 1> = Array::new();
 
+/// The words of `PORT_SET`, one laid over the other.
+#[unsafe(no_mangle)]
+pub static PORT_FILTER: Global<u64> = Global::new(u64::MAX);
 /// Capture the server's side of an exchange, too.
 #[unsafe(no_mangle)]
 pub static SERVER_SIDE: Global<u8> = Global::new(0);
 /// Read the names of threads: some kernels offer the helper only to a loader with `CAP_PERFMON`.
 #[unsafe(no_mangle)]
 pub static THREAD_NAMES: Global<u8> = Global::new(0);
-/// User space is woken at once when so many bytes wait.
+/// User space is woken at each multiple of this power of two of bytes that wait.
 #[unsafe(no_mangle)]
-pub static WAKE_BYTES: Global<u64> = Global::new(64 << 10);
+pub static WAKE_SHIFT: Global<u64> = Global::new(16);
 /// Budgets are smaller while so many bytes wait.
 #[unsafe(no_mangle)]
 pub static PRESSURE_BYTES: Global<u64> = Global::new(1 << 20);
@@ -119,10 +122,13 @@ pub fn pace() -> Option<*mut Pace> {
     PACES.get_ptr_mut(0)
 }
 
-/// Whether the port (host byte order) is in the port set.
+/// Whether the port (host byte order) is in the port set: most are refused without touching the map.
 #[inline(always)]
 pub fn in_port_set(port: u16) -> bool {
     let (word, bit) = port_bit(port);
+    if PORT_FILTER.load() & bit == 0 {
+        return false;
+    }
     match PORT_SET.get(word) {
         Some(bits) => bits & bit != 0,
         None => false,

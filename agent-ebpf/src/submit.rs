@@ -23,7 +23,7 @@ use namewarden_agent_common::{
 use crate::{
     budget::Moment,
     headers::{Headers, Payload},
-    maps::{PRESSURE_BYTES, RING, WAKE_BYTES, count, pace, raw},
+    maps::{PRESSURE_BYTES, RING, WAKE_SHIFT, count, pace, raw},
     owner::OwnerCopy,
     packet::Skb,
     select::Wanted,
@@ -33,7 +33,11 @@ use crate::{
 const CHUNK_MAX: u32 = 4096;
 const CHUNKS_MAX: u32 = PAYLOAD_MAX / CHUNK_MAX;
 
-const IPV4_ADDRESSES: u32 = 12;
+/// What the kernel puts before each slot.
+const RING_HEADER: usize = 8;
+
+const IPV4_HEADER: usize = 20;
+const IPV4_ADDRESSES: usize = 12;
 const IPV6_ADDRESSES: u32 = 8;
 
 /// A slot of the ring buffer; only `chunk_length` bytes of the payload mean anything.
@@ -107,8 +111,10 @@ fn record<const N: usize>(draft: &Draft, offset: u32) -> Result<(), Counter> {
         slot.discard(BPF_RB_NO_WAKEUP.into());
         return Err(Counter::CopyFailed);
     }
-    count(Counter::Records);
-    slot.submit(wakeup(draft).into());
+    if offset > 0 {
+        count(Counter::Continuations);
+    }
+    slot.submit(wakeup(draft, (size_of::<Slot<N>>() + RING_HEADER) as u64).into());
     Ok(())
 }
 
@@ -194,18 +200,26 @@ unsafe fn addresses(draft: &Draft, to: *mut RecordHeader) -> bool {
         for word in 0..4 {
             source.cast::<u64>().add(word).write_volatile(0);
         }
-        let destination = source.add(4);
-        bpf_skb_load_bytes(skb, IPV4_ADDRESSES, source.cast(), 4) == 0
-            && bpf_skb_load_bytes(skb, IPV4_ADDRESSES + 4, destination.cast(), 4) == 0
+        let (data, end) = (draft.skb.data(), draft.skb.data_end());
+        if data + IPV4_HEADER > end {
+            return false;
+        }
+        source.write(*((data + IPV4_ADDRESSES) as *const u32));
+        source.add(4).write(*((data + IPV4_ADDRESSES + 4) as *const u32));
     }
+    true
 }
 
 /// Wakes user space when enough is waiting, or when a process may be gone before user space looks by itself.
+///
+/// Enough is each multiple of a quarter of the ring buffer (64 KiB at most): a reader that is already on its way is not
+/// woken by every record. A multiple that two CPUs pass at once may be missed; the next one is near.
 #[inline(always)]
-fn wakeup(draft: &Draft) -> u32 {
+fn wakeup(draft: &Draft, slot: u64) -> u32 {
     // SAFETY: the map is a ring buffer.
     let waiting = unsafe { bpf_ringbuf_query(raw(&RING), BPF_RB_AVAIL_DATA.into()) };
-    if waiting >= WAKE_BYTES.load() {
+    let shift = WAKE_SHIFT.load();
+    if waiting >> shift != waiting.saturating_sub(slot) >> shift {
         if waiting >= PRESSURE_BYTES.load() {
             press(draft.moment.window);
         }

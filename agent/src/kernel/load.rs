@@ -20,8 +20,8 @@ use crate::pipeline::capture::Ring;
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/namewarden-ebpf"));
 
-/// User space is woken at once when so much waits, or a quarter of a smaller ring.
-const WAKE_BYTES_MAX: u64 = 64 << 10;
+/// User space is woken when 64 KiB (as a power of two) wait, or a quarter of a smaller ring.
+const WAKE_SHIFT_MAX: u32 = 16;
 
 /// Of the log's ring buffer: as small as can be while nothing is logged.
 const LOG_BYTES_OFF: u32 = 4 << 10;
@@ -55,9 +55,10 @@ impl Loaded {
 
 /// The constants of the kernel half, as its `maps` has them.
 struct Constants {
+    port_filter: u64,
     server_side: u8,
     thread_names: u8,
-    wake_bytes: u64,
+    wake_shift: u64,
     pressure_bytes: u64,
     budget_records: u64,
     budget_bytes: u64,
@@ -73,9 +74,10 @@ impl Constants {
         let budget_records = settings.budgets.records_per_second / WINDOWS_PER_SECOND;
         let budget_bytes = settings.budgets.bytes_per_second / WINDOWS_PER_SECOND;
         Self {
+            port_filter: settings.ports.iter().fold(0, |filter, port| filter | port_bit(*port).1),
             server_side: settings.server_side.into(),
             thread_names: 1,
-            wake_bytes: WAKE_BYTES_MAX.min(ring / 4),
+            wake_shift: WAKE_SHIFT_MAX.min((ring / 4).ilog2()).into(),
             pressure_bytes: ring / 2,
             budget_records,
             budget_bytes,
@@ -109,9 +111,10 @@ pub fn load(settings: &KernelSettings, cgroup_root: PathBuf) -> Result<Loaded, K
 
 fn load_object(settings: &KernelSettings, constants: &Constants) -> Result<Ebpf, KernelError> {
     let mut programs = EbpfLoader::new()
+        .override_global("PORT_FILTER", &constants.port_filter, true)
         .override_global("SERVER_SIDE", &constants.server_side, true)
         .override_global("THREAD_NAMES", &constants.thread_names, true)
-        .override_global("WAKE_BYTES", &constants.wake_bytes, true)
+        .override_global("WAKE_SHIFT", &constants.wake_shift, true)
         .override_global("PRESSURE_BYTES", &constants.pressure_bytes, true)
         .override_global("BUDGET_RECORDS", &constants.budget_records, true)
         .override_global("BUDGET_BYTES", &constants.budget_bytes, true)
@@ -197,8 +200,8 @@ mod tests {
     #[test]
     fn a_small_ring_wakes_its_reader_at_a_quarter() {
         let settings = KernelSettings { ring_bytes: 64 << 10, ..KernelSettings::default() };
-        assert_eq!(Constants::new(&settings, 2).wake_bytes, 16 << 10);
-        assert_eq!(Constants::new(&KernelSettings::default(), 2).wake_bytes, 64 << 10);
+        assert_eq!(1 << Constants::new(&settings, 2).wake_shift, 16 << 10);
+        assert_eq!(1 << Constants::new(&KernelSettings::default(), 2).wake_shift, 64 << 10);
     }
 
     #[test]
