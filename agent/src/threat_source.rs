@@ -111,7 +111,7 @@ pub enum SourceError {
         reason: String,
     },
     /// The state folder.
-    #[error("cannot use the state folder {path}: {error}; name one that can be written to", path = path.display())]
+    #[error("cannot use the state folder {path}: {error}; name one that this agent alone can write to", path = path.display())]
     State {
         /// The folder.
         path: PathBuf,

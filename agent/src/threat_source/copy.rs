@@ -3,7 +3,7 @@
 //! With a state folder copies outlive the agent (`feeds/<name>.copy` and `feeds/<name>.json`, written beside and
 //! renamed); without one they are files without a name that vanish with it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -51,15 +51,18 @@ struct DraftPath(Option<PathBuf>);
 #[derive(Debug)]
 pub struct Copies {
     folder: Option<PathBuf>,
+    /// Held as long as the folder is in use: two agents would number their sets alike and mix their copies.
+    _lock: Option<File>,
 }
 
 impl Copies {
     /// Copies in the state folder, which is made where it is missing; without one they last as long as the agent.
     pub fn new(state_dir: Option<&Path>) -> io::Result<Self> {
-        let Some(state_dir) = state_dir else { return Ok(Self { folder: None }) };
+        let Some(state_dir) = state_dir else { return Ok(Self { folder: None, _lock: None }) };
         let folder = state_dir.join("feeds");
         fs::create_dir_all(&folder)?;
-        Ok(Self { folder: Some(folder) })
+        let lock = lock(&state_dir.join("lock"))?;
+        Ok(Self { folder: Some(folder), _lock: Some(lock) })
     }
 
     /// The copy that an earlier run left of the feed, if it is of this location and whole.
@@ -153,6 +156,17 @@ fn from_start(file: &File) -> io::Result<BufReader<File>> {
     Ok(BufReader::with_capacity(BUFFER_BYTES, file))
 }
 
+fn lock(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(error)) => Err(error),
+        Err(TryLockError::WouldBlock) => {
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, "another agent is using it"))
+        }
+    }
+}
+
 /// Writes a file beside its place and renames it: whoever reads it sees the old or the new content.
 pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
@@ -195,10 +209,21 @@ mod tests {
         let copies = Copies::new(Some(folder.path())).unwrap();
         kept(&copies, "one");
         kept(&copies, "two");
+        drop(copies);
         let again = Copies::new(Some(folder.path())).unwrap();
         assert_eq!(read(&again.find("f", "/here").unwrap()), "two");
         assert!(again.find("f", "/there").is_none());
         assert!(again.find("g", "/here").is_none());
+    }
+
+    #[test]
+    fn a_folder_belongs_to_one_agent_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Copies::new(Some(folder.path())).unwrap();
+        let error = Copies::new(Some(folder.path())).unwrap_err();
+        assert_eq!(error.to_string(), "another agent is using it");
+        drop(first);
+        assert!(Copies::new(Some(folder.path())).is_ok());
     }
 
     #[test]
