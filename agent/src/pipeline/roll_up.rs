@@ -22,7 +22,7 @@ mod group;
 mod limit;
 
 use group::Group;
-use limit::Limit;
+use limit::{Limits, Taken};
 
 /// Clocks of messages and of `poll` may differ by this much before a time counts as stepped back.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
@@ -148,8 +148,7 @@ pub struct RollUp {
     opened: VecDeque<Turn>,
     /// Groups whose first alert waits, in the order of their opening.
     waiting: VecDeque<Turn>,
-    limits: AHashMap<Arc<str>, Limit>,
-    limits_opened: VecDeque<Turn>,
+    limits: Limits,
     /// Alerts that the next `poll` hands out.
     ready: Vec<Alert>,
     counts: RollUpCounts,
@@ -164,8 +163,7 @@ impl RollUp {
             groups: AHashMap::new(),
             opened: VecDeque::new(),
             waiting: VecDeque::new(),
-            limits: AHashMap::new(),
-            limits_opened: VecDeque::new(),
+            limits: Limits::default(),
             ready: Vec::new(),
             counts: RollUpCounts::default(),
         }
@@ -213,11 +211,7 @@ impl RollUp {
                 self.close(&key, now);
             }
         }
-        while let Some((opened, key)) = next(&mut self.limits_opened, |opened| is_over(opened, window, now)) {
-            if self.limits.get(&key).is_some_and(|limit| limit.opened == opened) {
-                self.close_limit(&key, now);
-            }
-        }
+        self.limits.close_over(&self.settings, now, &mut self.ready);
         self.hand_out(each);
     }
 
@@ -227,15 +221,20 @@ impl RollUp {
         for (_, key) in std::mem::take(&mut self.opened) {
             self.close(&key, now);
         }
-        for (_, key) in std::mem::take(&mut self.limits_opened) {
-            self.close_limit(&key, now);
-        }
+        self.limits.close_all(&self.settings, now, &mut self.ready);
         self.hand_out(each);
     }
 
     fn hand_out(&mut self, each: &mut impl FnMut(Alert)) {
-        self.counts.alerts += self.ready.len() as u64;
-        self.ready.drain(..).for_each(each);
+        for alert in self.ready.drain(..) {
+            self.counts.alerts += 1;
+            match alert.saying {
+                Saying::First => self.counts.answered += u64::from(alert.exchange.is_answered()),
+                Saying::Repeated => self.counts.repeats_written += alert.count,
+                Saying::LeftOut { .. } => self.counts.left_out_written += alert.count,
+            }
+            each(alert);
+        }
     }
 
     fn open(&mut self, key: Arc<str>, sighting: Sighting, identity: u64) {
@@ -243,7 +242,7 @@ impl RollUp {
             self.evict(sighting.exchange.time);
         }
         let time = sighting.exchange.time;
-        let name = self.group_name(&sighting);
+        let name = group::name(&self.settings, &sighting.exchange, &sighting.finding.entry);
         self.counts.first += 1;
         self.groups.insert(key.clone(), Group::new(name, sighting, identity));
         self.opened.push_back((time, key.clone()));
@@ -270,7 +269,6 @@ impl RollUp {
 
     fn write_first(&mut self, key: &str, now: Timestamp) {
         if let Some(alert) = self.groups.get_mut(key).and_then(|group| group.first(now)) {
-            self.counts.answered += u64::from(alert.exchange.is_answered());
             self.ready.push(alert);
         }
     }
@@ -279,72 +277,18 @@ impl RollUp {
         self.write_first(key, now);
         let Some(mut group) = self.groups.remove(key) else { return };
         if let Some(alert) = group.closing(now) {
-            self.counts.repeats_written += alert.count;
             self.ready.push(alert);
         }
     }
 
     /// Whether the workload may open one more group; what may not is counted here.
     fn is_within_limit(&mut self, sighting: &Sighting, identity: u64) -> bool {
-        let key: Arc<str> = Arc::from(sighting.exchange.attributed.workload.key());
-        let time = sighting.exchange.time;
-        if self.limits.get(&key).is_some_and(|limit| is_over(limit.opened, self.settings.window, time)) {
-            self.close_limit(&key, time);
+        match self.limits.take(&self.settings, sighting, identity, &mut self.ready) {
+            Taken::Within => return true,
+            Taken::Answer => self.counts.answers += 1,
+            Taken::Beyond => self.counts.left_out += 1,
         }
-        if !self.limits.contains_key(&key) {
-            self.open_limit(key.clone(), sighting);
-        }
-        let most = self.settings.names_per_workload;
-        let Some(limit) = self.limits.get_mut(&key) else { return true };
-        match limit.take(most, sighting, identity) {
-            limit::Taken::Within => true,
-            limit::Taken::Answer => {
-                self.counts.answers += 1;
-                false
-            }
-            limit::Taken::Beyond => {
-                self.counts.left_out += 1;
-                if let Some(alert) = limit.first(most, time) {
-                    self.counts.left_out_written += alert.count;
-                    self.ready.push(alert);
-                }
-                false
-            }
-        }
-    }
-
-    fn open_limit(&mut self, key: Arc<str>, sighting: &Sighting) {
-        if self.limits.len() >= self.settings.workloads_max {
-            while let Some((opened, oldest)) = self.limits_opened.pop_front() {
-                if self.limits.get(&oldest).is_some_and(|limit| limit.opened == opened) {
-                    self.close_limit(&oldest, sighting.exchange.time);
-                    break;
-                }
-            }
-        }
-        let window = self.window_of(sighting.exchange.time);
-        let name = group::limit_name(&self.settings, &sighting.exchange, window);
-        self.limits.insert(key.clone(), Limit::new(name, sighting.exchange.time));
-        self.limits_opened.push_back((sighting.exchange.time, key));
-    }
-
-    fn close_limit(&mut self, key: &str, now: Timestamp) {
-        let Some(mut limit) = self.limits.remove(key) else { return };
-        if let Some(alert) = limit.closing(self.settings.names_per_workload, now) {
-            self.counts.left_out_written += alert.count;
-            self.ready.push(alert);
-        }
-    }
-
-    fn group_name(&self, sighting: &Sighting) -> String {
-        let window = self.window_of(sighting.exchange.time);
-        group::name(&self.settings, &sighting.exchange, &sighting.finding.entry, window)
-    }
-
-    /// Number of the window that holds a time.
-    fn window_of(&self, time: Timestamp) -> u64 {
-        let window = u64::try_from(self.settings.window.as_nanos()).unwrap_or(u64::MAX);
-        time.0 / window.max(1)
+        false
     }
 }
 

@@ -158,13 +158,13 @@ impl Group {
 }
 
 /// Name of a group. Units and the host are told apart by node.
-pub(super) fn name(settings: &Settings, exchange: &Exchange, entry: &str, window: u64) -> String {
-    id::group(&settings.cluster, &global_key(settings, exchange), entry, window)
+pub(super) fn name(settings: &Settings, exchange: &Exchange, entry: &str) -> String {
+    id::group(&settings.cluster, &global_key(settings, exchange), entry, window(settings, exchange))
 }
 
 /// Name of the group of summaries of one workload.
-pub(super) fn limit_name(settings: &Settings, exchange: &Exchange, window: u64) -> String {
-    id::limit_group(&settings.cluster, &global_key(settings, exchange), window)
+pub(super) fn limit_name(settings: &Settings, exchange: &Exchange) -> String {
+    id::limit_group(&settings.cluster, &global_key(settings, exchange), window(settings, exchange))
 }
 
 fn global_key(settings: &Settings, exchange: &Exchange) -> String {
@@ -173,4 +173,10 @@ fn global_key(settings: &Settings, exchange: &Exchange) -> String {
         return workload.key().to_owned();
     }
     format!("node/{}/{}", settings.node, workload.key())
+}
+
+/// Number of the window that holds the sighting, whichever agent counts: by the clock, not by its first message.
+fn window(settings: &Settings, exchange: &Exchange) -> u64 {
+    let window = u64::try_from(settings.window.as_nanos()).unwrap_or(u64::MAX);
+    exchange.time.0 / window.max(1)
 }

@@ -1,9 +1,12 @@
 //! How many listed names one workload met in one window, and what was left out beyond its limit.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::group::Awaited;
-use super::{Alert, Saying, Sighting};
+use ahash::AHashMap;
+
+use super::group::{self, Awaited};
+use super::{Alert, Saying, Settings, Sighting, Turn, is_over, next};
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::matching::Finding;
 use crate::pipeline::packet::Timestamp;
@@ -22,9 +25,85 @@ pub(super) enum Taken {
     Answer,
 }
 
+/// The limits of all workloads.
+#[derive(Debug, Default)]
+pub(super) struct Limits {
+    of: AHashMap<Arc<str>, Limit>,
+    opened: VecDeque<Turn>,
+}
+
+impl Limits {
+    /// Counts one listed name of a workload, or leaves it out; what is to be said of that becomes ready.
+    pub(super) fn take(
+        &mut self,
+        settings: &Settings,
+        sighting: &Sighting,
+        identity: u64,
+        ready: &mut Vec<Alert>,
+    ) -> Taken {
+        let most = settings.names_per_workload;
+        let time = sighting.exchange.time;
+        let key: Arc<str> = Arc::from(sighting.exchange.attributed.workload.key());
+        if self.of.get(&key).is_some_and(|limit| is_over(limit.opened, settings.window, time)) {
+            self.close(&key, most, time, ready);
+        }
+        if !self.of.contains_key(&key) {
+            self.make_room(settings, time, ready);
+            self.opened.push_back((time, key.clone()));
+        }
+        let name = || group::limit_name(settings, &sighting.exchange);
+        let limit = self.of.entry(key).or_insert_with(|| Limit::new(name(), time));
+        let taken = limit.take(most, sighting, identity);
+        if taken == Taken::Beyond {
+            ready.extend(limit.first(most, time));
+        }
+        taken
+    }
+
+    /// Closes the windows that are over.
+    pub(super) fn close_over(&mut self, settings: &Settings, now: Timestamp, ready: &mut Vec<Alert>) {
+        while let Some((opened, key)) = next(&mut self.opened, |opened| is_over(opened, settings.window, now))
+        {
+            if self.is_open(opened, &key) {
+                self.close(&key, settings.names_per_workload, now, ready);
+            }
+        }
+    }
+
+    /// Closes all windows.
+    pub(super) fn close_all(&mut self, settings: &Settings, now: Timestamp, ready: &mut Vec<Alert>) {
+        for (_, key) in std::mem::take(&mut self.opened) {
+            self.close(&key, settings.names_per_workload, now, ready);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.of.len()
+    }
+
+    fn make_room(&mut self, settings: &Settings, now: Timestamp, ready: &mut Vec<Alert>) {
+        while self.of.len() >= settings.workloads_max.max(1)
+            && let Some((opened, oldest)) = self.opened.pop_front()
+        {
+            if self.is_open(opened, &oldest) {
+                self.close(&oldest, settings.names_per_workload, now, ready);
+            }
+        }
+    }
+
+    fn is_open(&self, opened: Timestamp, key: &str) -> bool {
+        self.of.get(key).is_some_and(|limit| limit.opened == opened)
+    }
+
+    fn close(&mut self, key: &str, most: u64, now: Timestamp, ready: &mut Vec<Alert>) {
+        ready.extend(self.of.remove(key).and_then(|mut limit| limit.closing(most, now)));
+    }
+}
+
 #[derive(Debug)]
-pub(super) struct Limit {
-    pub(super) opened: Timestamp,
+struct Limit {
+    opened: Timestamp,
     name: String,
     names: u64,
     awaited: Awaited,
@@ -38,7 +117,7 @@ pub(super) struct Limit {
 }
 
 impl Limit {
-    pub(super) fn new(name: String, opened: Timestamp) -> Self {
+    fn new(name: String, opened: Timestamp) -> Self {
         Self {
             opened,
             name,
@@ -53,7 +132,7 @@ impl Limit {
     }
 
     /// Counts one listed name, or leaves it out.
-    pub(super) fn take(&mut self, most: u64, sighting: &Sighting, identity: u64) -> Taken {
+    fn take(&mut self, most: u64, sighting: &Sighting, identity: u64) -> Taken {
         if self.names < most {
             self.names += 1;
             return Taken::Within;
@@ -80,12 +159,12 @@ impl Limit {
     }
 
     /// The document that says at once that the limit is reached; once.
-    pub(super) fn first(&mut self, most: u64, created: Timestamp) -> Option<Alert> {
+    fn first(&mut self, most: u64, created: Timestamp) -> Option<Alert> {
         if self.documents > 0 { None } else { self.closing(most, created) }
     }
 
     /// The document that says how many were left out since the last one.
-    pub(super) fn closing(&mut self, most: u64, created: Timestamp) -> Option<Alert> {
+    fn closing(&mut self, most: u64, created: Timestamp) -> Option<Alert> {
         if self.left_out == 0 {
             return None;
         }
