@@ -1,90 +1,153 @@
-//! One line for a person: when, how bad, who, what was asked and answered, why it is listed. Columns line up; the name
-//! is never cut.
+//! One line for a person: when, how bad, who, what was asked and answered, which entry of which feed. Columns line up.
+//!
+//! `16:21:05  high  0f3a9c2d1b7e    curl        a.evil.example → NXDOMAIN  evil.example in urlhaus`
+//!
+//! A line is at most 110 columns wide where that can be helped: a long name loses its beginning, for what it belongs to
+//! stands at its end. The whole of it is in the JSON.
 
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use namewarden_protocol::document::{Action, Dns, Document};
+use jiff::tz::TimeZone;
+use namewarden_protocol::document::{Action, Dns, Document, Threat};
 
 use crate::pipeline::printable::printable;
 
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
+const PLAIN: Style = Style::new();
 const WORKLOAD: Style = AnsiColor::Cyan.on_default();
-const LISTED: Style = AnsiColor::Yellow.on_default();
+const NOTE: Style = AnsiColor::Magenta.on_default();
 
-const WORKLOAD_WIDTH: usize = 20;
-/// The kernel keeps 15 bytes of a process's name.
-const PROCESS_WIDTH: usize = 15;
-const NAME_WIDTH: usize = 30;
-const ANSWER_WIDTH: usize = 15;
+const WIDTH: usize = 110;
+const CLOCK_WIDTH: usize = 8;
+const SEVERITY_WIDTH: usize = 4;
+/// A container's short id, and two more.
+const WORKLOAD_WIDTH: usize = 14;
+const PROCESS_WIDTH: usize = 10;
+/// What is left for what happened; two blanks stand behind each column.
+const ROOM: usize = WIDTH - CLOCK_WIDTH - SEVERITY_WIDTH - WORKLOAD_WIDTH - PROCESS_WIDTH - 8;
+/// An arrow, two blanks and ` in ` stand between name, answer, entry and feed.
+const SEPARATORS: usize = 3 + 2 + 4;
+/// Nothing is cut shorter than this: name, answer, entry, feed.
+const SHORTEST: [usize; 4] = [20, 12, 14, 10];
 
-/// The line of a document, without its end.
-pub(super) fn line(document: &Document, colour: bool) -> String {
-    let mut line = Line { text: String::new(), colour };
-    line.part(DIM, &clock(document));
-    match document.event.action {
-        Action::ListedName => listed(&mut line, document),
-        Action::DnsLog => log(&mut line, document),
-        Action::LimitReached | Action::Unlogged | Action::CaptureGap => {
-            line.part(BOLD, &pad("note", 8));
-            line.part(Style::new(), &printable(&document.message));
+/// Makes lines of documents.
+#[derive(Clone, Debug)]
+pub(super) struct Readable {
+    zone: TimeZone,
+    colour: bool,
+}
+
+impl Readable {
+    /// Lines in the local time of this machine.
+    pub(super) fn local(colour: bool) -> Self {
+        Self { zone: TimeZone::system(), colour }
+    }
+
+    #[cfg(test)]
+    pub(super) fn utc(colour: bool) -> Self {
+        Self { zone: TimeZone::UTC, colour }
+    }
+
+    /// The line of a document, without its end.
+    pub(super) fn line(&self, document: &Document) -> String {
+        let mut line = Line { text: String::new(), colour: self.colour };
+        line.column(DIM, &self.clock(document), CLOCK_WIDTH);
+        match (document.event.action, &document.threat) {
+            (Action::DnsLog, _) => log(&mut line, document),
+            (Action::ListedName, Some(threat)) => listed(&mut line, document, threat),
+            _ => note(&mut line, document),
+        }
+        line.text
+    }
+
+    fn clock(&self, document: &Document) -> String {
+        match jiff::Timestamp::from_nanosecond(i128::from(document.timestamp.0)) {
+            Ok(time) => time.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string(),
+            // u64 nanoseconds end in 2554, within what the calendar holds.
+            Err(_) => "--:--:--".to_owned(),
         }
     }
-    line.text.truncate(line.text.trim_end().len());
-    line.text
 }
 
-/// Severity, workload, process, name, answer, listing.
-fn listed(line: &mut Line, document: &Document) {
+/// `high  0f3a9c2d1b7e    curl        a.evil.example → NXDOMAIN  evil.example in urlhaus +1`
+fn listed(line: &mut Line, document: &Document, threat: &Threat) {
     let (word, style) = severity(document.event.severity.unwrap_or_default());
-    line.part(style, &pad(word, 8));
-    who(line, document);
-    line.part(BOLD, &pad(&names(document), NAME_WIDTH));
-    let repeats = document.namewarden.count.filter(|_| document.event.id.contains('-'));
-    let answer = match (repeats, &document.dns) {
-        (Some(count), _) if count > 0 => format!("{count} times more"),
-        (_, Some(dns)) => answer(dns),
-        (_, None) => String::new(),
+    line.column(style, word, SEVERITY_WIDTH);
+    line.column(WORKLOAD, &workload(document), WORKLOAD_WIDTH);
+    line.column(PLAIN, &process(document), PROCESS_WIDTH);
+    let asked = document.dns.as_ref().and_then(|dns| dns.question.as_ref()).map(|asked| &*asked.name);
+    let matched = threat.enrichments.first().map(|enrichment| &*enrichment.matched.atomic);
+    let name = asked.or(matched).unwrap_or("?");
+    let entry = &*threat.indicator.name;
+    let entry = if entry == name { "listed" } else { entry };
+    let (feed, others) = match &*threat.feed.name {
+        [] => ("?", String::new()),
+        [one] => (&**one, String::new()),
+        [first, rest @ ..] => (&**first, format!(" +{}", rest.len())),
     };
-    line.part(Style::new(), &pad(&answer, ANSWER_WIDTH));
-    if let Some(threat) = &document.threat {
-        line.part(LISTED, &printable(&threat.indicator.name));
-        line.part(DIM, &printable(&format!("({})", threat.feed.name.join(", "))));
+    let answer = outcome(document, name, matched);
+    let parts = [printable(name), answer, printable(entry), printable(feed)];
+    let [name, answer, entry, feed] = fit(parts, ROOM.saturating_sub(SEPARATORS + others.len()));
+    line.part(BOLD, &name);
+    line.part(DIM, " → ");
+    line.part(PLAIN, &answer);
+    line.part(PLAIN, "  ");
+    line.part(PLAIN, &entry);
+    line.part(DIM, " in ");
+    line.part(PLAIN, &feed);
+    line.part(DIM, &others);
+}
+
+/// What stands behind the arrow: repeats, the name of the answer that matched, or the answer.
+fn outcome(document: &Document, name: &str, matched: Option<&str>) -> String {
+    // A later document of a group.
+    let repeats = document.namewarden.count.filter(|_| document.event.id.contains('-'));
+    match (repeats, matched.filter(|matched| *matched != name), &document.dns) {
+        (Some(count), _, _) if count > 0 => format!("{count} times more"),
+        (_, Some(matched), _) => printable(matched),
+        (_, None, Some(dns)) => answer(dns),
+        (_, None, None) => "no answer".to_owned(),
     }
 }
 
-/// Workload, process, question, answer, latency.
+/// `dns   0f3a9c2d1b7e    curl        A www.example.org → 192.0.2.7  12 times  1.2 ms`, all of it dim.
 fn log(line: &mut Line, document: &Document) {
-    line.part(DIM, &pad("dns", 8));
-    who(line, document);
-    let kind =
-        document.dns.as_ref().and_then(|dns| dns.question.as_ref()).map_or("", |question| &question.kind);
-    line.part(Style::new(), &pad(&format!("{} {kind}", names(document)), NAME_WIDTH));
-    line.part(Style::new(), &pad(&document.dns.as_ref().map(answer).unwrap_or_default(), ANSWER_WIDTH));
+    line.column(DIM, "dns", SEVERITY_WIDTH);
+    line.column(DIM, &workload(document), WORKLOAD_WIDTH);
+    line.column(DIM, &process(document), PROCESS_WIDTH);
+    let dns = document.dns.as_ref();
+    let question = dns.and_then(|dns| dns.question.as_ref());
+    let kind = printable(question.map_or("?", |question| &question.kind));
+    let mut rest = format!(" → {}", dns.map_or_else(|| "no answer".to_owned(), answer));
     if let Some(count) = document.namewarden.count.filter(|count| *count > 1) {
-        line.part(DIM, &format!("{count} times"));
+        let _ = write!(rest, "  {count} times");
     }
     let latency = document.namewarden.latency.map(|latency| latency.mean).or(document.event.duration);
     if let Some(latency) = latency {
-        line.part(DIM, &format!("{}.{:03} ms", latency / 1_000_000, latency / 1_000 % 1_000));
+        let _ = write!(rest, "  {}.{} ms", latency / 1_000_000, latency / 100_000 % 10);
     }
+    let taken = kind.chars().count() + 1 + rest.chars().count();
+    let name =
+        tail(&printable(question.map_or("?", |question| &question.name)), ROOM.saturating_sub(taken).max(20));
+    line.part(DIM, &format!("{kind} {name}{rest}"));
 }
 
-fn who(line: &mut Line, document: &Document) {
-    line.part(WORKLOAD, &pad(&cut(&workload(document), WORKLOAD_WIDTH), WORKLOAD_WIDTH));
-    let name = document
-        .process
-        .as_ref()
-        .and_then(|process| process.name.clone().or_else(|| process.thread.as_ref()?.name.clone()));
-    line.part(Style::new(), &pad(&printable(name.as_deref().unwrap_or("-")), PROCESS_WIDTH));
+/// `note  nothing was captured from ...`: the sentence says of whom.
+fn note(line: &mut Line, document: &Document) {
+    line.column(NOTE, "note", SEVERITY_WIDTH);
+    line.part(PLAIN, &printable(&document.message));
 }
 
-/// Container's short id, pod's UID, unit, or the client's address.
+/// Container's short id, pod, unit, the host, or the client's address.
 fn workload(document: &Document) -> String {
     let container = document.container.as_ref().map(|container| container.id.chars().take(12).collect());
-    let pod = || Some(document.kubernetes.as_ref()?.pod.uid.clone());
-    let unit = || Some(document.service.as_ref()?.name.clone());
+    let pod = || Some(format!("pod {}", document.kubernetes.as_ref()?.pod.uid.get(..8)?));
+    let unit = || {
+        let name = &*document.service.as_ref()?.name;
+        Some(name.strip_suffix(".service").unwrap_or(name).to_owned())
+    };
     let host = || {
         document.namewarden.cgroup.as_deref().map(|path| if path == "/" { "host" } else { path }.to_owned())
     };
@@ -93,55 +156,66 @@ fn workload(document: &Document) -> String {
     printable(workload.as_deref().unwrap_or("-"))
 }
 
-/// The name asked for, and the one that matched where it is another.
-fn names(document: &Document) -> String {
-    let asked =
-        document.dns.as_ref().and_then(|dns| dns.question.as_ref()).map_or("", |question| &question.name);
-    let matched = document.threat.as_ref().and_then(|threat| threat.enrichments.first());
-    match matched.map(|enrichment| enrichment.matched.atomic.as_str()) {
-        Some(matched) if matched != asked => printable(&format!("{asked} > {matched}")),
-        _ => printable(asked),
-    }
+fn process(document: &Document) -> String {
+    let process = document.process.as_ref();
+    let name = process.and_then(|process| process.name.as_ref().or(process.thread.as_ref()?.name.as_ref()));
+    printable(name.map_or("-", |name| name))
 }
 
-/// First address and how many more, or the response code.
+/// First address and how many more, the last record, or the response code.
 fn answer(dns: &Dns) -> String {
-    match (&dns.response_code, dns.resolved_ip.as_slice()) {
-        (None, _) => "no answer".to_owned(),
-        (Some(_), [only]) => only.to_string(),
-        (Some(_), [first, more @ ..]) => format!("{first} +{}", more.len()),
-        (Some(code), []) if code == "NOERROR" && dns.answers.is_empty() => "no data".to_owned(),
-        (Some(code), []) => printable(code),
+    match (&dns.response_code, &*dns.resolved_ip, dns.answers.last()) {
+        (None, ..) => "no answer".to_owned(),
+        (Some(_), [only], _) => only.to_string(),
+        (Some(_), [first, more @ ..], _) => format!("{first} +{}", more.len()),
+        (Some(code), [], None) if code == "NOERROR" => "no data".to_owned(),
+        (Some(code), [], Some(last)) if code == "NOERROR" => head(&printable(&last.data), 40),
+        (Some(code), [], _) => printable(code),
     }
 }
 
-/// As the reference's user interface cuts the range.
+/// As CVSS parts its scale.
 fn severity(severity: u8) -> (&'static str, Style) {
     match severity {
-        90.. => ("critical", AnsiColor::BrightRed.on_default().bold()),
+        90.. => ("crit", AnsiColor::BrightRed.on_default().bold()),
         70..=89 => ("high", AnsiColor::Red.on_default()),
-        40..=69 => ("medium", AnsiColor::Yellow.on_default()),
+        40..=69 => ("med", AnsiColor::Yellow.on_default()),
         _ => ("low", AnsiColor::Blue.on_default()),
     }
 }
 
-/// `15:04:05.678`, UTC.
-fn clock(document: &Document) -> String {
-    document.timestamp.to_string().chars().skip(11).take(12).collect()
+/// Shortens until all fit: the name first, then the feed, the entry, the answer.
+fn fit(parts: [String; 4], room: usize) -> [String; 4] {
+    let mut excess = parts.iter().map(|part| part.chars().count()).sum::<usize>().saturating_sub(room);
+    let mut width = |part: &str, shortest: usize| {
+        let length = part.chars().count();
+        let less = excess.min(length.saturating_sub(shortest));
+        excess -= less;
+        length - less
+    };
+    let ([name, answer, entry, feed], [a, b, c, d]) = (parts, SHORTEST);
+    let name = tail(&name, width(&name, a));
+    let feed = head(&feed, width(&feed, d));
+    let entry = tail(&entry, width(&entry, c));
+    let answer = tail(&answer, width(&answer, b));
+    [name, answer, entry, feed]
 }
 
-fn pad(text: &str, width: usize) -> String {
-    format!("{text:width$}")
+/// The beginning of what is too long.
+fn head(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// Cuts the middle out of what is too long.
-fn cut(text: &str, width: usize) -> String {
+/// The end of what is too long.
+fn tail(text: &str, width: usize) -> String {
     let length = text.chars().count();
     if length <= width {
         return text.to_owned();
     }
-    let (head, tail) = (width / 2, width - width / 2 - 1);
-    text.chars().take(head).chain(['…']).chain(text.chars().skip(length - tail)).collect()
+    std::iter::once('…').chain(text.chars().skip(length + 1 - width.max(1))).collect()
 }
 
 struct Line {
@@ -151,14 +225,19 @@ struct Line {
 
 impl Line {
     /// Adds a column and two blanks; what pads it is not coloured.
+    fn column(&mut self, style: Style, text: &str, width: usize) {
+        let word = head(text, width);
+        let blanks = width - word.chars().count() + 2;
+        self.part(style, &word);
+        self.text.extend(std::iter::repeat_n(' ', blanks));
+    }
+
     fn part(&mut self, style: Style, text: &str) {
-        let word = text.trim_end();
-        let blanks = text.len() - word.len() + 2;
         // Writing to a string cannot fail.
-        let _ = if self.colour && style != Style::new() {
-            write!(self.text, "{style}{word}{style:#}{:blanks$}", "")
+        let _ = if self.colour && style != PLAIN && !text.is_empty() {
+            write!(self.text, "{style}{text}{style:#}")
         } else {
-            write!(self.text, "{word}{:blanks$}", "")
+            write!(self.text, "{text}")
         };
     }
 }

@@ -10,7 +10,7 @@ use namewarden_protocol::document::Document;
 use super::Style;
 use super::destination::Destination;
 use super::queue::{Outcome, Queue};
-use super::readable;
+use super::readable::Readable;
 
 /// Documents written and flushed together.
 const BATCH: usize = 256;
@@ -26,11 +26,15 @@ pub(super) fn start(destination: Destination, style: Style, capacity: usize) -> 
 }
 
 fn write(queue: &Queue, mut destination: Destination, style: Style) {
+    let readable = match style {
+        Style::Readable { colour } => Some(Readable::local(colour)),
+        Style::Json => None,
+    };
     let mut lines = Vec::new();
     while let Some(batch) = queue.pop(BATCH) {
         lines.clear();
         for document in &batch {
-            line(document, style, &mut lines);
+            line(document, readable.as_ref(), &mut lines);
         }
         let outcome = write_all(queue, &mut destination, &lines);
         queue.settle(&batch, outcome);
@@ -59,11 +63,11 @@ fn write_all(queue: &Queue, destination: &mut Destination, lines: &[u8]) -> Outc
     Outcome::Written
 }
 
-fn line(document: &Document, style: Style, lines: &mut Vec<u8>) {
-    match style {
-        Style::Readable { colour } => lines.extend_from_slice(readable::line(document, colour).as_bytes()),
+fn line(document: &Document, readable: Option<&Readable>, lines: &mut Vec<u8>) {
+    match readable {
+        Some(readable) => lines.extend_from_slice(readable.line(document).as_bytes()),
         // Writing to memory cannot fail, and no part of a document refuses to be written.
-        Style::Json => drop(serde_json::to_writer(&mut *lines, document)),
+        None => drop(serde_json::to_writer(&mut *lines, document)),
     }
     lines.push(b'\n');
 }
