@@ -113,6 +113,8 @@ pub struct ThreatSet {
     hasher: NameHasher,
     /// `2^shard_bits` of them; none in an empty set.
     listed: Vec<Shard>,
+    /// Of each listed shard.
+    filters: Vec<Filter>,
     exceptions: Shard,
     /// Bits to shift a hash by, after a first one, for its shard's number.
     shard_shift: u32,
@@ -128,7 +130,6 @@ struct Shard {
     /// First hash, counted over all shards.
     first: usize,
     count: usize,
-    filter: Filter,
     /// Where the shard's values begin in the file.
     values_at: u64,
 }
@@ -167,6 +168,7 @@ impl ThreatSet {
             id: SetId::default(),
             hasher: NameHasher::new(key),
             listed: Vec::new(),
+            filters: Vec::new(),
             exceptions: Shard::default(),
             shard_shift: 63,
             tables: Tables::default(),
@@ -193,7 +195,8 @@ impl ThreatSet {
 
     /// Bytes of memory that stay resident while the set is in use.
     pub fn resident_bytes(&self) -> usize {
-        self.tables.bytes() + size_of_val(self.listed.as_slice())
+        let shards = size_of_val(self.listed.as_slice()) + size_of_val(self.filters.as_slice());
+        self.tables.bytes() + shards
     }
 
     /// The hash function under the set's key.
@@ -221,12 +224,11 @@ impl ThreatSet {
     #[inline]
     pub fn probe(&self, hash: u64) -> Option<EntryIndex> {
         // In two steps, for one shard is a shift by 64.
-        let number = usize::try_from(hash >> 1 >> self.shard_shift).ok()?;
-        let shard = self.listed.get(number)?;
-        if !shard.filter.may_contain(self.tables.filters(), hash) {
+        let number = (hash >> 1 >> self.shard_shift) as usize;
+        if !self.filters.get(number)?.may_contain(self.tables.filters(), hash) {
             return None;
         }
-        self.search(number, shard, hash)
+        self.search(number, self.listed.get(number)?, hash)
     }
 
     #[cold]

@@ -205,23 +205,35 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     fn message(&mut self) {
-        if self.message.len() < HEADER_BYTES {
+        let Some([_, _, _, _, q0, q1, a0, a1, n0, n1, x0, x1]) = self.message.first_chunk::<HEADER_BYTES>()
+        else {
             return self.note(Malformed::Header { length: self.message.len() });
-        }
-        let sections = [Section::Question, Section::Answer, Section::Authority, Section::Additional];
+        };
         let mut at = HEADER_BYTES;
-        for (section, count_at) in sections.into_iter().zip((4..).step_by(2)) {
-            for index in 0..self.word(count_at).unwrap_or(0) {
-                let read = match section {
-                    Section::Question => self.question(at),
-                    _ => self.record(section, at),
-                };
-                let Some(next) = read else {
-                    return self.note(Malformed::Truncated { section, index, length: self.message.len() });
-                };
-                at = next;
+        for index in 0..u16::from_be_bytes([*q0, *q1]) {
+            match self.question(at) {
+                Some(next) => at = next,
+                None => return self.truncated(Section::Question, index),
             }
         }
+        let sections = [
+            (Section::Answer, [*a0, *a1]),
+            (Section::Authority, [*n0, *n1]),
+            (Section::Additional, [*x0, *x1]),
+        ];
+        for (section, count) in sections {
+            for index in 0..u16::from_be_bytes(count) {
+                match self.record(section, at) {
+                    Some(next) => at = next,
+                    None => return self.truncated(section, index),
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn truncated(&mut self, section: Section, index: u16) {
+        self.note(Malformed::Truncated { section, index, length: self.message.len() });
     }
 
     /// `None` where the message ends, or nobody can say where the next record begins.
@@ -297,11 +309,6 @@ impl Pass<'_> {
     #[cold]
     fn note(&mut self, malformed: Malformed) {
         self.malformed.get_or_insert(malformed);
-    }
-
-    fn word(&self, at: usize) -> Option<u16> {
-        let bytes = self.message.get(at..)?.first_chunk::<2>()?;
-        Some(u16::from_be_bytes(*bytes))
     }
 }
 

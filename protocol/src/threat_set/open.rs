@@ -62,12 +62,14 @@ impl ThreatSet {
         for number in 0..=1usize << header.shard_bits.get() {
             reader.shard(number).map_err(|fault| fault.at(number))?;
         }
+        let filters = std::mem::take(&mut reader.shard_filters);
         let (tables, mut listed, feeds) = reader.finish()?;
         let exceptions = listed.pop().unwrap_or_default();
         Ok(Self {
             id: SetId { epoch: header.epoch.get(), number: header.number.get(), digest: header.digest },
             hasher: NameHasher::new(SetKey(header.key)),
             listed,
+            filters,
             exceptions,
             shard_shift: 63 - header.shard_bits.get(),
             tables,
@@ -143,6 +145,7 @@ struct Reader<'a> {
     hashes_read: usize,
     filters_read: usize,
     shards: Vec<Shard>,
+    shard_filters: Vec<Filter>,
     /// Largest feed number among the values.
     last_feed: Option<u16>,
 }
@@ -157,6 +160,7 @@ impl<'a> Reader<'a> {
             hashes_read: 0,
             filters_read: 0,
             shards: Vec::with_capacity((1 << header.shard_bits.get()) + 1),
+            shard_filters: Vec::with_capacity(1 << header.shard_bits.get()),
             last_feed: None,
         })
     }
@@ -169,7 +173,10 @@ impl<'a> Reader<'a> {
         let filter = self.shard_filter(head, exceptions)?;
         let values_at = self.source.at;
         self.shard_values(head, exceptions)?;
-        self.shards.push(Shard { first, count, filter, values_at });
+        if !exceptions {
+            self.shard_filters.push(filter);
+        }
+        self.shards.push(Shard { first, count, values_at });
         Ok(())
     }
 
