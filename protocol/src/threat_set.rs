@@ -123,6 +123,7 @@ pub struct ThreatSet {
     /// `None` only where no hash is held.
     file: Option<File>,
     unreadable: AtomicU64,
+    instance: u64,
 }
 
 #[derive(Debug, Default)]
@@ -175,12 +176,19 @@ impl ThreatSet {
             feeds: Vec::new(),
             file: None,
             unreadable: AtomicU64::new(0),
+            instance: next_instance(),
         }
     }
 
     /// Epoch, number and digest.
     pub fn id(&self) -> SetId {
         self.id
+    }
+
+    /// A number that no other set of this process has or had: what was derived from one set is not taken for another's.
+    #[inline]
+    pub fn instance(&self) -> u64 {
+        self.instance
     }
 
     /// Names listed. A name listed both exactly and with its subdomains counts twice; exceptions do not count.
@@ -237,6 +245,11 @@ impl ThreatSet {
         let position = hashes.binary_search_by_key(&hash, |stored| stored.get()).ok()?;
         Some(EntryIndex { shard: u16::try_from(number).ok()?, position: u32::try_from(position).ok()? })
     }
+}
+
+fn next_instance() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 #[cfg(test)]

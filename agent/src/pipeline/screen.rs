@@ -15,6 +15,9 @@ mod data;
 // One name: labels and pointers -> hashes, probes, hit or not.
 mod names;
 
+// The last label of most names, hashed once for all messages.
+mod top_level;
+
 use namewarden_protocol::threat_set::ThreatSet;
 
 pub use names::NameFault;
@@ -135,7 +138,7 @@ pub struct ScreenCounts {
     pub hits: u64,
     /// Names walked.
     pub names: u64,
-    /// Labels hashed, each followed by one probe of the set.
+    /// Labels hashed, each followed by one probe of the set (top-level ones mostly taken from memory).
     pub labels: u64,
     /// Candidates found.
     pub candidates: u64,
@@ -172,7 +175,7 @@ impl Screen {
     /// Finds the names of one message that hit the set.
     pub fn candidates(&mut self, message: &[u8], set: &ThreatSet) -> Screened<'_> {
         self.candidates.clear();
-        self.names.begin();
+        self.names.begin(set);
         let mut pass = Pass {
             names: &mut self.names,
             candidates: &mut self.candidates,

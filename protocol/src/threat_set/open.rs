@@ -21,7 +21,7 @@ use super::layout::{
     ALLOW_LIST, FEEDS_MAX, HEADER_DIGESTED, Header, MAGIC, Mark, SHARD_BITS_MAX, ShardHead, VERSION, Value,
 };
 use super::refusal::{OpenError, ShardFault};
-use super::{FeedInfo, NameHasher, SetId, SetKey, Shard, ThreatSet};
+use super::{FeedInfo, NameHasher, SetId, SetKey, Shard, ThreatSet, next_instance};
 
 /// Hashes and fingerprints of all shards, in memory of their own that goes back at once when the set goes.
 #[derive(Debug, Default)]
@@ -76,6 +76,7 @@ impl ThreatSet {
             feeds,
             file: Some(file),
             unreadable: AtomicU64::new(0),
+            instance: next_instance(),
         })
     }
 }

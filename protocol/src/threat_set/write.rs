@@ -15,7 +15,7 @@ use super::layout::{HEADER_DIGESTED, Header, MAGIC, Pending, SHARD_BITS_MAX, Sha
 use super::{FeedId, SetId, filter};
 
 /// Shards are made so that they hold about this many hashes at most: building a filter takes 20 bytes for each.
-const SHARD_TARGET: usize = 1 << 16;
+const SHARD_TARGET: usize = 1 << 15;
 
 /// Writes the whole set to an empty file.
 pub fn compile(mut builder: Builder, file: &File, path: &Path) -> Result<SetId, BuildError> {

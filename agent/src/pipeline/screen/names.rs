@@ -7,6 +7,8 @@
 
 use namewarden_protocol::threat_set::{NameHasher, ThreatSet};
 
+use super::top_level::TopLevel;
+
 /// Offsets that 14 bits of a pointer can say.
 const POINTABLE: usize = 1 << 14;
 
@@ -96,6 +98,7 @@ pub struct Names {
     memo: Box<[Memo]>,
     stamp: u32,
     path: Path,
+    top_level: TopLevel,
     labels: u64,
 }
 
@@ -125,7 +128,13 @@ impl Path {
 impl Names {
     pub fn new() -> Self {
         let path = Path { offsets: vec![0; 1 << 16].into_boxed_slice(), count: 0 };
-        Self { memo: vec![NOTHING; POINTABLE].into_boxed_slice(), stamp: 0, path, labels: 0 }
+        Self {
+            memo: vec![NOTHING; POINTABLE].into_boxed_slice(),
+            stamp: 0,
+            path,
+            top_level: TopLevel::new(),
+            labels: 0,
+        }
     }
 
     /// Labels hashed so far.
@@ -134,7 +143,8 @@ impl Names {
     }
 
     /// Forgets the last message.
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, set: &ThreatSet) {
+        self.top_level.serve(set);
         self.stamp = self.stamp.wrapping_add(1);
         if self.stamp == 0 {
             self.memo.fill(NOTHING);
@@ -224,7 +234,14 @@ impl Names {
     ) -> Suffix {
         let hasher = set.hasher();
         let mut current = base;
-        for index in (0..self.path.count).rev() {
+        let mut count = self.path.count;
+        if current.length == 1 && count > 0 {
+            count -= 1;
+            let at = self.path.get(count);
+            current = self.top(message, at, set).unwrap_or(base);
+            self.remember(at, current, Progress::Known);
+        }
+        for index in (0..count).rev() {
             let at = self.path.get(index);
             let label = usize::from(message.get(at).copied().unwrap_or(u8::MAX));
             // Neither a pointer, which is what it points to, nor the rest of what is no name.
@@ -241,6 +258,15 @@ impl Names {
             self.remember(at, current, Progress::Known);
         }
         current
+    }
+
+    /// The top-level label at an offset; `None` for a pointer.
+    #[inline]
+    fn top(&mut self, message: &[u8], at: usize, set: &ThreatSet) -> Option<Suffix> {
+        let length = *message.get(at).filter(|length| **length < 64)?;
+        self.labels += 1;
+        let top = self.top_level.find(message, at + 1, usize::from(length), set);
+        Some(Suffix { hash: top.hash, length: length + 2, hit: top.hit })
     }
 
     /// Whether a whole name hits, and was not asked for before.

@@ -340,6 +340,30 @@ fn nothing_is_remembered_from_one_message_to_the_next() {
     );
 }
 
+#[test]
+fn top_level_hit_of_one_set_is_not_taken_for_another() {
+    let wire = Wire::new([1, 0, 0, 0]).name("www.evil").asked(A);
+    let mut screen = Screen::new();
+    for _ in 0..2 {
+        assert_eq!(screen.candidates(&wire.bytes, &set(&["evil"])).candidates.len(), 1);
+        assert_eq!(screen.candidates(&wire.bytes, &set(&["other"])).candidates.len(), 0);
+    }
+}
+
+#[test]
+fn top_level_labels_that_begin_alike_are_told_apart() {
+    let set = set(&["a", "toolongtobekept"]);
+    let mut screen = Screen::new();
+    for (name, hits) in
+        [("x.a", 1), ("x.ab", 0), ("x.A", 1), ("x.toolongtobekept", 1), ("x.toolongtobekepu", 0)]
+    {
+        for _ in 0..2 {
+            let wire = Wire::new([1, 0, 0, 0]).name(name).asked(A);
+            assert_eq!(screen.candidates(&wire.bytes, &set).candidates.len(), hits, "{name}");
+        }
+    }
+}
+
 /// Bytes that look like names and pointers to names.
 fn hostile() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![Just(0), Just(1), Just(2), Just(3), Just(63), Just(0xc0), 12..=60u8, any::<u8>()];
