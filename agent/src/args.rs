@@ -1,1 +1,205 @@
-//! (in work)
+//! The command line as typed: clap derives, nothing validated beyond syntax. `settings` turns it into what is used.
+//!
+//! Each doc comment is the help text; each option is an environment variable too.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::command::{lookup::LookupArgs, replay::ReplayArgs};
+
+/// Tells within a second that a workload asked for, or was answered with, a domain name that a threat feed lists.
+#[derive(Debug, Parser)]
+#[command(name = "namewarden-agent", version, about, max_term_width = 110)]
+pub struct AgentArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: CommandArgs,
+
+    /// How much the agent says on standard error: error, warn, info, debug, trace, or a filter such as
+    /// `info,namewarden_agent::kernel=debug`.
+    #[arg(long, global = true, env = "NAMEWARDEN_LOG", default_value = "info", value_name = "LEVEL")]
+    pub log: String,
+
+    /// How log lines on standard error look.
+    #[arg(long, global = true, env = "NAMEWARDEN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// One subcommand a file in `command/`.
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "parsed once at start-up")]
+pub enum CommandArgs {
+    /// Capture the DNS packets of every workload of this node and alert on listed names.
+    Run(RunArgs),
+
+    /// Read capture files (pcap, pcapng) instead of the kernel: same pipeline, same options.
+    Replay(ReplayArgs),
+
+    /// Say whether names are listed, by which feed, entry, line and scope. Exit status: 0 listed, 1 not, 2 error.
+    Lookup(LookupArgs),
+
+    /// Ask the running agent what it sees: rates, loss, threat set, workloads.
+    Status(StatusArgs),
+
+    /// Print a completion script for a shell.
+    Completion(CompletionArgs),
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One readable line an event.
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Which feeds make the threat set.
+    #[command(flatten)]
+    pub feeds: FeedArgs,
+
+    /// Where documents go.
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    /// What the kernel half captures.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+
+    /// Address for /metrics (Prometheus), /healthz, /readyz and /status, for example 127.0.0.1:9091. Port 0 picks one.
+    #[arg(long, env = "NAMEWARDEN_LISTEN", value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+
+    /// Unix socket on which `status` asks this agent.
+    #[arg(long, env = "NAMEWARDEN_STATUS_SOCKET", default_value = DEFAULT_STATUS_SOCKET, value_name = "PATH")]
+    pub status_socket: PathBuf,
+
+    /// Where the host's process table is mounted; process names are read there.
+    #[arg(long, env = "NAMEWARDEN_PROC_ROOT", default_value = "/proc", value_name = "DIR")]
+    pub proc_root: PathBuf,
+}
+
+/// Where `run` listens for `status` unless told otherwise.
+pub const DEFAULT_STATUS_SOCKET: &str = "/run/namewarden/agent.sock";
+
+/// Which feeds make the threat set.
+#[derive(Clone, Debug, Args)]
+pub struct FeedArgs {
+    /// A feed: a file or an http(s) URL, with a name before `=` (default: the file's name). Repeatable.
+    #[arg(long = "feed", env = "NAMEWARDEN_FEEDS", value_delimiter = ' ', value_name = "[NAME=]PATH|URL")]
+    pub feeds: Vec<String>,
+
+    /// Format of a feed: plain, hosts, adblock, dnsmasq, rpz or auto; for one feed with its name before `=`, else
+    /// for all. Repeatable.
+    #[arg(long, env = "NAMEWARDEN_FEED_FORMAT", value_delimiter = ' ', value_name = "[NAME=]FORMAT")]
+    pub feed_format: Vec<String>,
+
+    /// Which names a line of a plain list speaks of, where the line does not say: both (the name and all below it),
+    /// exact or subdomains; for one feed with its name before `=`, else for all. Repeatable.
+    #[arg(long, env = "NAMEWARDEN_FEED_MATCHING", value_delimiter = ' ', value_name = "[NAME=]SCOPE")]
+    pub feed_matching: Vec<String>,
+
+    /// Names that never alert, whatever the feeds say: a plain list. Repeatable.
+    #[arg(long, env = "NAMEWARDEN_ALLOW", value_delimiter = ' ', value_name = "PATH")]
+    pub allow: Vec<PathBuf>,
+
+    /// More certificate authorities (PEM) for feeds fetched by https.
+    #[arg(long, env = "NAMEWARDEN_FEED_CA", value_name = "PATH")]
+    pub feed_ca: Option<PathBuf>,
+
+    /// Folder that keeps the hash key and the last good copy of every feed over a restart.
+    #[arg(long, env = "NAMEWARDEN_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Where documents go, and how they look.
+#[derive(Clone, Debug, Args)]
+pub struct OutputArgs {
+    /// Where alerts go: stdout or file:PATH.
+    #[arg(long, env = "NAMEWARDEN_ALERTS", default_value = "stdout", value_name = "stdout|file:PATH")]
+    pub alerts: String,
+
+    /// Where DNS logs (one document for each query with its answer) go: off, stdout or file:PATH.
+    #[arg(long, env = "NAMEWARDEN_DNS_LOGS", default_value = "off", value_name = "off|stdout|file:PATH")]
+    pub dns_logs: String,
+
+    /// How documents on standard output look. Files are always NDJSON.
+    #[arg(long, env = "NAMEWARDEN_FORMAT", value_enum, default_value_t = OutputFormat::Auto)]
+    pub format: OutputFormat,
+
+    /// Name of the cluster, in every document.
+    #[arg(long, env = "NAMEWARDEN_CLUSTER_NAME", default_value = "cluster", value_name = "NAME")]
+    pub cluster_name: String,
+
+    /// Name of this node, in every document (default: the host's name).
+    #[arg(long, env = "NAMEWARDEN_NODE_NAME", value_name = "NAME")]
+    pub node_name: Option<String>,
+}
+
+/// How documents on standard output look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// Readable lines on a terminal, NDJSON elsewhere.
+    Auto,
+    /// Readable lines.
+    Text,
+    /// One JSON document a line.
+    Json,
+}
+
+/// What the kernel half captures.
+#[derive(Clone, Debug, Args)]
+pub struct CaptureArgs {
+    /// A port that DNS is spoken on. Repeatable, up to 16.
+    #[arg(
+        long = "dns-port",
+        env = "NAMEWARDEN_DNS_PORTS",
+        value_delimiter = ' ',
+        default_value = "53",
+        value_name = "PORT"
+    )]
+    pub dns_ports: Vec<u16>,
+
+    /// Mount point of the cgroup2 hierarchy (default: found by itself, hybrid hierarchies too).
+    #[arg(long, env = "NAMEWARDEN_CGROUP_ROOT", value_name = "DIR")]
+    pub cgroup_root: Option<PathBuf>,
+
+    /// Capture the server's side of exchanges too (a resolver's own clients).
+    #[arg(long, env = "NAMEWARDEN_SERVER_SIDE")]
+    pub server_side: bool,
+
+    /// Size of the ring buffer in KiB, a power of two from 64 to 65536.
+    #[arg(long, env = "NAMEWARDEN_RING_KIB", default_value_t = 2048, value_name = "KIB")]
+    pub ring_kib: u32,
+
+    /// Log what goes wrong in the kernel half (costs a little on every such packet).
+    #[arg(long, env = "NAMEWARDEN_KERNEL_LOG")]
+    pub kernel_log: bool,
+}
+
+/// Options of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Unix socket of the agent.
+    #[arg(long, env = "NAMEWARDEN_STATUS_SOCKET", default_value = DEFAULT_STATUS_SOCKET, value_name = "PATH")]
+    pub status_socket: PathBuf,
+
+    /// Ask the agent's `--listen` address instead.
+    #[arg(long, env = "NAMEWARDEN_STATUS_ADDRESS", value_name = "ADDR")]
+    pub address: Option<SocketAddr>,
+
+    /// Print the agent's answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `completion`.
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}

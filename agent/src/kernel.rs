@@ -34,6 +34,8 @@ pub use self::{
     settings::{Budgets, KernelSettings},
 };
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::pipeline::capture::Ring;
 
 /// The door to the kernel half.
@@ -54,7 +56,7 @@ impl Kernel {
 pub struct Attached {
     figures: figures::Figures,
     cgroup_root: std::path::PathBuf,
-    _watch: watch::Watch,
+    watch: Mutex<Option<watch::Watch>>,
 }
 
 impl Loaded {
@@ -63,7 +65,7 @@ impl Loaded {
         let Self { programs, ring, figures, cgroup_root, logger, .. } = self;
         let hooks = hooks::Hooks::attach(programs, &cgroup_root)?;
         let watch = watch::Watch::start(hooks, logger)?;
-        Ok((Attached { figures, cgroup_root, _watch: watch }, ring))
+        Ok((Attached { figures, cgroup_root, watch: Mutex::new(Some(watch)) }, ring))
     }
 }
 
@@ -81,6 +83,11 @@ impl Attached {
     /// Stops copying the payload of a TCP stream that is not DNS, by its socket's cookie.
     pub fn mute(&self, socket_cookie: u64) -> Result<(), KernelError> {
         self.figures.mute(socket_cookie)
+    }
+
+    /// Detaches every hook; what was counted can still be read, and what waits in the ring drained.
+    pub fn detach(&self) {
+        drop(self.watch.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// The cgroup2 directory that the hooks are attached to.

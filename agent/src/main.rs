@@ -1,2 +1,63 @@
-//! x
-fn main() {}
+//! `namewarden-agent`: reads the command line, runs one subcommand, says in one sentence what went wrong.
+
+use std::process::ExitCode;
+
+use clap::{Parser, error::ErrorKind};
+use mimalloc::MiMalloc;
+use namewarden_agent::{
+    args::{AgentArgs, CommandArgs, LogFormat},
+    command,
+};
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// What a subcommand that could not do its work ends with; `lookup` uses 1 for "not listed".
+const FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = match AgentArgs::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    if let Err(error) = start_log(&arguments) {
+        return fail(&error);
+    }
+    let ended = match &arguments.command {
+        CommandArgs::Run(run) => command::run::run(run),
+        CommandArgs::Replay(replay) => command::replay::run(replay),
+        CommandArgs::Lookup(lookup) => command::lookup::run(lookup),
+        CommandArgs::Status(status) => command::status::run(status),
+        CommandArgs::Completion(completion) => Ok(command::completion::run(completion)),
+    };
+    ended.unwrap_or_else(|error| fail(&error))
+}
+
+/// Help and version are answers, not errors; everything else clap has to say ends with `FAILED`.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(FAILED),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    anstream::eprintln!("namewarden-agent: {error:#}");
+    ExitCode::from(FAILED)
+}
+
+/// Sends log lines to standard error: standard output belongs to documents.
+fn start_log(arguments: &AgentArgs) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&arguments.log)
+        .map_err(|error| anyhow::anyhow!("--log {:?} is no level and no filter: {error}", arguments.log))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match arguments.log_format {
+        LogFormat::Text => {
+            builder.with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init()
+        }
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

@@ -1,6 +1,7 @@
 //! The journey of a packet: the only file that knows every stage.
 //!
-//! Everything from `decode` to `roll_up` is sans-IO: bytes and time come in as arguments, values go out.
+//! Everything from `decode` to `dns_log` is sans-IO: bytes and time come in as arguments, values go out. `run` puts in
+//! records of the kernel half, `replay` packets of capture files; both get documents.
 
 // The values that are handed from stage to stage.
 pub mod packet;
@@ -43,3 +44,202 @@ pub mod printable;
 
 // Documents -> where they are written.
 pub mod sink;
+
+use std::sync::Arc;
+
+use namewarden_protocol::{
+    document::{Document, Identity},
+    threat_set::{Current, ThreatSet},
+};
+
+use self::{
+    attribute::{AttributeCounts, Attributor, Machine},
+    compose::Composer,
+    decode::{DecodeCounts, Decoder, WallOffset},
+    dns_log::{DnsLogCounts, DnsLogger},
+    exchange::Exchange,
+    matching::Finding,
+    packet::{Packet, RawMessage, Timestamp},
+    reassemble::{Limits, ReassembleCounts, Reassembler},
+    roll_up::{RollUp, RollUpCounts, Sighting},
+    screen::{Screen, ScreenCounts},
+};
+
+/// How one pipeline works.
+#[derive(Debug)]
+pub struct PipelineSettings {
+    /// Who writes documents.
+    pub identity: Identity,
+    /// What reassembly may take: less live than in a replay.
+    pub limits: Limits,
+    /// How sightings are rolled up.
+    pub roll_up: roll_up::Settings,
+    /// How DNS logs are made; `None` for none.
+    pub dns_log: Option<dns_log::Settings>,
+}
+
+/// What every stage counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PipelineCounts {
+    /// Records -> packets.
+    pub decode: DecodeCounts,
+    /// Packets -> messages.
+    pub reassemble: ReassembleCounts,
+    /// Messages -> candidates.
+    pub screen: ScreenCounts,
+    /// Messages in which at least one entry was found.
+    pub listed_messages: u64,
+    /// Findings.
+    pub findings: u64,
+    /// Whose they were.
+    pub attribute: AttributeCounts,
+    /// Findings -> alerts.
+    pub roll_up: RollUpCounts,
+    /// Messages -> DNS logs.
+    pub dns_log: DnsLogCounts,
+}
+
+/// All stages from `decode` to `dns_log`, joined.
+pub struct Pipeline<M> {
+    decoder: Decoder,
+    streams: Reassembler,
+    inspection: Inspection<M>,
+}
+
+impl<M: Machine> Pipeline<M> {
+    /// A pipeline that matches against whatever `set` holds at the moment.
+    pub fn new(settings: PipelineSettings, set: Arc<Current>, machine: M) -> Self {
+        let PipelineSettings { identity, limits, roll_up, dns_log } = settings;
+        Self {
+            decoder: Decoder::new(),
+            streams: Reassembler::new(limits),
+            inspection: Inspection {
+                composer: Composer::new(identity),
+                set,
+                screen: Screen::new(),
+                attributor: Attributor::new(machine),
+                roll_up: RollUp::new(roll_up),
+                dns_log: dns_log.map(DnsLogger::new),
+                listed_messages: 0,
+                findings: 0,
+            },
+        }
+    }
+
+    /// Takes one record of the kernel half.
+    pub fn record(&mut self, bytes: &[u8], clock: WallOffset) {
+        let Self { decoder, streams, inspection } = self;
+        decoder.record(bytes, clock, &mut |packet| {
+            streams.segment(packet, &mut |message| inspection.message(message));
+        });
+    }
+
+    /// Takes one packet of a capture file.
+    pub fn packet(&mut self, packet: &Packet<'_>) {
+        let Self { streams, inspection, .. } = self;
+        streams.segment(packet, &mut |message| inspection.message(message));
+    }
+
+    /// Hands out the documents that are due; cheap when called often.
+    pub fn poll(&mut self, now: Timestamp, each: &mut impl FnMut(Document)) {
+        let Self { decoder, streams, inspection } = self;
+        decoder.expire(now, &mut |packet| {
+            streams.segment(packet, &mut |message| inspection.message(message));
+        });
+        streams.expire(now, &mut |message| inspection.message(message));
+        inspection.poll(now, each);
+    }
+
+    /// Hands out everything that waits: no more packets will come.
+    pub fn finish(&mut self, now: Timestamp, each: &mut impl FnMut(Document)) {
+        let Self { decoder, streams, inspection } = self;
+        decoder.expire(Timestamp(u64::MAX), &mut |packet| {
+            streams.segment(packet, &mut |message| inspection.message(message));
+        });
+        streams.finish(&mut |message| inspection.message(message));
+        inspection.finish(now, each);
+    }
+
+    /// Sockets shown not to be DNS since the last call.
+    pub fn not_dns(&mut self) -> Vec<u64> {
+        self.streams.not_dns()
+    }
+
+    /// What every stage counted so far.
+    pub fn counts(&self) -> PipelineCounts {
+        let inspection = &self.inspection;
+        PipelineCounts {
+            decode: self.decoder.counts(),
+            reassemble: self.streams.counts(),
+            screen: inspection.screen.counts(),
+            listed_messages: inspection.listed_messages,
+            findings: inspection.findings,
+            attribute: inspection.attributor.counts(),
+            roll_up: inspection.roll_up.counts(),
+            dns_log: inspection.dns_log.as_ref().map(DnsLogger::counts).unwrap_or_default(),
+        }
+    }
+}
+
+/// The stages that take messages.
+struct Inspection<M> {
+    composer: Composer,
+    set: Arc<Current>,
+    screen: Screen,
+    attributor: Attributor<M>,
+    roll_up: RollUp,
+    dns_log: Option<DnsLogger>,
+    listed_messages: u64,
+    findings: u64,
+}
+
+impl<M: Machine> Inspection<M> {
+    fn message(&mut self, raw: &RawMessage<'_>) {
+        let set = self.set.load();
+        let findings = listed(&mut self.screen, raw.bytes, &set);
+        if findings.is_empty() && self.dns_log.is_none() {
+            return;
+        }
+        self.exchange(raw, findings);
+    }
+
+    /// The dear part: only for what a feed lists or what is to be logged.
+    fn exchange(&mut self, raw: &RawMessage<'_>, findings: Vec<Finding>) {
+        self.listed_messages += u64::from(!findings.is_empty());
+        self.findings += findings.len() as u64;
+        let attributed = self.attributor.attribute(raw);
+        let exchange = Arc::new(Exchange::new(raw, &parse::parse(raw.bytes), attributed));
+        for finding in findings {
+            self.roll_up.sighting(Sighting { exchange: Arc::clone(&exchange), finding });
+        }
+        if let Some(dns_log) = &mut self.dns_log {
+            dns_log.message(Arc::unwrap_or_clone(exchange));
+        }
+    }
+
+    fn poll(&mut self, now: Timestamp, each: &mut impl FnMut(Document)) {
+        let composer = &mut self.composer;
+        self.roll_up.poll(now, &mut |alert| each(composer.alert(&alert)));
+        if let Some(dns_log) = &mut self.dns_log {
+            dns_log.poll(now, &mut |log| each(composer.log(&log, now)));
+        }
+    }
+
+    fn finish(&mut self, now: Timestamp, each: &mut impl FnMut(Document)) {
+        let composer = &mut self.composer;
+        self.roll_up.flush(now, &mut |alert| each(composer.alert(&alert)));
+        if let Some(dns_log) = &mut self.dns_log {
+            dns_log.flush(now, &mut |log| each(composer.log(&log, now)));
+        }
+    }
+}
+
+/// Screen, then match what hit.
+fn listed(screen: &mut Screen, message: &[u8], set: &ThreatSet) -> Vec<Finding> {
+    let screened = screen.candidates(message, set);
+    if screened.candidates.is_empty() {
+        Vec::new()
+    } else {
+        matching::findings(message, screened.candidates, set)
+    }
+}

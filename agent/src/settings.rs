@@ -1,1 +1,171 @@
-//! (in work)
+//! Settings as used: every option validated, every default filled in. The rest of the agent sees only these.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    net::SocketAddr,
+    path::PathBuf,
+};
+
+use anyhow::{Context, bail};
+use namewarden_protocol::document::Identity;
+
+use crate::{
+    args::{CaptureArgs, FeedArgs, OutputArgs, OutputFormat, RunArgs},
+    kernel::KernelSettings,
+    pipeline::{
+        PipelineSettings, dns_log,
+        reassemble::Limits,
+        roll_up,
+        sink::{self, Style, Target},
+    },
+    threat_source::{Options as SourceOptions, spec::FeedSpec},
+};
+
+/// Third part of the data streams' names.
+const NAMESPACE: &str = "default";
+
+/// What `run` uses.
+#[derive(Debug)]
+pub struct RunSettings {
+    /// What the kernel half captures.
+    pub kernel: KernelSettings,
+    /// Feeds and allow lists.
+    pub source: SourceSettings,
+    /// Where documents go.
+    pub output: sink::Settings,
+    /// How the pipeline works.
+    pub pipeline: PipelineSettings,
+    /// Where the pages are served over TCP.
+    pub listen: Option<SocketAddr>,
+    /// Where `status` asks.
+    pub status_socket: PathBuf,
+    /// The host's process table.
+    pub proc_root: PathBuf,
+    /// What outlives the process.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Feeds, and how they are loaded.
+#[derive(Debug)]
+pub struct SourceSettings {
+    /// The feeds, each with a name of its own.
+    pub feeds: Vec<FeedSpec>,
+    /// Allow lists, state folder, certificate authorities.
+    pub options: SourceOptions,
+}
+
+impl RunSettings {
+    /// Validates the options of `run`.
+    ///
+    /// # Errors
+    /// One sentence for the first option that cannot be used.
+    pub fn new(arguments: &RunArgs) -> anyhow::Result<Self> {
+        // Taken apart whole: an option that nothing uses does not compile.
+        let RunArgs { feeds, output, capture, listen, status_socket, proc_root } = arguments;
+        if feeds.feeds.iter().all(|feed| feed.trim().is_empty()) && output.dns_logs == "off" {
+            bail!("nothing to do: give at least one --feed [NAME=]PATH|URL, or --dns-logs stdout|file:PATH");
+        }
+        if !proc_root.join("self").exists() {
+            bail!("--proc-root {} is no process table; mount the host's /proc there", proc_root.display());
+        }
+        let settings = sink(output)?;
+        Ok(Self {
+            kernel: kernel(capture),
+            source: SourceSettings::new(feeds)?,
+            pipeline: pipeline(output, Limits::LIVE, &settings)?,
+            output: settings,
+            listen: *listen,
+            status_socket: status_socket.clone(),
+            proc_root: proc_root.clone(),
+            state_dir: feeds.state_dir.clone(),
+        })
+    }
+}
+
+impl SourceSettings {
+    /// Validates the options on feeds.
+    pub fn new(arguments: &FeedArgs) -> anyhow::Result<Self> {
+        let FeedArgs { feeds, feed_format, feed_matching, allow, feed_ca, state_dir } = arguments;
+        Ok(Self {
+            feeds: FeedSpec::parse_all(feeds, feed_format, feed_matching)?,
+            options: SourceOptions {
+                allow: allow.clone(),
+                state_dir: state_dir.clone(),
+                authorities: feed_ca.clone(),
+                ..SourceOptions::default()
+            },
+        })
+    }
+}
+
+/// Where documents go; looks whether standard output is a terminal.
+pub fn sink(arguments: &OutputArgs) -> anyhow::Result<sink::Settings> {
+    let dns_logs = match arguments.dns_logs.as_str() {
+        "off" => None,
+        target => Some(target.parse::<Target>().context("--dns-logs")?),
+    };
+    Ok(sink::Settings {
+        alerts: arguments.alerts.parse().context("--alerts")?,
+        dns_logs,
+        style: match arguments.format {
+            OutputFormat::Auto => Style::of_terminal(),
+            OutputFormat::Text => Style::readable(),
+            OutputFormat::Json => Style::Json,
+        },
+        capacity: sink::Settings::CAPACITY,
+    })
+}
+
+/// How the pipeline works, for `run` and `replay`.
+pub fn pipeline(
+    arguments: &OutputArgs,
+    limits: Limits,
+    output: &sink::Settings,
+) -> anyhow::Result<PipelineSettings> {
+    let identity = identity(arguments)?;
+    let roll_up = roll_up::Settings::new(&identity.cluster, &identity.node);
+    let dns_log = output.dns_logs.is_some().then(dns_log::Settings::default);
+    Ok(PipelineSettings { identity, limits, roll_up, dns_log })
+}
+
+fn kernel(arguments: &CaptureArgs) -> KernelSettings {
+    let CaptureArgs { dns_ports, cgroup_root, server_side, ring_kib, kernel_log } = arguments;
+    KernelSettings {
+        cgroup_root: cgroup_root.clone(),
+        ports: dns_ports.clone(),
+        server_side: *server_side,
+        // What does not fit is no power of two either: refused with the bounds.
+        ring_bytes: ring_kib.saturating_mul(1024),
+        log: *kernel_log,
+        ..KernelSettings::default()
+    }
+}
+
+fn identity(arguments: &OutputArgs) -> anyhow::Result<Identity> {
+    let cluster = arguments.cluster_name.trim();
+    if cluster.is_empty() || cluster.chars().any(char::is_control) {
+        bail!("--cluster-name {:?} is no name; give a few printable characters", arguments.cluster_name);
+    }
+    let node = match &arguments.node_name {
+        Some(name) if name.trim().is_empty() => {
+            bail!("--node-name is empty; leave it out for the host's name")
+        }
+        Some(name) => name.trim().to_owned(),
+        None => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+    };
+    Ok(Identity {
+        cluster: cluster.to_owned(),
+        node,
+        namespace: NAMESPACE.to_owned(),
+        instance: instance().context("reading random bytes from /dev/urandom")?,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+/// One run of one agent: 64 random bits in hexadecimal.
+fn instance() -> io::Result<String> {
+    let mut bytes = [0; 8];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:016x}", u64::from_le_bytes(bytes)))
+}

@@ -1,1 +1,123 @@
-//! (in work)
+//! Every counter of the agent as one list, and the pages it is read on.
+//!
+//! The stages count in plain integers; `list` gives each integer its name and help; nothing else knows metric names.
+
+use std::fmt;
+
+use namewarden_protocol::endpoint::AgentStatus;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
+};
+
+// Which counters there are: name, help, value.
+pub mod list;
+
+// /metrics, /healthz, /readyz, /status over TCP and a unix socket.
+pub mod http;
+
+/// Whether a figure only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows; written with the suffix `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// One figure of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Name without the prefix `namewarden_` and without the suffix `_total`.
+    pub name: &'static str,
+    /// What it counts, one sentence without the final stop.
+    pub help: &'static str,
+    /// Whether it only grows.
+    pub kind: Kind,
+    /// The figure.
+    pub value: u64,
+}
+
+impl Metric {
+    /// A figure that only grows.
+    pub fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
+        Self { name, help, kind: Kind::Counter, value }
+    }
+
+    /// A figure that goes up and down.
+    pub fn gauge(name: &'static str, help: &'static str, value: u64) -> Self {
+        Self { name, help, kind: Kind::Gauge, value }
+    }
+
+    /// Full name as a scraper sees it.
+    pub fn full_name(&self) -> String {
+        let suffix = if self.kind == Kind::Counter { "_total" } else { "" };
+        format!("namewarden_{}{suffix}", self.name)
+    }
+}
+
+/// What the pages ask of a running agent.
+pub trait Observed: Send + Sync + 'static {
+    /// Every figure, in the order of the journey.
+    fn metrics(&self) -> Vec<Metric>;
+
+    /// The agent's account of itself.
+    fn status(&self) -> AgentStatus;
+
+    /// Whether the hooks are attached and a threat set is in use.
+    fn is_ready(&self) -> bool;
+
+    /// Whether the pipeline still turns.
+    fn is_alive(&self) -> bool;
+}
+
+/// The list in Prometheus' text format (OpenMetrics 1.0).
+pub fn encode(metrics: Vec<Metric>) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("namewarden");
+    registry.register_collector(Box::new(MetricList(metrics)));
+    let mut page = String::with_capacity(8192);
+    text::encode(&mut page, &registry)?;
+    Ok(page)
+}
+
+#[derive(Debug)]
+struct MetricList(Vec<Metric>);
+
+impl Collector for MetricList {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        for metric in &self.0 {
+            match metric.kind {
+                Kind::Counter => ConstCounter::new(metric.value).encode(encoder.encode_descriptor(
+                    metric.name,
+                    metric.help,
+                    None,
+                    MetricType::Counter,
+                )?)?,
+                Kind::Gauge => ConstGauge::new(i64::try_from(metric.value).unwrap_or(i64::MAX)).encode(
+                    encoder.encode_descriptor(metric.name, metric.help, None, MetricType::Gauge)?,
+                )?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_written_with_prefix_help_and_suffix() {
+        let page = encode(vec![Metric::counter("messages_screened", "DNS messages screened", 7)]).unwrap();
+        assert!(page.contains("# HELP namewarden_messages_screened DNS messages screened."), "{page}");
+        assert!(page.contains("namewarden_messages_screened_total 7"), "{page}");
+    }
+
+    #[test]
+    fn a_gauge_has_no_suffix() {
+        let page = encode(vec![Metric::gauge("workloads", "Workloads known", 3)]).unwrap();
+        assert!(page.contains("\nnamewarden_workloads 3\n"), "{page}");
+    }
+}

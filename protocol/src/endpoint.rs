@@ -1,1 +1,113 @@
-//! (in work)
+//! What a running agent says of itself: the answer of `GET /status`, read by `namewarden-agent status`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Path of the status document.
+pub const STATUS_PATH: &str = "/status";
+
+/// What a running agent says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// Version of the agent.
+    pub version: String,
+    /// Node it runs on.
+    pub node: String,
+    /// Cluster it belongs to.
+    pub cluster: String,
+    /// Process id, in the agent's own pid namespace.
+    pub pid: u32,
+    /// Seconds since the hooks were attached.
+    pub uptime_seconds: u64,
+    /// Over the last minute, or since the start where that is less.
+    pub rates: Rates,
+    /// Where DNS messages were lost, and how many.
+    pub loss: Loss,
+    /// The threat set in use.
+    pub threat_set: ThreatSetStatus,
+    /// Feeds that the agent reads itself.
+    pub feeds: Vec<FeedStatus>,
+    /// Workloads (containers, units) known by their cgroup.
+    pub workloads: u64,
+    /// Workloads that used up their capture budget and are no longer copied whole.
+    pub flooding: Vec<Flooding>,
+    /// Every counter of the agent by its metric name.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// Figures a second over `window_seconds`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Length of the window that was measured, in seconds.
+    pub window_seconds: f64,
+    /// DNS packets captured a second.
+    pub packets: f64,
+    /// DNS messages screened a second.
+    pub messages: f64,
+    /// Findings (message x entry) a second.
+    pub findings: f64,
+}
+
+/// Where something was lost since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// Packets that found the ring buffer full.
+    pub ring_full: u64,
+    /// Packets not copied because their workload or socket had used up its budget.
+    pub over_budget: u64,
+    /// Payload bytes or TCP stretches that never reached the parser.
+    pub gaps: u64,
+    /// Documents that the sink dropped.
+    pub documents: u64,
+}
+
+impl Loss {
+    /// Whether anything at all was lost.
+    pub fn any(&self) -> bool {
+        self != &Self::default()
+    }
+}
+
+/// The threat set in use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreatSetStatus {
+    /// Epoch: a new one after a new key or a lost disk.
+    pub epoch: u64,
+    /// Number within the epoch.
+    pub number: u64,
+    /// SHA-256 of the set file, in hex.
+    pub digest: String,
+    /// Entries in the set.
+    pub entries: u64,
+    /// Seconds since it was taken into use.
+    pub age_seconds: u64,
+}
+
+/// One feed that the agent reads itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedStatus {
+    /// Name of the feed.
+    pub name: String,
+    /// Path or URL, without credentials.
+    pub location: String,
+    /// Format that it was read in.
+    pub format: String,
+    /// Entries it contributes.
+    pub entries: u64,
+    /// Lines that were rejected.
+    pub rejected: u64,
+    /// Entries kept as exact only because they are public suffixes.
+    pub guarded: u64,
+    /// Why the last reading was refused or failed; the last good copy is in use then, if there is one.
+    pub problem: Option<String>,
+}
+
+/// A workload over its budget.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flooding {
+    /// The workload, as in `message` of an alert.
+    pub workload: String,
+    /// Packets not copied so far.
+    pub packets: u64,
+}

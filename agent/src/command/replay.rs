@@ -1,18 +1,24 @@
-//! `replay`: capture files instead of a kernel. With `--messages`, one JSON line for each DNS message.
+//! `replay`: capture files instead of a kernel. With `--messages`, one JSON line for each DNS message; without, the
+//! alerts and DNS logs that `run` would have written.
 
 use std::io::{self, BufWriter, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use serde::Serialize;
 
+use crate::args::{FeedArgs, OutputArgs};
 use crate::pipeline::packet::{Packet, RawMessage, Timestamp, Transport};
 use crate::pipeline::parse::{Flag, Question, Record, parse};
 use crate::pipeline::reassemble::{Limits, Reassembler};
 use crate::replay::{self, ReplayCounts};
 
-/// Options of `replay` by itself; those of the pipeline are `run`'s.
+// Capture files -> alerts and DNS logs.
+mod alerts;
+
+/// Options of `replay`; those of the pipeline are `run`'s.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ReplayArgs {
     /// Capture files, pcap or pcapng; `-` is standard input
@@ -22,6 +28,36 @@ pub struct ReplayArgs {
     /// Print one JSON line for each DNS message, and raise no alerts
     #[arg(long)]
     pub messages: bool,
+
+    /// A port that DNS is spoken on, on either side. Repeatable.
+    #[arg(
+        long = "dns-port",
+        env = "NAMEWARDEN_DNS_PORTS",
+        value_delimiter = ' ',
+        default_value = "53",
+        value_name = "PORT"
+    )]
+    pub dns_ports: Vec<u16>,
+
+    /// Which feeds make the threat set
+    #[command(flatten)]
+    pub feeds: FeedArgs,
+
+    /// Where documents go
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Replays capture files.
+///
+/// # Errors
+/// A file, a feed or an option cannot be used.
+pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    if args.messages {
+        run_messages(args, &args.dns_ports)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    alerts::run(args)
 }
 
 /// One DNS message as `--messages` prints it.
@@ -58,7 +94,7 @@ impl From<SocketAddr> for Endpoint {
 }
 
 /// Prints each message of each file to standard output, and to standard error what could not be read.
-pub fn run_messages(args: &ReplayArgs, ports: &[u16]) -> anyhow::Result<()> {
+fn run_messages(args: &ReplayArgs, ports: &[u16]) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     for path in &args.files {
         let shown = path.display();

@@ -170,6 +170,15 @@ impl Sink {
         }
     }
 
+    /// Hands on one document; waits for room in the queue: for a replay, whose source can wait.
+    pub fn write_waiting(&self, document: Document) {
+        let queue = if document.is_log() { self.logs.as_ref() } else { Some(&self.alerts) };
+        if let Some(queue) = queue {
+            queue.wait_for_room();
+            queue.push(document);
+        }
+    }
+
     /// Counted so far.
     pub fn counts(&self) -> SinkCounts {
         let alerts = self.alerts.counts();
@@ -183,7 +192,7 @@ impl Sink {
     }
 
     /// Writes what is queued, for as long as `patience` at most, and says what became of everything.
-    pub fn close(self, patience: Duration) -> SinkCounts {
+    pub fn close(&self, patience: Duration) -> SinkCounts {
         let until = Instant::now() + patience;
         for queue in [&self.alerts].into_iter().chain(&self.logs) {
             queue.close(until);

@@ -71,6 +71,14 @@ impl Queue {
         self.filled.notify_one();
     }
 
+    /// Waits until a document finds room, or the queue is closed.
+    pub(super) fn wait_for_room(&self) {
+        let mut state = self.lock();
+        while !state.closed && state.alerts.len() + state.logs.len() >= self.capacity {
+            state = self.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Waits for documents, alerts first, at most `most`; `None` when the queue is closed and empty.
     pub(super) fn pop(&self, most: usize) -> Option<Vec<Document>> {
         let mut state = self.lock();

@@ -1,0 +1,171 @@
+//! `run`: checks everything, attaches to the kernel, streams documents until a signal, says the totals.
+//!
+//! Whatever is wrong with options, feeds or the machine is said before anything is attached.
+
+use std::{process::ExitCode, sync::Arc, thread, time::Duration};
+
+use anyhow::{Context, anyhow};
+use namewarden_protocol::threat_set::Current;
+
+use crate::{
+    args::RunArgs,
+    kernel::{Attached, Kernel, Loaded},
+    machine::LiveMachine,
+    pipeline::{Pipeline, compose::Composer, sink::Sink},
+    settings::RunSettings,
+    threat_source::{self, ThreatSource},
+};
+
+// Boot time and civil time.
+mod clock;
+
+// The time without capture.
+mod gap;
+
+// Rates of the last minute.
+mod rates;
+
+// The pipeline thread.
+mod turn;
+
+// What the pages ask.
+mod observe;
+
+// Signals, pages, feeds read anew.
+mod watch;
+
+// The last words.
+mod totals;
+
+use gap::LastCapture;
+use observe::{Observatory, Parts};
+use turn::{Shown, Turning};
+
+/// How long documents may take to be written at the end.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
+/// Runs until a signal.
+///
+/// # Errors
+/// One sentence with the remedy when the agent cannot run as asked; nothing is attached then.
+pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
+    let settings = RunSettings::new(arguments)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let doors = runtime.block_on(watch::Doors::open(settings.listen, &settings.status_socket))?;
+    let loaded = Kernel::load(&settings.kernel)?;
+    let mut source = ThreatSource::new(settings.source.feeds.clone(), settings.source.options.clone())?;
+    let first = source.load()?;
+    report(&first.feeds);
+    let machine = LiveMachine::start(loaded.cgroup_root(), Some(&settings.proc_root))?;
+    let sink = Arc::new(Sink::open(&settings.output)?);
+    let running = Running::start(settings, loaded, machine, first, sink)?;
+    let ended = runtime.block_on(watch::until_signal(&running, source, doors));
+    runtime.shutdown_background();
+    running.stop().and(ended)
+}
+
+/// Says what became of each feed.
+fn report(feeds: &[threat_source::FeedStatus]) {
+    for feed in feeds {
+        if feed.problem.is_some() {
+            tracing::warn!("{feed}");
+        } else {
+            tracing::info!("{feed}");
+        }
+    }
+}
+
+/// The agent while it captures.
+struct Running {
+    observatory: Arc<Observatory>,
+    shown: Arc<Shown>,
+    attached: Arc<Attached>,
+    sink: Arc<Sink>,
+    set: Arc<Current>,
+    last_capture: Option<LastCapture>,
+    pipeline: thread::JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    fn start(
+        settings: RunSettings,
+        loaded: Loaded,
+        machine: LiveMachine,
+        first: threat_source::Loaded,
+        sink: Arc<Sink>,
+    ) -> anyhow::Result<Self> {
+        let identity = settings.pipeline.identity.clone();
+        let last_capture = settings.state_dir.map(LastCapture::new);
+        let set = Arc::new(Current::new(first.set));
+        let handle = machine.handle();
+        let pipeline = Pipeline::new(settings.pipeline, Arc::clone(&set), machine);
+        let shown = Arc::new(Shown::new());
+        let (attached, ring) = loaded.attach()?;
+        let attached = Arc::new(attached);
+        say_gap(last_capture.as_ref(), &Composer::new(identity.clone()), &sink);
+        let parts = Parts {
+            identity,
+            shown: Arc::clone(&shown),
+            attached: Arc::clone(&attached),
+            machine: handle,
+            sink: Arc::clone(&sink),
+            set: Arc::clone(&set),
+            feeds: first.feeds,
+        };
+        let observatory = Arc::new(Observatory::new(parts));
+        let turning = Turning {
+            ring,
+            pipeline,
+            sink: Arc::clone(&sink),
+            attached: Arc::clone(&attached),
+            shown: Arc::clone(&shown),
+        };
+        let pipeline = spawn(turning)?;
+        observatory.is_capturing();
+        tracing::info!(
+            entries = set.load().len(),
+            cgroup_root = %attached.cgroup_root().display(),
+            "ready: capturing"
+        );
+        Ok(Self { observatory, shown, attached, sink, set, last_capture, pipeline })
+    }
+
+    /// Says that capture is alive, for the next agent to know since when it was not.
+    fn mark_alive(&self) {
+        if let Some(last_capture) = &self.last_capture
+            && let Err(error) = last_capture.mark(clock::now())
+        {
+            tracing::warn!(%error, "cannot write to the state folder");
+        }
+    }
+
+    /// Detaches, takes what is left in the ring, writes everything, says the totals.
+    fn stop(self) -> anyhow::Result<ExitCode> {
+        self.attached.detach();
+        self.mark_alive();
+        self.shown.stop();
+        let ended = self.pipeline.join().unwrap_or_else(|_| Err(anyhow!("the pipeline thread ended early")));
+        let written = self.sink.close(LAST_WRITES);
+        let readings = self.attached.counters().unwrap_or_default();
+        anstream::eprint!(
+            "{}",
+            totals::in_words(&readings, &self.shown.counts(), &written, self.shown.uptime())
+        );
+        ended.map(|()| ExitCode::SUCCESS)
+    }
+}
+
+fn spawn(turning: Turning<LiveMachine>) -> anyhow::Result<thread::JoinHandle<anyhow::Result<()>>> {
+    thread::Builder::new()
+        .name("pipeline".to_owned())
+        .spawn(move || turning.run().map_err(anyhow::Error::from))
+        .context("starting the pipeline thread")
+}
+
+/// Writes the document of the time without capture, where an earlier agent left its mark.
+fn say_gap(last_capture: Option<&LastCapture>, composer: &Composer, sink: &Sink) {
+    if let Some(start) = last_capture.and_then(LastCapture::read) {
+        let now = clock::now();
+        sink.write(composer.gap(start, now, now, "the agent was not running"));
+    }
+}

@@ -1,0 +1,56 @@
+//! The time without capture: between the last sign of life of an earlier agent in the same state folder and the moment
+//! the hooks are attached. It becomes a document, so that nobody takes silence for peace.
+
+use std::{fs, io, path::PathBuf};
+
+use crate::pipeline::packet::Timestamp;
+
+/// Written while capturing; its content is the civil time of the last sign of life, in nanoseconds.
+const FILE: &str = "last_capture";
+
+/// Remembers over restarts when capture was last alive.
+#[derive(Debug)]
+pub struct LastCapture {
+    path: PathBuf,
+}
+
+impl LastCapture {
+    /// Keeps the mark in `state_dir`.
+    pub fn new(state_dir: PathBuf) -> Self {
+        Self { path: state_dir.join(FILE) }
+    }
+
+    /// When capture was last alive before this process; `None` at the first start or when the mark is unreadable.
+    pub fn read(&self) -> Option<Timestamp> {
+        fs::read_to_string(&self.path).ok()?.trim().parse().ok().map(Timestamp)
+    }
+
+    /// Says that capture is alive at `now`.
+    pub fn mark(&self, now: Timestamp) -> io::Result<()> {
+        let fresh = self.path.with_extension("new");
+        fs::write(&fresh, now.0.to_string())?;
+        fs::rename(&fresh, &self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_mark_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let last = LastCapture::new(folder.path().to_owned());
+        assert_eq!(last.read(), None);
+        last.mark(Timestamp(5)).unwrap();
+        last.mark(Timestamp(7)).unwrap();
+        assert_eq!(LastCapture::new(folder.path().to_owned()).read(), Some(Timestamp(7)));
+    }
+
+    #[test]
+    fn a_spoilt_mark_is_no_mark() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE), "yesterday").unwrap();
+        assert_eq!(LastCapture::new(folder.path().to_owned()).read(), None);
+    }
+}

@@ -1,0 +1,241 @@
+//! What the pages and `status` ask of a running agent, put together at the moment of asking.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use namewarden_protocol::{
+    document::Identity,
+    endpoint::{AgentStatus, FeedStatus, Flooding, Loss, ThreatSetStatus},
+    threat_set::Current,
+};
+
+use super::{
+    rates::{RateWindow, Sample},
+    turn::Shown,
+};
+use crate::{
+    kernel::{Attached, Flood, Reading},
+    machine::MachineHandle,
+    pipeline::{PipelineCounts, sink::Sink},
+    telemetry::{Metric, Observed, list},
+    threat_source,
+};
+
+/// A pipeline that has not turned for so long is dead.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Floods named in `status`, the worst first.
+const FLOODS_SHOWN: usize = 20;
+
+/// A running agent, as seen by its pages.
+pub struct Observatory {
+    identity: Identity,
+    shown: Arc<Shown>,
+    attached: Arc<Attached>,
+    machine: MachineHandle,
+    sink: Arc<Sink>,
+    set: Arc<Current>,
+    source: Mutex<SourceView>,
+    rates: Mutex<RateWindow>,
+    ready: AtomicBool,
+}
+
+struct SourceView {
+    feeds: Vec<threat_source::FeedStatus>,
+    set_since: Instant,
+    loads: u64,
+    failed_loads: u64,
+}
+
+/// The parts of a running agent.
+pub struct Parts {
+    /// Who it is.
+    pub identity: Identity,
+    /// The pipeline thread.
+    pub shown: Arc<Shown>,
+    /// The kernel half.
+    pub attached: Arc<Attached>,
+    /// cgroups and processes.
+    pub machine: MachineHandle,
+    /// The writer.
+    pub sink: Arc<Sink>,
+    /// The set in use.
+    pub set: Arc<Current>,
+    /// Its feeds.
+    pub feeds: Vec<threat_source::FeedStatus>,
+}
+
+impl Observatory {
+    /// An agent that is not ready yet.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { identity, shown, attached, machine, sink, set, feeds } = parts;
+        let source = SourceView { feeds, set_since: Instant::now(), loads: 1, failed_loads: 0 };
+        Self {
+            identity,
+            shown,
+            attached,
+            machine,
+            sink,
+            set,
+            source: Mutex::new(source),
+            rates: Mutex::new(RateWindow::default()),
+            ready: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on the agent captures.
+    pub fn is_capturing(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// A new set is in use.
+    pub fn set_changed(&self, feeds: Vec<threat_source::FeedStatus>) {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        source.feeds = feeds;
+        source.set_since = Instant::now();
+        source.loads += 1;
+    }
+
+    /// Feeds could not be loaded; the set stays.
+    pub fn load_failed(&self) {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner).failed_loads += 1;
+    }
+
+    /// Takes a sample for the rates; called every few seconds.
+    pub fn sample(&self) {
+        let sample = self.moment(&self.shown.counts());
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner).sample(sample);
+    }
+
+    fn moment(&self, counts: &PipelineCounts) -> Sample {
+        Sample {
+            at: self.shown.uptime(),
+            packets: counts.decode.packets,
+            messages: counts.screen.messages,
+            findings: counts.findings,
+        }
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        self.attached.counters().unwrap_or_default()
+    }
+
+    fn loss(&self, readings: &[Reading], counts: &PipelineCounts) -> Loss {
+        let exit = |names: &[&str]| {
+            readings
+                .iter()
+                .filter(|reading| names.contains(&reading.info.name))
+                .map(|reading| reading.value)
+                .sum()
+        };
+        let sink = self.sink.counts();
+        Loss {
+            ring_full: exit(&["lost", "partly_lost"]),
+            over_budget: exit(&["flood_socket", "flood_cgroup"]),
+            gaps: counts.reassemble.gaps + counts.decode.incomplete + counts.decode.orphans,
+            documents: [sink.alerts, sink.logs].iter().map(|kind| kind.dropped + kind.failed).sum(),
+        }
+    }
+
+    fn flooding(&self) -> Vec<Flooding> {
+        let mut floods = self.attached.floods().unwrap_or_default();
+        floods.sort_by_key(|flood| std::cmp::Reverse(flood.packets));
+        floods.truncate(FLOODS_SHOWN);
+        floods.iter().map(|flood| self.named(flood)).collect()
+    }
+
+    fn named(&self, flood: &Flood) -> Flooding {
+        let workload = self
+            .machine
+            .workload_of(flood.cgroup_id)
+            .map_or_else(|| format!("cgroup {}", flood.cgroup_id), |workload| workload.label());
+        Flooding { workload, packets: flood.packets }
+    }
+
+    fn threat_set(&self, source: &SourceView) -> ThreatSetStatus {
+        let set = self.set.load();
+        let id = set.id();
+        ThreatSetStatus {
+            epoch: id.epoch,
+            number: id.number,
+            digest: id.digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            entries: set.len() as u64,
+            age_seconds: source.set_since.elapsed().as_secs(),
+        }
+    }
+
+    fn of_source(&self, source: &SourceView) -> Vec<Metric> {
+        let set = self.set.load();
+        let bad = source.feeds.iter().filter(|feed| feed.problem.is_some()).count();
+        vec![
+            Metric::gauge("set_number", "Number of the threat set in use", set.id().number),
+            Metric::gauge("set_entries", "Entries of the threat set in use", set.len() as u64),
+            Metric::gauge(
+                "set_age_seconds",
+                "Time since the set was taken into use",
+                source.set_since.elapsed().as_secs(),
+            ),
+            Metric::gauge("feeds", "Feeds and allow lists that make the set", source.feeds.len() as u64),
+            Metric::gauge("feeds_failing", "Feeds whose last reading was refused or failed", bad as u64),
+            Metric::counter("set_loads", "Sets taken into use", source.loads),
+            Metric::counter("set_loads_failed", "Loads that led to no new set", source.failed_loads),
+        ]
+    }
+}
+
+impl Observed for Observatory {
+    fn metrics(&self) -> Vec<Metric> {
+        let mut metrics = list::kernel(&self.readings());
+        metrics.extend(list::pipeline(&self.shown.counts()));
+        metrics.extend(list::sink(&self.sink.counts()));
+        metrics.extend(list::machine(&self.machine.counts()));
+        metrics.extend(self.of_source(&self.source.lock().unwrap_or_else(PoisonError::into_inner)));
+        metrics.push(Metric::gauge("uptime_seconds", "Time since the start", self.shown.uptime().as_secs()));
+        metrics
+    }
+
+    fn status(&self) -> AgentStatus {
+        let counts = self.shown.counts();
+        let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner).rates(self.moment(&counts));
+        let metrics = self.metrics();
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        AgentStatus {
+            version: self.identity.version.clone(),
+            node: self.identity.node.clone(),
+            cluster: self.identity.cluster.clone(),
+            pid: std::process::id(),
+            uptime_seconds: self.shown.uptime().as_secs(),
+            rates,
+            loss: self.loss(&self.readings(), &counts),
+            threat_set: self.threat_set(&source),
+            feeds: source.feeds.iter().map(feed_status).collect(),
+            workloads: self.machine.workloads(),
+            flooding: self.flooding(),
+            counters: metrics.iter().map(|metric| (metric.full_name(), metric.value)).collect(),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire) && self.is_alive()
+    }
+
+    fn is_alive(&self) -> bool {
+        !self.shown.has_failed() && self.shown.silence() < SILENCE
+    }
+}
+
+fn feed_status(feed: &threat_source::FeedStatus) -> FeedStatus {
+    FeedStatus {
+        name: feed.name.clone(),
+        location: feed.location.clone(),
+        format: feed.format.to_string(),
+        entries: feed.entries,
+        rejected: feed.rejected(),
+        guarded: feed.guarded(),
+        problem: feed.problem.clone(),
+    }
+}

@@ -1,0 +1,206 @@
+//! `status`: asks the running agent and says in words what it sees.
+
+use std::{io::Write, process::ExitCode, time::Duration};
+
+use anyhow::{Context, bail};
+use namewarden_protocol::endpoint::{AgentStatus, FeedStatus, STATUS_PATH};
+
+use crate::args::StatusArgs;
+
+/// How long the agent may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks the agent and prints its answer; exit status 1 when it loses something.
+///
+/// # Errors
+/// No agent answers, or what answers is not one.
+pub fn run(arguments: &StatusArgs) -> anyhow::Result<ExitCode> {
+    let body =
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(ask(arguments))?;
+    let status: AgentStatus =
+        serde_json::from_slice(&body).context("what answered is not a Namewarden agent of this version")?;
+    let mut out = anstream::stdout().lock();
+    if arguments.json {
+        out.write_all(&body)?;
+        writeln!(out)?;
+    } else {
+        out.write_all(in_words(&status).as_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn ask(arguments: &StatusArgs) -> anyhow::Result<Vec<u8>> {
+    let builder = reqwest::Client::builder().timeout(PATIENCE).no_proxy();
+    let (client, url, place) = match arguments.address {
+        Some(address) => (builder.build()?, format!("http://{address}{STATUS_PATH}"), address.to_string()),
+        None => (
+            builder.unix_socket(arguments.status_socket.clone()).build()?,
+            format!("http://localhost{STATUS_PATH}"),
+            arguments.status_socket.display().to_string(),
+        ),
+    };
+    let answer = client.get(url).send().await.with_context(|| {
+        format!(
+            "no agent answers at {place}; is `namewarden-agent run` running, and with the same --status-socket \
+             or --listen?"
+        )
+    })?;
+    if !answer.status().is_success() {
+        bail!("{place} answered {}; is that a Namewarden agent?", answer.status());
+    }
+    Ok(answer.bytes().await?.to_vec())
+}
+
+/// The account as a person reads it.
+pub fn in_words(status: &AgentStatus) -> String {
+    let mut text = format!(
+        "Agent {} on node {} (cluster {}), attached for {}.\n",
+        status.version,
+        status.node,
+        status.cluster,
+        span(status.uptime_seconds)
+    );
+    text.push_str(&format!(
+        "It sees {} DNS packets a second, screens {} messages and finds {} listed names a second (last {:.0} s).\n",
+        rate(status.rates.packets),
+        rate(status.rates.messages),
+        rate(status.rates.findings),
+        status.rates.window_seconds
+    ));
+    text.push_str(&loss(status));
+    let set = &status.threat_set;
+    text.push_str(&format!(
+        "Threat set {} holds {} entries, in use for {} (digest {}).\n",
+        set.number,
+        grouped(set.entries),
+        span(set.age_seconds),
+        set.digest.get(..12).unwrap_or(&set.digest)
+    ));
+    status.feeds.iter().for_each(|feed| text.push_str(&feed_line(feed)));
+    text.push_str(&format!("{} workloads are known by their cgroup.\n", grouped(status.workloads)));
+    for flood in &status.flooding {
+        text.push_str(&format!(
+            "{} floods: {} packets beyond its budget were counted, not read.\n",
+            flood.workload,
+            grouped(flood.packets)
+        ));
+    }
+    text
+}
+
+fn loss(status: &AgentStatus) -> String {
+    let loss = &status.loss;
+    if !loss.any() {
+        return "Nothing was lost since the start.\n".to_owned();
+    }
+    format!(
+        "Lost since the start: {} packets for want of room in the ring, {} beyond a workload's budget, {} gaps in \
+         streams, {} documents.\n",
+        grouped(loss.ring_full),
+        grouped(loss.over_budget),
+        grouped(loss.gaps),
+        grouped(loss.documents)
+    )
+}
+
+fn feed_line(feed: &FeedStatus) -> String {
+    let mut line =
+        format!("  {} ({}, {}): {} entries", feed.name, feed.format, feed.location, grouped(feed.entries));
+    if feed.rejected > 0 {
+        line.push_str(&format!(", {} lines rejected", grouped(feed.rejected)));
+    }
+    if feed.guarded > 0 {
+        line.push_str(&format!(", {} public suffixes kept as exact", grouped(feed.guarded)));
+    }
+    if let Some(problem) = &feed.problem {
+        line.push_str(&format!("; NOT READ: {problem}"));
+    }
+    line.push('\n');
+    line
+}
+
+/// Seconds as a person says them: the two largest units.
+fn span(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+fn rate(value: f64) -> String {
+    if value < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") }
+}
+
+/// A count with its thousands apart.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use namewarden_protocol::endpoint::{Loss, Rates, ThreatSetStatus};
+
+    use super::*;
+
+    fn mk_status() -> AgentStatus {
+        AgentStatus {
+            version: "0.1.0".into(),
+            node: "node-1".into(),
+            cluster: "cluster".into(),
+            uptime_seconds: 4_000,
+            rates: Rates { window_seconds: 60.0, packets: 1234.4, messages: 1234.4, findings: 0.25 },
+            threat_set: ThreatSetStatus {
+                number: 3,
+                entries: 1_000_000,
+                digest: "ab".repeat(32),
+                ..Default::default()
+            },
+            workloads: 41,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_healthy_agent_is_told_in_five_lines() {
+        insta::assert_snapshot!(in_words(&mk_status()), @r"
+        Agent 0.1.0 on node node-1 (cluster cluster), attached for 1 h 6 min.
+        It sees 1234 DNS packets a second, screens 1234 messages and finds 0.2 listed names a second (last 60 s).
+        Nothing was lost since the start.
+        Threat set 3 holds 1,000,000 entries, in use for 0 s (digest abababababab).
+        41 workloads are known by their cgroup.
+        ");
+    }
+
+    #[test]
+    fn loss_and_a_bad_feed_are_said() {
+        let mut status = mk_status();
+        status.loss = Loss { ring_full: 12_345, ..Default::default() };
+        status.feeds = vec![FeedStatus {
+            name: "urlhaus".into(),
+            location: "/feeds/urlhaus.txt".into(),
+            format: "hosts".into(),
+            entries: 7,
+            rejected: 2,
+            problem: Some("it is an HTML page".into()),
+            ..Default::default()
+        }];
+        let text = in_words(&status);
+        assert!(text.contains("Lost since the start: 12,345 packets for want of room in the ring"), "{text}");
+        assert!(
+            text.contains(
+                "urlhaus (hosts, /feeds/urlhaus.txt): 7 entries, 2 lines rejected; NOT READ: it is"
+            )
+        );
+    }
+}

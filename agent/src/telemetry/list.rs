@@ -1,0 +1,180 @@
+//! Which counters there are: each integer of each stage with its name and its help, in the order of the journey.
+
+use super::Metric;
+use crate::{
+    kernel::Reading,
+    machine::MachineCounts,
+    pipeline::{
+        PipelineCounts,
+        attribute::AttributeCounts,
+        decode::DecodeCounts,
+        dns_log::DnsLogCounts,
+        reassemble::ReassembleCounts,
+        roll_up::RollUpCounts,
+        screen::ScreenCounts,
+        sink::{KindCounts, SinkCounts},
+    },
+};
+
+/// What the kernel half counted.
+pub fn kernel(readings: &[Reading]) -> Vec<Metric> {
+    readings
+        .iter()
+        .map(|reading| Metric {
+            name: reading.info.name,
+            help: reading.info.help.trim_end_matches('.'),
+            kind: super::Kind::Counter,
+            value: reading.value,
+        })
+        .collect()
+}
+
+/// What the pipeline counted.
+pub fn pipeline(counts: &PipelineCounts) -> Vec<Metric> {
+    let mut list = decode(&counts.decode);
+    list.extend(reassemble(&counts.reassemble));
+    list.extend(screen(&counts.screen));
+    list.extend([
+        Metric::counter("listed_messages", "Messages in which an entry was found", counts.listed_messages),
+        Metric::counter("findings", "Findings: entry by message", counts.findings),
+    ]);
+    list.extend(attribute(&counts.attribute));
+    list.extend(roll_up(&counts.roll_up));
+    list.extend(dns_log(&counts.dns_log));
+    list
+}
+
+/// What became of the documents.
+pub fn sink(counts: &SinkCounts) -> Vec<Metric> {
+    let mut list = alerts(&counts.alerts);
+    list.extend(logs(&counts.logs));
+    list
+}
+
+/// A stage's counters as metrics. The struct is taken apart whole: a counter that is not listed does not compile.
+macro_rules! stage {
+    ($(#[$attribute:meta])* $visibility:vis $stage:ident, $counts:ident, $prefix:literal, { $($field:ident: $kind:ident $help:literal,)* }) => {
+        $(#[$attribute])* $visibility fn $stage(counts: &$counts) -> Vec<Metric> {
+            let $counts { $($field),* } = *counts;
+            vec![$(Metric::$kind(concat!($prefix, "_", stringify!($field)), $help, $field)),*]
+        }
+    };
+}
+
+stage!(decode, DecodeCounts, "decode", {
+    records: counter "Records taken from the ring buffer",
+    short: counter "Records refused because they end too early",
+    foreign: counter "Records refused because their version, address family or lengths make no sense",
+    chunks: counter "Records that hold only a part of a UDP packet",
+    joined: counter "UDP packets put together from chunks",
+    incomplete: counter "UDP packets of which a chunk never came, handed on as far as they go",
+    orphans: counter "Chunks refused because the start of their packet is not there",
+    truncated: counter "Packets that went on beyond what the kernel half copies",
+    packets: counter "Packets handed on; each datagram of a coalesced packet counts",
+    bytes: counter "Bytes of payload handed on",
+});
+
+stage!(reassemble, ReassembleCounts, "reassemble", {
+    datagrams: counter "UDP datagrams handed on as they are",
+    segments: counter "TCP segments handed in",
+    bytes: counter "Their bytes of payload",
+    messages: counter "Messages handed on from TCP",
+    message_bytes: counter "Their bytes, length prefixes included",
+    duplicate_bytes: counter "Bytes seen before: retransmissions, duplicates, overlaps",
+    reordered: counter "Segments that came before their turn and waited",
+    gaps: counter "Holes in streams that were given up",
+    gap_bytes: counter "Bytes never seen because of them, where their number is known",
+    resynchronised: counter "Times that the start of a message was found in a stream joined in its middle",
+    skipped_bytes: counter "Bytes in which no message was found",
+    lost_bytes: counter "Bytes dropped unfinished",
+    short: counter "Length prefixes too small for a header",
+    implausible: counter "Messages handed on although their header makes no sense",
+    not_dns: counter "Connections shown not to be DNS",
+    muted_bytes: counter "Bytes of such connections, from then on",
+    evicted: counter "Connections dropped to make room",
+    idle: counter "Connections forgotten because they were silent",
+});
+
+stage!(screen, ScreenCounts, "screen", {
+    messages: counter "DNS messages screened",
+    malformed: counter "Messages that could not be walked to their end",
+    hits: counter "Messages with a candidate",
+    names: counter "Names walked",
+    labels: counter "Labels hashed, each followed by one probe of the threat set",
+    candidates: counter "Candidates found",
+    candidates_dropped: counter "Candidates left out because a message held too many",
+});
+
+stage!(attribute, AttributeCounts, "attribute", {
+    seen: counter "Messages attributed",
+    process: counter "Found by the task that connected or sent",
+    cgroup: counter "Found by the socket's cgroup",
+    address: counter "Found by the client's address only",
+    none: counter "Not found",
+    named_processes: counter "Messages whose process has a name",
+});
+
+stage!(roll_up, RollUpCounts, "roll_up", {
+    sightings: counter "Sightings of listed names",
+    first: counter "Sightings that opened a group",
+    answers: counter "Answers to queries that were already sighted",
+    repeats: counter "Sightings counted in an open group",
+    left_out: counter "Sightings beyond the limit of their workload",
+    answered: counter "First alerts that carried their answer",
+    repeats_written: counter "Repeats that a written document stands for",
+    left_out_written: counter "Left-out sightings that a written document stands for",
+    alerts: counter "Alerts handed out",
+    evicted: counter "Groups closed early because the table was full",
+    groups: gauge "Groups open now",
+});
+
+stage!(dns_log, DnsLogCounts, "dns_log", {
+    messages: counter "Messages that came to be logged",
+    joined: counter "Answers joined with their query",
+    queries: counter "Queries that waited for their answer",
+    lone_answers: counter "Answers whose query was not seen",
+    unanswered: counter "Queries logged without an answer",
+    evicted: counter "Queries logged early to make room",
+    malformed: counter "Malformed messages",
+    logged: counter "Exchanges that a document stands for",
+    unlogged: counter "Exchanges beyond the node's limit, counted only",
+    waiting: gauge "Queries that wait now",
+    documents: counter "DNS logs handed out",
+});
+
+stage!(alerts, KindCounts, "alert_documents", {
+    seen: counter "Alerts handed to the sink",
+    written: counter "Alerts written and flushed",
+    dropped: counter "Alerts dropped because the queue was full, or because nobody read until the end",
+    failed: counter "Alerts that could not be written",
+    queued: gauge "Alerts that wait now",
+});
+
+stage!(logs, KindCounts, "dns_log_documents", {
+    seen: counter "DNS logs handed to the sink",
+    written: counter "DNS logs written and flushed",
+    dropped: counter "DNS logs dropped because the queue was full, or because nobody read until the end",
+    failed: counter "DNS logs that could not be written",
+    queued: gauge "DNS logs that wait now",
+});
+
+stage!(
+    /// What the machine's tables counted.
+    pub machine, MachineCounts, "machine", {
+    cgroups_known: gauge "cgroups known now, those that went lately included",
+    workloads: gauge "Containers, services and scopes that are there now",
+    learnt: counter "cgroups found",
+    gone: counter "cgroups seen to go",
+    expired: counter "cgroups forgotten some time after they went",
+    evicted: counter "cgroups forgotten early, to make room or because their id was given out again",
+    refused: counter "Times that a cgroup found no room",
+    missed: counter "cgroups that went before they could be looked at",
+    rescans: counter "Readings of the whole tree",
+    overflows: counter "Times that the kernel dropped changes of the tree; each is followed by a reading",
+    watches: gauge "Folders watched now",
+    watch_failures: counter "Folders that could not be watched",
+    unknown_cgroups: counter "Questions about a cgroup that was not known",
+    processes_read: counter "Processes read",
+    processes_missing: counter "Processes that were not there any more",
+    pids_reused: counter "Pids that another process had got since",
+});
