@@ -6,7 +6,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::{net::UnixStream, process::CommandExt as _},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -35,6 +35,8 @@ pub struct AgentBuilder {
     arguments: Vec<String>,
     readable: bool,
     program: Option<PathBuf>,
+    alerts: Option<String>,
+    bare: bool,
     cgroup_root: Option<PathBuf>,
 }
 
@@ -72,6 +74,20 @@ impl AgentBuilder {
         self
     }
 
+    /// Sends its alerts there instead of to standard output.
+    #[must_use]
+    pub fn alerts(mut self, target: &str) -> Self {
+        self.alerts = Some(target.to_owned());
+        self
+    }
+
+    /// Takes every capability from it.
+    #[must_use]
+    pub fn without_capabilities(mut self) -> Self {
+        self.bare = true;
+        self
+    }
+
     /// Lets it write lines for people, in colour, instead of JSON.
     #[must_use]
     pub fn readable(mut self) -> Self {
@@ -90,13 +106,28 @@ impl AgentBuilder {
         Ok(agent)
     }
 
+    /// Runs it to its end, for what cannot start.
+    pub fn run_to_end(&self, node: &Node) -> Result<Output> {
+        let folder = node.folder().join(&self.name);
+        fs::create_dir_all(&folder)?;
+        let mut command = self.command(node, &folder)?;
+        command.output().with_context(|| format!("cannot start {command:?}"))
+    }
+
     fn command(&self, node: &Node, folder: &Path) -> Result<Command> {
         let unit = format!("namewarden-{}.service", self.name);
         let binary = self.program.clone().map_or_else(program, Ok)?;
-        let mut command = node.unit_command(&unit, &binary)?;
+        let mut command = if self.bare {
+            let mut command = node.unit_command(&unit, Path::new("setpriv"))?;
+            command.args(["--bounding-set", "-all"]).arg(binary);
+            command
+        } else {
+            node.unit_command(&unit, &binary)?
+        };
         command.arg("run").arg("--cgroup-root").arg(self.cgroup_root.as_deref().unwrap_or(node.cgroup()));
         command.arg("--status-socket").arg(folder.join(SOCKET)).arg("--state-dir").arg(folder.join("state"));
-        command.args(["--alerts", "stdout", "--format", if self.readable { "text" } else { "json" }]);
+        command.arg("--alerts").arg(self.alerts.as_deref().unwrap_or("stdout"));
+        command.args(["--format", if self.readable { "text" } else { "json" }]);
         for (name, text) in &self.feeds {
             let path = folder.join(name);
             fs::write(&path, text)?;
@@ -188,6 +219,12 @@ impl Agent {
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.pid())?).context("no process id")?;
         Ok(kill_process(pid, signal)?)
+    }
+
+    /// Number of the threat set in use.
+    pub fn set_number(&self) -> Result<u64> {
+        let status = self.status()?;
+        status.pointer("/threat_set/number").and_then(Value::as_u64).with_context(|| format!("{status:#}"))
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {

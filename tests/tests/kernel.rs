@@ -47,3 +47,7 @@ mod accounting;
 // Every byte of a million records.
 #[path = "kernel/integrity.rs"]
 mod integrity;
+
+// What cannot start says why; what is bad in a feed stops nothing.
+#[path = "kernel/refusals.rs"]
+mod refusals;

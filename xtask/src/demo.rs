@@ -47,7 +47,10 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
             "the demo makes network namespaces and loads programs into the kernel: run `sudo --preserve-env cargo xtask demo`"
         );
     }
-    let agent = agent_binary::ready(layout, Profile::Fast)?;
+    let agent = match crate::layout::set("NAMEWARDEN_AGENT") {
+        Some(named) => named.into(),
+        None => agent_binary::ready(layout, Profile::Fast)?,
+    };
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted))?;

@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::scene::{DNS, Scene};
 
 /// Ids of the programs attached to a node's cgroups.
-fn attached(node: &Node) -> Result<Vec<u64>> {
+pub fn attached(node: &Node) -> Result<Vec<u64>> {
     let text = program::run("bpftool", &["--json", "cgroup", "tree", &node.cgroup().to_string_lossy()])?;
     let groups: Vec<Value> = serde_json::from_str(&text)?;
     let programs = groups.iter().filter_map(|group| group.get("programs")?.as_array()).flatten();

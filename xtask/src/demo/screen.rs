@@ -10,6 +10,12 @@ use super::stage::Stage;
 /// Width of the column with pod names.
 const POD_WIDTH: usize = 10;
 
+/// Width of the column with what a person would type.
+const COMMAND_WIDTH: usize = 48;
+
+/// Width of the column with the answer's address.
+const ADDRESS_WIDTH: usize = 12;
+
 /// Writes to standard output, in colour on a terminal.
 pub struct Screen {
     colour: bool,
@@ -81,15 +87,14 @@ impl Screen {
         println!("\n{}", self.bold(title));
     }
 
-    /// A client, and the last line that it printed.
+    /// A client, the address that it got, and what is special about it.
     pub fn step(&self, step: &Step, said: &str) {
         let pod = PODS.get(step.pod).copied().unwrap_or_default();
+        let pod = self.paint("36", &format!("{pod:POD_WIDTH$}"));
         let command = abbreviated(step.command);
-        println!(
-            "  {}{command}  {}",
-            self.paint("36", &format!("{pod:POD_WIDTH$}")),
-            self.dim(&format!("{said}  ({})", step.note))
-        );
+        let address = said.split_whitespace().next().unwrap_or_default();
+        let rest = self.dim(&format!("{address:ADDRESS_WIDTH$}{}", step.note));
+        println!("  {pod}{command:COMMAND_WIDTH$}{rest}");
     }
 
     /// A line of the agent's.
@@ -128,7 +133,10 @@ impl Screen {
 fn abbreviated(command: &[&str]) -> String {
     match command {
         ["curl", .., url] => format!("curl {url}"),
-        ["python3", "-c", code] => format!("python3 {}", code.trim_start_matches("import socket; ")),
+        ["python3", "-c", code] => {
+            let code = code.strip_prefix("import socket; print(socket.").unwrap_or(code);
+            format!("python3 {}", code.strip_suffix(')').unwrap_or(code))
+        }
         _ => command.iter().filter(|word| **word != "+short").copied().collect::<Vec<_>>().join(" "),
     }
 }

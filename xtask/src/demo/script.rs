@@ -37,19 +37,19 @@ pub struct Step {
     pub alerts: bool,
 }
 
-const WEB_PROBE: [&str; 6] = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code} from %{remote_ip}"];
+const WEB_PROBE: [&str; 6] = ["curl", "-s", "-o", "/dev/null", "-w", "%{remote_ip}"];
 
 const LOOKUP: &str = "import socket; print(socket.gethostbyname('static.shop.example'))";
 
 /// What is shown.
 pub const SCENES: &[Scene] = &[
     Scene {
-        title: "Ordinary names: nothing to say",
+        title: "Ordinary names: no alert",
         steps: &[
             Step {
                 pod: 0,
                 command: &["dig", "@10.99.0.53", "+short", "www.shop.example"],
-                note: "UDP",
+                note: "over UDP",
                 questions: 1,
                 alerts: false,
             },
@@ -63,7 +63,7 @@ pub const SCENES: &[Scene] = &[
             Step {
                 pod: 0,
                 command: &["dig", "@10.99.0.53", "+short", "help.login-update.example"],
-                note: "excepted by the feed (@@)",
+                note: "excepted by the feed",
                 questions: 1,
                 alerts: false,
             },
@@ -90,21 +90,21 @@ pub const SCENES: &[Scene] = &[
             Step {
                 pod: 1,
                 command: &["dig", "@10.99.0.53", "+tcp", "+short", "c2.botnet.example"],
-                note: "TCP",
+                note: "over TCP",
                 questions: 1,
                 alerts: true,
             },
             Step {
                 pod: 1,
                 command: &["dig", "@fd99::53", "+short", "update.botnet.example", "AAAA"],
-                note: "IPv6",
+                note: "over IPv6",
                 questions: 1,
                 alerts: true,
             },
             Step {
                 pod: 2,
                 command: &["python3", "-c", LOOKUP],
-                note: "listed only as the second alias of the answer",
+                note: "listed as an alias's target",
                 questions: 1,
                 alerts: true,
             },

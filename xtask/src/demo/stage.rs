@@ -49,7 +49,7 @@ impl Stage {
         Ok(Self { agent, pods, resolver, _dns: dns, _node: node })
     }
 
-    /// Runs the client of a step to its end; the first line that it prints.
+    /// Runs the client of a step to its end; the last line that it printed.
     pub fn ask(&self, step: &Step) -> Result<String> {
         let pod = self.pods.get(step.pod).context("no such pod")?;
         // The resolver's file is the pod's own: mounted where only this client sees it.
