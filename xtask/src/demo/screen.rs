@@ -77,8 +77,10 @@ impl Screen {
     pub fn introduce(&self, stage: &Stage) {
         println!("\n{}", self.bold("Three pods, a DNS server and the agent, on this machine"));
         for (name, pod) in PODS.iter().zip(&stage.pods) {
-            let uid = self.dim(&format!("pod {}  {}", pod.uid, pod.v4));
-            println!("  {name:POD_WIDTH$}{uid}");
+            // The agent's lines name the container by the first digits of its id, as its runtime does.
+            let container = pod.container.get(..12).unwrap_or_default();
+            let name = self.paint("36", &format!("{name:POD_WIDTH$}"));
+            println!("  {name}container {container}  {}", self.dim(&format!("pod {}", pod.uid)));
         }
     }
 
