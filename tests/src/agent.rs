@@ -349,5 +349,5 @@ fn sum_of(text: &str, name: &str, labels: &str) -> Result<u64> {
             sum = Some(sum.unwrap_or(0) + value.parse::<u64>().with_context(|| line.to_owned())?);
         }
     }
-    sum.with_context(|| format!("no sample of {name} with {labels:?} in:\n{text}"))
+    sum.with_context(|| format!("the agent has no metric {name} with labels {labels:?}"))
 }

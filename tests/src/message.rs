@@ -62,7 +62,8 @@ pub fn query(id: u16, name: &str, kind: u16) -> Vec<u8> {
 /// of records whose owner points at it.
 pub fn pointers() -> Vec<u8> {
     let mut message = vec![0, 7, 0x01, 0, 0, 1];
-    let records = (u16::MAX - 12 - 259) / 12;
+    // It still fits into one UDP datagram.
+    let records: u16 = (65_000 - 12 - 259) / 12;
     message.extend_from_slice(&records.to_be_bytes());
     message.extend_from_slice(&[0, 0, 0, 0]);
     message.extend(wire_name(&["a"; 126].join(".")));

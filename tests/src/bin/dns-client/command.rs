@@ -153,11 +153,12 @@ impl Client {
         Ok(String::new())
     }
 
-    /// `COUNT`: messages of the largest size that are made of pointers to one long name, on the open TCP connection.
+    /// `COUNT ADDRESS`: messages of the largest size that are made of pointers to one long name.
     fn pointers(&mut self, words: &[&str]) -> Result<String> {
-        let message = with_length(&pointers());
+        let message = pointers();
+        let target = address(words, 1)?;
         for _ in 0..number(words)? {
-            self.socket()?.write(&message)?;
+            self.socket()?.send(&message, Some(target))?;
         }
         Ok(String::new())
     }
