@@ -69,28 +69,29 @@ pub fn submit(
     if payload.length > PAYLOAD_MAX {
         count(Counter::Truncated);
     }
-    let mut offset = 0;
-    for _ in 0..CHUNKS_MAX {
-        if let Err(exit) = chunk(&draft, offset) {
-            let cut = exit as u32 == Counter::Lost as u32 && offset > 0;
-            return Err(if cut { Counter::PartlyLost } else { exit });
-        }
-        offset += CHUNK_MAX;
+    first(&draft)?;
+    let mut offset = CHUNK_MAX;
+    for _ in 1..CHUNKS_MAX {
         if offset >= payload.length {
             break;
         }
+        // Always the largest slot: the verifier follows each way through each turn, so there is only one.
+        if let Err(exit) = record::<{ CHUNK_MAX as usize }>(&draft, offset) {
+            return Err(if exit as u32 == Counter::Lost as u32 { Counter::PartlyLost } else { exit });
+        }
+        offset += CHUNK_MAX;
     }
     Ok(())
 }
 
-/// One record, in the smallest slot that holds the rest of the payload.
+/// The first record, in the smallest slot that holds the payload.
 #[inline(always)]
-fn chunk(draft: &Draft, offset: u32) -> Result<(), Counter> {
-    match draft.payload.length - offset {
-        0..=128 => record::<128>(draft, offset),
-        129..=512 => record::<512>(draft, offset),
-        513..=2048 => record::<2048>(draft, offset),
-        _ => record::<4096>(draft, offset),
+fn first(draft: &Draft) -> Result<(), Counter> {
+    match draft.payload.length {
+        0..=128 => record::<128>(draft, 0),
+        129..=512 => record::<512>(draft, 0),
+        513..=2048 => record::<2048>(draft, 0),
+        _ => record::<{ CHUNK_MAX as usize }>(draft, 0),
     }
 }
 
