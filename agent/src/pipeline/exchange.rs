@@ -82,10 +82,12 @@ impl Exchange {
         (self.socket, self.id, self.name())
     }
 
-    /// Takes in the answer of this query.
+    /// Takes in the answer of this query; an answer that repeats no question leaves what was asked.
     pub fn join(&mut self, answer: &Exchange) {
         self.answered = answer.answered;
+        let question = self.dns.question.take();
         self.dns = answer.dns.clone();
+        self.dns.question = self.dns.question.take().or(question);
         if answer.malformed.is_some() {
             self.malformed.clone_from(&answer.malformed);
         }

@@ -89,6 +89,15 @@ fn a_query_takes_in_its_answer() {
 }
 
 #[test]
+fn an_answer_that_repeats_no_question_leaves_what_was_asked() {
+    let mut joined = query(workload('a'), at(0), 1, "www.example");
+    let mut refused = answer(workload('a'), at(3), 1, "www.example");
+    refused.dns.question = None;
+    joined.join(&refused);
+    assert_eq!((joined.name(), joined.is_answered()), ("www.example", true));
+}
+
+#[test]
 fn an_answer_alone_has_no_latency() {
     assert_eq!(answer(workload('a'), at(3), 1, "www.example").latency(), None);
 }

@@ -241,3 +241,18 @@ fn hostile_paths_are_read_without_a_panic() {
         assert_ne!(workload(path).kind(), Kind::Container, "{path}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_path_is_read_and_read_the_same_again(
+        segments in proptest::collection::vec(
+            "(kubepods|pod|crio-|docker-|cri-containerd-|libpod-)?[-_:a-f0-9.]{0,70}(\\.slice|\\.scope|\\.service)?|[^/]{0,20}",
+            0..8,
+        ),
+    ) {
+        let once = workload(&segments.join("/"));
+        assert_eq!(workload(&once.path), once);
+        assert_eq!(once.kind() == Kind::Host, once.path == "/");
+        assert_ne!(once.label(), "");
+    }
+}
