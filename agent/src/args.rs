@@ -89,8 +89,9 @@ pub const DEFAULT_STATUS_SOCKET: &str = "/run/namewarden/agent.sock";
 /// Which feeds make the threat set.
 #[derive(Clone, Debug, Args)]
 pub struct FeedArgs {
-    /// A feed: a file or an http(s) URL, with a name before `=` (default: the file's name). Repeatable.
-    #[arg(long = "feed", env = "NAMEWARDEN_FEEDS", value_delimiter = ' ', value_name = "[NAME=]PATH|URL")]
+    /// A feed: a file or an http(s) URL, with a name before `=` (default: the file's name). Repeatable; one a line in
+    /// the environment.
+    #[arg(long = "feed", env = "NAMEWARDEN_FEEDS", value_delimiter = '\n', value_name = "[NAME=]PATH|URL")]
     pub feeds: Vec<String>,
 
     /// Format of a feed: plain, hosts, adblock, dnsmasq, rpz or auto; for one feed with its name before `=`, else
@@ -103,8 +104,8 @@ pub struct FeedArgs {
     #[arg(long, env = "NAMEWARDEN_FEED_MATCHING", value_delimiter = ' ', value_name = "[NAME=]SCOPE")]
     pub feed_matching: Vec<String>,
 
-    /// Names that never alert, whatever the feeds say: a plain list. Repeatable.
-    #[arg(long, env = "NAMEWARDEN_ALLOW", value_delimiter = ' ', value_name = "PATH")]
+    /// Names that never alert, whatever the feeds say: a list in any format. Repeatable; one a line in the environment.
+    #[arg(long, env = "NAMEWARDEN_ALLOW", value_delimiter = '\n', value_name = "PATH")]
     pub allow: Vec<PathBuf>,
 
     /// More certificate authorities (PEM) for feeds fetched by https.

@@ -29,11 +29,12 @@ pub struct LookupArgs {
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
 
-    /// A feed: a file or an http(s) URL, with a name before `=` (default: the file's name). Repeatable.
+    /// A feed: a file or an http(s) URL, with a name before `=` (default: the file's name). Repeatable; one a line in
+    /// the environment.
     #[arg(
         long = "feed",
         env = "NAMEWARDEN_FEEDS",
-        value_delimiter = ' ',
+        value_delimiter = '\n',
         required = true,
         value_name = "[NAME=]PATH|URL"
     )]
@@ -49,8 +50,8 @@ pub struct LookupArgs {
     #[arg(long, env = "NAMEWARDEN_FEED_MATCHING", value_delimiter = ' ', value_name = "[NAME=]SCOPE")]
     pub feed_matching: Vec<String>,
 
-    /// Names that never alert, whatever the feeds say. Repeatable.
-    #[arg(long, env = "NAMEWARDEN_ALLOW", value_delimiter = ' ', value_name = "PATH")]
+    /// Names that never alert, whatever the feeds say: a list in any format. Repeatable; one a line in the environment.
+    #[arg(long, env = "NAMEWARDEN_ALLOW", value_delimiter = '\n', value_name = "PATH")]
     pub allow: Vec<PathBuf>,
 
     /// More certificate authorities (PEM) for feeds fetched by https.

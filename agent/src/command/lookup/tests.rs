@@ -81,6 +81,14 @@ fn a_line_of_a_refused_feed_excepts_nothing() {
 }
 
 #[test]
+fn a_path_with_spaces_is_one_feed() {
+    let typed = ["agent", "lookup", "evil.example", "--feed", "my lists/bad names.txt", "--feed", "b.txt"];
+    let args = <crate::args::AgentArgs as clap::Parser>::try_parse_from(typed).unwrap();
+    let crate::args::CommandArgs::Lookup(args) = args.command else { panic!("lookup") };
+    assert_eq!(args.feeds, ["my lists/bad names.txt", "b.txt"]);
+}
+
+#[test]
 fn the_exit_status_says_listed_not_listed_or_unknown() {
     let code = |listed, failed, incomplete| Outcome { listed, failed }.exit_code(incomplete);
     assert_eq!(code(true, false, false), ExitCode::from(0));
