@@ -124,9 +124,27 @@ pub struct OutputArgs {
     #[arg(long, env = "NAMEWARDEN_ALERTS", default_value = "stdout", value_name = "stdout|file:PATH")]
     pub alerts: String,
 
-    /// Where DNS logs (one document for each query with its answer) go: off, stdout or file:PATH.
+    /// Where DNS logs (every query with its answer) go: off, stdout or file:PATH.
     #[arg(long, env = "NAMEWARDEN_DNS_LOGS", default_value = "off", value_name = "off|stdout|file:PATH")]
     pub dns_logs: String,
+
+    /// One DNS log for every exchange, or one for all equal exchanges of a workload and an interval.
+    #[arg(long, env = "NAMEWARDEN_DNS_LOG_DETAIL", value_enum, default_value_t = DnsLogDetail::Every)]
+    pub dns_log_detail: DnsLogDetail,
+
+    /// Seconds after which counted DNS logs are written and the limit of DNS logs begins anew.
+    #[arg(
+        long,
+        env = "NAMEWARDEN_DNS_LOG_INTERVAL",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(1..=3600),
+        value_name = "SECONDS"
+    )]
+    pub dns_log_interval: u64,
+
+    /// DNS logs of this node in one interval at most; exchanges beyond are counted in one document. 0: no limit.
+    #[arg(long, env = "NAMEWARDEN_DNS_LOG_LIMIT", default_value_t = 0, value_name = "DOCUMENTS")]
+    pub dns_log_limit: u64,
 
     /// How documents on standard output look. Files are always NDJSON.
     #[arg(long, env = "NAMEWARDEN_FORMAT", value_enum, default_value_t = OutputFormat::Auto)]
@@ -139,6 +157,15 @@ pub struct OutputArgs {
     /// Name of this node, in every document (default: the host's name).
     #[arg(long, env = "NAMEWARDEN_NODE_NAME", value_name = "NAME")]
     pub node_name: Option<String>,
+}
+
+/// How much DNS logs say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DnsLogDetail {
+    /// Every exchange, with process, ports, id and times to live.
+    Every,
+    /// Equal exchanges together: how many, and how long they took.
+    Counted,
 }
 
 /// How documents on standard output look.

@@ -5,13 +5,14 @@ use std::{
     io::{self, Read},
     net::SocketAddr,
     path::PathBuf,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
 use namewarden_protocol::document::Identity;
 
 use crate::{
-    args::{CaptureArgs, FeedArgs, OutputArgs, OutputFormat, RunArgs},
+    args::{CaptureArgs, DnsLogDetail, FeedArgs, OutputArgs, OutputFormat, RunArgs},
     kernel::KernelSettings,
     pipeline::{
         PipelineSettings, dns_log,
@@ -125,8 +126,20 @@ pub fn pipeline(
 ) -> anyhow::Result<PipelineSettings> {
     let identity = identity(arguments)?;
     let roll_up = roll_up::Settings::new(&identity.cluster, &identity.node);
-    let dns_log = output.dns_logs.is_some().then(dns_log::Settings::default);
+    let dns_log = output.dns_logs.is_some().then(|| dns_log(arguments));
     Ok(PipelineSettings { identity, limits, roll_up, dns_log })
+}
+
+fn dns_log(arguments: &OutputArgs) -> dns_log::Settings {
+    dns_log::Settings {
+        detail: match arguments.dns_log_detail {
+            DnsLogDetail::Every => dns_log::Detail::Every,
+            DnsLogDetail::Counted => dns_log::Detail::Counted,
+        },
+        interval: Duration::from_secs(arguments.dns_log_interval),
+        limit: if arguments.dns_log_limit == 0 { u64::MAX } else { arguments.dns_log_limit },
+        ..dns_log::Settings::default()
+    }
 }
 
 fn kernel(arguments: &CaptureArgs) -> KernelSettings {

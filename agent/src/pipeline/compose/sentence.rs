@@ -90,6 +90,7 @@ fn who(workload: &Workload) -> String {
         Kind::Container => format!("container {}", workload.label()),
         Kind::Pod => format!("pod {}", workload.label()),
         Kind::Host => "the host".to_owned(),
+        Kind::Unit if workload.unit.is_none() => format!("cgroup {}", workload.label()),
         Kind::Unit | Kind::Address => workload.label(),
         Kind::Unknown => "an unknown workload".to_owned(),
     }

@@ -148,6 +148,7 @@ fn the_sentence_says_who_was_answered_with_what() {
 fn each_kind_of_workload_is_named_as_it_is_known() {
     let said = |workload| message(of(workload), evil()).split(" asked").next().unwrap().to_owned();
     assert_eq!(said(cgroup_path::workload("/system.slice/nginx.service")), "nginx.service (curl)");
+    assert_eq!(said(cgroup_path::workload("/mine/deeper")), "cgroup /mine/deeper (curl)");
     assert_eq!(said(cgroup_path::workload("/")), "the host (curl)");
     assert_eq!(said(Workload::address("10.0.0.7".parse().unwrap())), "10.0.0.7 (curl)");
     assert_eq!(said(Workload::unknown()), "an unknown workload (curl)");
