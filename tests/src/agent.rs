@@ -37,6 +37,7 @@ pub struct AgentBuilder {
     program: Option<PathBuf>,
     alerts: Option<String>,
     bare: bool,
+    whole_machine: bool,
     cgroup_root: Option<PathBuf>,
 }
 
@@ -78,6 +79,13 @@ impl AgentBuilder {
     #[must_use]
     pub fn alerts(mut self, target: &str) -> Self {
         self.alerts = Some(target.to_owned());
+        self
+    }
+
+    /// Lets it find the root of the cgroup2 tree by itself: it sees the whole machine, not only the node.
+    #[must_use]
+    pub fn whole_machine(mut self) -> Self {
+        self.whole_machine = true;
         self
     }
 
@@ -124,7 +132,10 @@ impl AgentBuilder {
         } else {
             node.unit_command(&unit, &binary)?
         };
-        command.arg("run").arg("--cgroup-root").arg(self.cgroup_root.as_deref().unwrap_or(node.cgroup()));
+        command.arg("run");
+        if !self.whole_machine {
+            command.arg("--cgroup-root").arg(self.cgroup_root.as_deref().unwrap_or(node.cgroup()));
+        }
         command.arg("--status-socket").arg(folder.join(SOCKET)).arg("--state-dir").arg(folder.join("state"));
         command.arg("--alerts").arg(self.alerts.as_deref().unwrap_or("stdout"));
         command.args(["--format", if self.readable { "text" } else { "json" }]);

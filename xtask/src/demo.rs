@@ -14,7 +14,7 @@ mod screen;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -131,10 +131,22 @@ impl Show {
         }
     }
 
+    /// The figures, once all that was asked is counted, or as they stand after `patience`.
+    fn tally(&self, patience: Duration) -> Result<Tally> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let tally = Tally::read(&self.stage.agent.status()?, self.asked);
+            if tally.adds_up() || Instant::now() >= deadline {
+                return Ok(tally);
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+
     /// Stops the agent, shows what it still had to say, and adds up.
     fn end(self) -> Result<()> {
         let by_hand = self.interrupted();
-        let tally = Tally::read(&self.stage.agent.status()?, self.asked);
+        let tally = self.tally(if by_hand { Duration::ZERO } else { ALERT_PATIENCE })?;
         let Stage { agent, .. } = self.stage;
         let (lines, log, _) = agent.end()?;
         let rest: Vec<&String> = lines.iter().skip(self.lines).collect();

@@ -2,9 +2,13 @@
 
 use anyhow::Result;
 use namewarden_tests::{
+    agent::AgentBuilder,
     cgroup,
-    expect::{Alert, alerts, counts, text},
+    expect::{Alert, alerts, counts, expect_alerts, text},
+    node::Node,
     pod::Driver,
+    program,
+    server::{Server, Zone},
 };
 
 use crate::scene::{DNS, Scene};
@@ -25,9 +29,6 @@ fn a_pod_of_the_cgroupfs_driver_is_named() -> Result<()> {
 
 #[test]
 fn a_pod_older_than_the_agent_is_named() -> Result<()> {
-    use namewarden_tests::{
-        agent::AgentBuilder, expect::expect_alerts, node::Node, server::Server, server::Zone,
-    };
     let node = Node::start()?;
     let _server = Server::start(node.dns(), Zone::new())?;
     let pod = node.pod().start()?;
@@ -41,11 +42,10 @@ fn a_pod_older_than_the_agent_is_named() -> Result<()> {
 #[test]
 fn a_unit_outside_any_pod_is_named() -> Result<()> {
     let scene = Scene::new()?;
-    let dig = scene.node.unit_command("backup.service", std::path::Path::new("nsenter"))?;
-    let mut dig = dig;
+    let mut dig = scene.node.unit_command("backup.service", std::path::Path::new("nsenter"))?;
     dig.arg(format!("--net={}", scene.node.host().path().display()));
     dig.args(["dig", "@10.99.0.53", "evil.example"]);
-    namewarden_tests::program::finish(&mut dig)?;
+    program::finish(&mut dig)?;
     let ended = scene.agent.stop()?;
     let found = alerts(&ended.documents)?;
     let facts: Vec<_> = found.iter().map(|alert| (alert.process.as_deref(), alert.pod.as_deref())).collect();
@@ -160,4 +160,18 @@ fn every_one_of_many_short_lived_pods_is_named() -> Result<()> {
         cgroup::remove(&pod.cgroup)?;
     }
     scene.expect(&expected).map(drop)
+}
+
+/// The entry bears the node's name, since the agent sees what else runs on the machine.
+#[test]
+fn the_root_of_the_cgroup_tree_is_found_without_being_named() -> Result<()> {
+    let node = Node::start()?;
+    let _server = Server::start(node.dns(), Zone::new())?;
+    let entry = format!("{}.example", node.name());
+    let agent = AgentBuilder::new("agent").feed("bad", &entry).whole_machine().start(&node)?;
+    let pod = node.pod().start()?;
+    let mut client = pod.client()?;
+    client.tell_all(&["udp4", &format!("ask {entry} A {DNS}")])?;
+    let alert = Alert::on(&entry).by(&pod, &client);
+    expect_alerts(&agent.stop()?.documents, &[alert])
 }

@@ -102,12 +102,12 @@ impl Screen {
     /// A line of the agent's.
     pub fn alert(&self, line: &str) {
         let line = if self.colour { line.to_owned() } else { without_colour(line) };
-        println!("    {line}");
+        println!("  {line}");
     }
 
     /// An alert that should have come.
     pub fn missing(&self) {
-        println!("    {}", self.paint("1;31", "no alert came"));
+        println!("  {}", self.paint("1;31", "no alert came"));
     }
 
     /// How a person can ask.
@@ -122,7 +122,11 @@ impl Screen {
 
     /// The figures at the end.
     pub fn summary(&self, tally: &Tally, interrupted: bool) {
-        self.heading(if interrupted { "Stopped by Ctrl-C" } else { "It adds up" });
+        self.heading(match (interrupted, tally.adds_up()) {
+            (true, _) => "Stopped by Ctrl-C",
+            (false, true) => "It adds up",
+            (false, false) => "It does not add up",
+        });
         println!("  {:>4} questions asked by the clients", tally.asked);
         println!("  {:>4} messages seen by the agent: each question and its answer", tally.seen);
         println!("  {:>4} alerts", tally.alerts);
