@@ -117,8 +117,11 @@ impl Hooks {
         }
         self.children.retain(|name, _| present.contains(name));
         for name in present {
-            if !self.children.contains_key(&name) {
-                self.child_appeared(&name)?;
+            if self.children.contains_key(&name) {
+                continue;
+            }
+            if let Err(error) = self.child_appeared(&name) {
+                tracing::warn!(%error, "sockets of this cgroup are attributed at the root only");
             }
         }
         Ok(())
