@@ -28,6 +28,8 @@ use memory::Memory;
 const FRESH: Duration = Duration::from_millis(100);
 /// What was read counts this long for packets from before the reading.
 const KEPT: Duration = Duration::from_secs(10);
+/// What was read counts this long after the process was last seen and is gone: its last packets are still on their way.
+const GONE: Duration = Duration::from_secs(2);
 /// That there is no such process counts this long.
 const MISSING: Duration = Duration::from_secs(1);
 /// How much later than a packet its process may seem to start: a tick, and what the clocks are apart.
@@ -72,6 +74,10 @@ impl Remembered {
             None => age < MISSING,
         }
     }
+
+    fn outlives_its_process(&self) -> bool {
+        self.reading.is_some() && self.since.elapsed() < GONE
+    }
 }
 
 /// The process table.
@@ -113,7 +119,11 @@ impl Processes {
 
     fn reading(&mut self, pid: u32, at: Timestamp) -> Option<&Reading> {
         if self.memory.recall(pid).is_none_or(|remembered| !remembered.counts_for(at)) {
-            let remembered = Remembered { at: now(), since: Instant::now(), reading: self.read(pid) };
+            let earlier = self.memory.recall(pid).filter(|earlier| earlier.outlives_its_process()).cloned();
+            let remembered = match (self.read(pid), earlier) {
+                (None, Some(earlier)) => Remembered { at: now(), ..earlier },
+                (reading, _) => Remembered { at: now(), since: Instant::now(), reading },
+            };
             self.memory.keep(pid, remembered);
         }
         let reading = self.memory.recall(pid)?.reading.as_ref()?;

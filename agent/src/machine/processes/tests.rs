@@ -63,6 +63,24 @@ fn a_name_that_changed_is_read_anew_once_the_reading_is_old() {
 }
 
 #[test]
+fn the_last_packets_of_a_process_that_has_gone_still_have_its_name() {
+    let (root, mut processes) = table();
+    process(root.path(), 7, "curl", 1, "/a.service");
+    assert_eq!(processes.name(7, now()).as_deref(), Some("curl"));
+    fs::remove_dir_all(root.path().join("7")).unwrap();
+    let age = |processes: &mut Processes, age| {
+        let remembered = processes.memory.recall(7).unwrap().clone();
+        let since = remembered.since.checked_sub(age).unwrap();
+        processes.memory.keep(7, Remembered { since, ..remembered });
+    };
+    age(&mut processes, FRESH);
+    let later = now();
+    assert_eq!(processes.name(7, later).as_deref(), Some("curl"));
+    age(&mut processes, GONE);
+    assert_eq!(processes.name(7, now()), None);
+}
+
+#[test]
 fn that_a_process_is_missing_is_remembered_for_a_moment() {
     let (root, mut processes) = table();
     assert_eq!(processes.name(7, now()), None);
