@@ -68,7 +68,10 @@ impl Composer {
         let mut document = Document::new(Time(alert.first_seen.0), event, &self.identity);
         common::describe(&mut document, exchange);
         common::relate(&mut document, &finding.name);
-        document.message = sentence::listed(alert);
+        document.message = match alert.saying {
+            Saying::Repeated => sentence::repeated(alert),
+            Saying::First | Saying::LeftOut { .. } => sentence::listed(alert),
+        };
         document.threat = Some(threat(finding));
         document.namewarden = Facts {
             scope: finding.feeds.first().map(|feed| feed.scope),

@@ -101,7 +101,10 @@ fn the_examples_of_the_reference_are_what_is_written() {
     let page = std::fs::read_to_string(path()).unwrap();
     let fresh = with_examples(&page);
     if std::env::var_os("NAMEWARDEN_UPDATE_REFERENCE").is_some() {
-        std::fs::write(path(), fresh).unwrap();
+        // At once: the other tests read the page meanwhile.
+        let new = path().with_extension("new");
+        std::fs::write(&new, fresh).unwrap();
+        std::fs::rename(new, path()).unwrap();
     } else {
         assert!(page == fresh, "write the examples anew with NAMEWARDEN_UPDATE_REFERENCE=1");
     }

@@ -12,7 +12,7 @@ use crate::pipeline::dns_log::Counted;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::matching::Finding;
 use crate::pipeline::printable::printable;
-use crate::pipeline::roll_up::{Alert, Saying};
+use crate::pipeline::roll_up::Alert;
 use crate::pipeline::screen::Section;
 
 /// Feeds named in full; the others are counted.
@@ -21,15 +21,21 @@ const FEEDS_NAMED: usize = 3;
 /// "container 3f1c2b9d8e7a (curl) asked for a.evil.example, listed as evil.example in feed urlhaus".
 pub(super) fn listed(alert: &Alert) -> String {
     let Alert { exchange, finding, .. } = alert;
-    let again = if alert.saying == Saying::Repeated { times(alert.count) } else { String::new() };
-    let sentence = format!(
-        "{} {}{again}, listed as {} in {}",
-        subject(exchange),
-        did(exchange, finding),
-        finding.entry,
-        feeds(finding)
-    );
-    printable(&sentence)
+    let (entry, feeds) = (&finding.entry, feeds(finding));
+    printable(&format!("{} {}, listed as {entry} in {feeds}", subject(exchange), did(exchange, finding)))
+}
+
+/// "container 3f1c2b9d8e7a met evil.example, listed in feed urlhaus, 41 more times": by this or another name below it.
+pub(super) fn repeated(alert: &Alert) -> String {
+    let Alert { exchange, finding, .. } = alert;
+    let times = match alert.count {
+        // Nothing but the first sighting's answer came.
+        0 => return listed(alert),
+        1 => "once more".to_owned(),
+        count => format!("{count} more times"),
+    };
+    let who = who(&exchange.attributed.workload);
+    printable(&format!("{who} met {}, listed in {}, {times}", finding.entry, feeds(finding)))
 }
 
 /// "nginx.service reached the limit of 100 listed names: 4711 further sightings were left out".
@@ -116,13 +122,4 @@ fn feeds(finding: &Finding) -> String {
         let _ = write!(text, " and {more} more");
     }
     text
-}
-
-fn times(count: u64) -> String {
-    match count {
-        // Only the answer came late.
-        0 => String::new(),
-        1 => " once more".to_owned(),
-        count => format!(" {count} more times"),
-    }
 }

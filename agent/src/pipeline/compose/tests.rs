@@ -145,6 +145,18 @@ fn the_sentence_says_who_was_answered_with_what() {
 }
 
 #[test]
+fn the_sentence_of_repeats_says_how_often_the_entry_was_met() {
+    let said = |count| {
+        let mut alert = alert(Saying::Repeated, answered(), evil());
+        alert.count = count;
+        composer().alert(&alert).message
+    };
+    assert_eq!(said(41), "container 333333333333 met evil.example, listed in feed urlhaus, 41 more times");
+    assert_eq!(said(1), "container 333333333333 met evil.example, listed in feed urlhaus, once more");
+    assert_eq!(said(0), message(answered(), evil()));
+}
+
+#[test]
 fn each_kind_of_workload_is_named_as_it_is_known() {
     let said = |workload| message(of(workload), evil()).split(" asked").next().unwrap().to_owned();
     assert_eq!(said(cgroup_path::workload("/system.slice/nginx.service")), "nginx.service (curl)");
