@@ -109,6 +109,56 @@ fn refusal_says_what_is_wrong() {
     assert!(matches!(opened(&wrong).unwrap_err(), OpenError::Digest { .. }));
 }
 
+/// The first shard's parts, by the layout that the module describes.
+const COUNT_AT: usize = 120;
+const SEGMENT_LENGTH_AT: usize = COUNT_AT + 8;
+const HASHES_AT: usize = COUNT_AT + 24;
+
+fn forged(change: impl FnOnce(&mut Vec<u8>)) -> OpenError {
+    let mut bytes = sound();
+    change(&mut bytes);
+    forge(&mut bytes);
+    opened(&bytes).unwrap_err()
+}
+
+#[test]
+fn hashes_out_of_order_or_twice_are_refused() {
+    let order =
+        |error| matches!(error, OpenError::Shard { shard: 0, fault: ShardFault::Order { position: 1 } });
+    assert!(order(forged(|bytes| bytes[HASHES_AT..HASHES_AT + 16].rotate_left(8))));
+    assert!(order(forged(|bytes| bytes.copy_within(HASHES_AT..HASHES_AT + 8, HASHES_AT + 8))));
+}
+
+#[test]
+fn filter_of_impossible_shape_is_refused() {
+    let error = forged(|bytes| bytes[SEGMENT_LENGTH_AT] = 3);
+    let fault = ShardFault::Filter { segment_length: 3, segment_count: 3 };
+    assert!(matches!(error, OpenError::Shard { shard: 0, fault: is } if is == fault), "{error}");
+}
+
+#[test]
+fn shard_of_more_hashes_than_the_header_has_is_refused() {
+    let error = forged(|bytes| bytes[COUNT_AT + 1] = 1);
+    let too_many = |fault| matches!(fault, ShardFault::TooMany { what: "hashes", .. });
+    assert!(matches!(error, OpenError::Shard { shard: 0, fault } if too_many(fault)), "{error}");
+}
+
+#[test]
+fn value_of_a_feed_that_is_not_there_or_of_no_scope_is_refused() {
+    let set = opened(&sound()).unwrap();
+    let values_at = usize::try_from(set.listed[0].values_at).unwrap();
+    // A value that is no run: its top bit is clear.
+    let bytes = sound();
+    let position = (0..set.listed[0].count).find(|at| bytes[values_at + at * 8 + 7] < 128).unwrap();
+    let place = values_at + position * 8;
+    let error = forged(|bytes| bytes[place..place + 8].copy_from_slice(&(9u64 << 32).to_le_bytes()));
+    assert!(matches!(error, OpenError::Feed { feed: 9, feeds: 3 }), "{error}");
+    let bits = 3u64 << 48;
+    let error = forged(|bytes| bytes[place..place + 8].copy_from_slice(&bits.to_le_bytes()));
+    let fault = ShardFault::Value { position: position as u64, bits };
+    assert!(matches!(error, OpenError::Shard { shard: 0, fault: is } if is == fault), "{error}");
+}
+
 #[test]
 fn file_that_shrinks_under_a_set_is_counted_not_a_crash() {
     let mut file = tempfile::tempfile().unwrap();
