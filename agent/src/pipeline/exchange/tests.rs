@@ -98,6 +98,19 @@ fn an_answer_that_repeats_no_question_leaves_what_was_asked() {
 }
 
 #[test]
+fn the_answers_process_counts_only_where_the_querys_is_unknown() {
+    let mut answer = answer(workload('a'), at(3), 1, "www.example");
+    answer.attributed.process.pid = 5;
+    let pid = |pid| {
+        let mut joined = query(workload('a'), at(0), 1, "www.example");
+        joined.attributed.process.pid = pid;
+        joined.join(&answer);
+        joined.attributed.process.pid
+    };
+    assert_eq!((pid(0), pid(4711)), (5, 4711));
+}
+
+#[test]
 fn an_answer_alone_has_no_latency() {
     assert_eq!(answer(workload('a'), at(3), 1, "www.example").latency(), None);
 }
