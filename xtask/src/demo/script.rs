@@ -6,13 +6,13 @@ shop               A     10.99.0.53
 www.shop           A     10.99.0.53
 www.shop           AAAA  fd99::53
 static.shop        CNAME edge.cdn
-edge.cdn           CNAME c2.botnet
-c2.botnet          A     10.99.0.53
-c2.botnet          AAAA  fd99::53
-update.botnet      AAAA  fd99::53
-update.botnet      A     10.99.0.53
-www.login-update   A     10.99.0.53
-help.login-update  A     10.99.0.53
+edge.cdn           CNAME rat
+rat                A     10.99.0.53
+rat                AAAA  fd99::53
+loader             AAAA  fd99::53
+loader             A     10.99.0.53
+www.paypa1         A     10.99.0.53
+help.paypa1        A     10.99.0.53
 ";
 
 /// The pods, in the order of the stage.
@@ -62,7 +62,7 @@ pub const SCENES: &[Scene] = &[
             },
             Step {
                 pod: 0,
-                command: &["dig", "@10.99.0.53", "+short", "help.login-update.example"],
+                command: &["dig", "@10.99.0.53", "+short", "help.paypa1.example"],
                 note: "excepted by the feed",
                 questions: 1,
                 alerts: false,
@@ -81,7 +81,7 @@ pub const SCENES: &[Scene] = &[
                     WEB_PROBE[3],
                     WEB_PROBE[4],
                     WEB_PROBE[5],
-                    "http://www.login-update.example/",
+                    "http://www.paypa1.example/",
                 ],
                 note: "below a listed name",
                 questions: 2,
@@ -89,14 +89,14 @@ pub const SCENES: &[Scene] = &[
             },
             Step {
                 pod: 1,
-                command: &["dig", "@10.99.0.53", "+tcp", "+short", "c2.botnet.example"],
+                command: &["dig", "@10.99.0.53", "+tcp", "+short", "rat.example"],
                 note: "over TCP",
                 questions: 1,
                 alerts: true,
             },
             Step {
                 pod: 1,
-                command: &["dig", "@fd99::53", "+short", "update.botnet.example", "AAAA"],
+                command: &["dig", "@fd99::53", "+short", "loader.example", "AAAA"],
                 note: "over IPv6",
                 questions: 1,
                 alerts: true,
@@ -114,7 +114,7 @@ pub const SCENES: &[Scene] = &[
         title: "The same again: counted, not repeated",
         steps: &[Step {
             pod: 1,
-            command: &["getent", "ahosts", "c2.botnet.example"],
+            command: &["getent", "ahosts", "rat.example"],
             note: "second and third time",
             questions: 2,
             alerts: false,
