@@ -61,7 +61,7 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
     let mut show = Show { screen, stage, interrupted, lines: 0, asked: 0 };
     show.play()?;
     if arguments.keep && !show.interrupted() {
-        show.linger();
+        show.linger()?;
     }
     show.end()
 }
@@ -124,11 +124,12 @@ impl Show {
     }
 
     /// Waits for Ctrl-C and shows what comes meanwhile.
-    fn linger(&mut self) {
-        self.screen.invite(&self.stage);
+    fn linger(&mut self) -> Result<()> {
+        self.screen.invite(self.stage.doors()?);
         while !self.interrupted() {
             self.show_line(TICK);
         }
+        Ok(())
     }
 
     /// The figures, once all that was asked is counted, or as they stand after `patience`.

@@ -1,6 +1,7 @@
 //! How the demo looks: a heading for each scene, one line for each client, the agent's own line for each alert.
 
 use std::io::IsTerminal;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -111,13 +112,10 @@ impl Screen {
     }
 
     /// How a person can ask.
-    pub fn invite(&self, stage: &Stage) {
-        self.heading(
-            "Everything keeps running until Ctrl-C. Ask for a listed name in a pod, from another terminal:",
-        );
-        if let Some(command) = stage.command_by_hand() {
-            println!("  {command}\n");
-        }
+    pub fn invite(&self, doors: &Path) {
+        self.heading("Everything keeps running until Ctrl-C. From another terminal, ask in any of the pods:");
+        println!("  {}", doors.join("cart dig pool.miner.example").display());
+        println!("  {}\n", doors.join("worker curl http://www.paypa1.example/").display());
     }
 
     /// The figures at the end.

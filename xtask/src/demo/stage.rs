@@ -1,8 +1,9 @@
 //! What the demo plays on: a node with three pods, Debian's nsd, a web server to reach, and the agent with two feeds.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write;
 use std::net::{Ipv6Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -20,13 +21,16 @@ use super::script::{PODS, Step, ZONE};
 /// The feeds, in the order in which they are named.
 const FEEDS: [(&str, &str); 2] = [("phishing", "phishing.adblock"), ("malware", "malware.hosts")];
 
+/// Gives what it becomes a resolver's file of its own.
+const MOUNT: &str = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+
 /// Everything that runs; it ends in this order when the value is dropped.
 pub struct Stage {
     pub agent: Agent,
     pub pods: Vec<Pod>,
     resolver: PathBuf,
     _dns: Nsd,
-    _node: Node,
+    node: Node,
 }
 
 impl Stage {
@@ -46,7 +50,7 @@ impl Stage {
             builder = builder.feed(name, &text);
         }
         let agent = builder.start(&node)?;
-        Ok(Self { agent, pods, resolver, _dns: dns, _node: node })
+        Ok(Self { agent, pods, resolver, _dns: dns, node })
     }
 
     /// Runs the client of a step to its end; the last line that it printed.
@@ -54,21 +58,30 @@ impl Stage {
         let pod = self.pods.get(step.pod).context("no such pod")?;
         // The resolver's file is the pod's own: mounted where only this client sees it.
         let mut command = pod.command("unshare");
-        command.args(["--mount", "sh", "-c", "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\""]);
+        command.args(["--mount", "sh", "-c", MOUNT]);
         command.arg(&self.resolver).args(step.command);
         let said = program::finish(&mut command)?;
         Ok(said.lines().last().unwrap_or_default().to_owned())
     }
 
-    /// A command that asks for a listed name inside a pod, for a person to type.
-    pub fn command_by_hand(&self) -> Option<String> {
-        let pod = self.pods.first()?;
-        let group = pod.cgroup.join("cgroup.procs");
-        let network = pod.namespace().ok()?.path().display().to_string();
-        Some(format!(
-            "sh -c 'echo 0 > {} && exec nsenter --net={network} dig @{DNS_V4} pool.miner.example'",
-            group.display()
-        ))
+    /// Writes a small program for each pod that runs its arguments inside; returns their folder.
+    pub fn doors(&self) -> Result<&Path> {
+        let folder = self.node.folder();
+        for (name, pod) in PODS.iter().zip(&self.pods) {
+            let path = folder.join(name);
+            let text = format!(
+                "#!/bin/sh\n\
+                 # Runs its arguments in this pod: cgroup, network and resolver.\n\
+                 echo 0 > {group}/cgroup.procs || exit\n\
+                 exec nsenter --net={network} unshare --mount sh -c '{MOUNT}' {resolver} \"$@\"\n",
+                group = pod.cgroup.display(),
+                network = pod.namespace()?.path().display(),
+                resolver = self.resolver.display(),
+            );
+            fs::write(&path, text)?;
+            fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+        }
+        Ok(folder)
     }
 }
 
