@@ -17,6 +17,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
+    // Whoever was first is as good: there is one provider in this program.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let arguments = match AgentArgs::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),

@@ -2,7 +2,7 @@
 //!
 //! The stages count in plain integers; `list` gives each integer its name and help; nothing else knows metric names.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use namewarden_protocol::endpoint::AgentStatus;
 use prometheus_client::{
@@ -14,6 +14,10 @@ use prometheus_client::{
 
 // Which counters there are: name, help, value.
 pub mod list;
+
+// Keeps docs/reference/documents.md true.
+#[cfg(test)]
+mod reference;
 
 // /metrics, /healthz, /readyz, /status over TCP and a unix socket.
 pub mod http;
@@ -28,10 +32,10 @@ pub enum Kind {
 }
 
 /// One figure of the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metric {
     /// Name without the prefix `namewarden_` and without the suffix `_total`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What it counts, one sentence without the final stop.
     pub help: &'static str,
     /// Whether it only grows.
@@ -43,12 +47,12 @@ pub struct Metric {
 impl Metric {
     /// A figure that only grows.
     pub fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
-        Self { name, help, kind: Kind::Counter, value }
+        Self { name: Cow::Borrowed(name), help, kind: Kind::Counter, value }
     }
 
     /// A figure that goes up and down.
     pub fn gauge(name: &'static str, help: &'static str, value: u64) -> Self {
-        Self { name, help, kind: Kind::Gauge, value }
+        Self { name: Cow::Borrowed(name), help, kind: Kind::Gauge, value }
     }
 
     /// Full name as a scraper sees it.
@@ -90,13 +94,13 @@ impl Collector for MetricList {
         for metric in &self.0 {
             match metric.kind {
                 Kind::Counter => ConstCounter::new(metric.value).encode(encoder.encode_descriptor(
-                    metric.name,
+                    &metric.name,
                     metric.help,
                     None,
                     MetricType::Counter,
                 )?)?,
                 Kind::Gauge => ConstGauge::new(i64::try_from(metric.value).unwrap_or(i64::MAX)).encode(
-                    encoder.encode_descriptor(metric.name, metric.help, None, MetricType::Gauge)?,
+                    encoder.encode_descriptor(&metric.name, metric.help, None, MetricType::Gauge)?,
                 )?,
             }
         }
@@ -111,7 +115,7 @@ mod tests {
     #[test]
     fn a_counter_is_written_with_prefix_help_and_suffix() {
         let page = encode(vec![Metric::counter("messages_screened", "DNS messages screened", 7)]).unwrap();
-        assert!(page.contains("# HELP namewarden_messages_screened DNS messages screened."), "{page}");
+        assert!(page.contains("# HELP namewarden_messages_screened DNS messages screened\n"), "{page}");
         assert!(page.contains("namewarden_messages_screened_total 7"), "{page}");
     }
 

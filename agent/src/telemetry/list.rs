@@ -21,7 +21,7 @@ pub fn kernel(readings: &[Reading]) -> Vec<Metric> {
     readings
         .iter()
         .map(|reading| Metric {
-            name: reading.info.name,
+            name: format!("kernel_{}", reading.info.name).into(),
             help: reading.info.help.trim_end_matches('.'),
             kind: super::Kind::Counter,
             value: reading.value,
@@ -177,4 +177,38 @@ stage!(
     processes_read: counter "Processes read",
     processes_missing: counter "Processes that were not there any more",
     pids_reused: counter "Pids that another process had got since",
+});
+
+/// What is said of the threat set and of the agent as a whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standing {
+    /// Number of the set in use.
+    pub set_number: u64,
+    /// Its entries.
+    pub set_entries: u64,
+    /// Seconds since it was taken into use.
+    pub set_age_seconds: u64,
+    /// Sets taken into use.
+    pub set_loads: u64,
+    /// Loads that led to no new set.
+    pub set_loads_failed: u64,
+    /// Feeds and allow lists.
+    pub feeds: u64,
+    /// Of them, those whose last reading failed.
+    pub feeds_failing: u64,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+}
+
+stage!(
+    /// The threat set in use and the agent as a whole.
+    pub standing, Standing, "agent", {
+    set_number: gauge "Number of the threat set in use",
+    set_entries: gauge "Entries of the threat set in use",
+    set_age_seconds: gauge "Time since the set was taken into use",
+    set_loads: counter "Sets taken into use",
+    set_loads_failed: counter "Loads that led to no new set",
+    feeds: gauge "Feeds and allow lists that make the set",
+    feeds_failing: gauge "Feeds whose last reading was refused or failed",
+    uptime_seconds: gauge "Time since the start",
 });

@@ -168,22 +168,18 @@ impl Observatory {
         }
     }
 
-    fn of_source(&self, source: &SourceView) -> Vec<Metric> {
+    fn standing(&self, source: &SourceView) -> list::Standing {
         let set = self.set.load();
-        let bad = source.feeds.iter().filter(|feed| feed.problem.is_some()).count();
-        vec![
-            Metric::gauge("set_number", "Number of the threat set in use", set.id().number),
-            Metric::gauge("set_entries", "Entries of the threat set in use", set.len() as u64),
-            Metric::gauge(
-                "set_age_seconds",
-                "Time since the set was taken into use",
-                source.set_since.elapsed().as_secs(),
-            ),
-            Metric::gauge("feeds", "Feeds and allow lists that make the set", source.feeds.len() as u64),
-            Metric::gauge("feeds_failing", "Feeds whose last reading was refused or failed", bad as u64),
-            Metric::counter("set_loads", "Sets taken into use", source.loads),
-            Metric::counter("set_loads_failed", "Loads that led to no new set", source.failed_loads),
-        ]
+        list::Standing {
+            set_number: set.id().number,
+            set_entries: set.len() as u64,
+            set_age_seconds: source.set_since.elapsed().as_secs(),
+            set_loads: source.loads,
+            set_loads_failed: source.failed_loads,
+            feeds: source.feeds.len() as u64,
+            feeds_failing: source.feeds.iter().filter(|feed| feed.problem.is_some()).count() as u64,
+            uptime_seconds: self.shown.uptime().as_secs(),
+        }
     }
 }
 
@@ -193,8 +189,8 @@ impl Observed for Observatory {
         metrics.extend(list::pipeline(&self.shown.counts()));
         metrics.extend(list::sink(&self.sink.counts()));
         metrics.extend(list::machine(&self.machine.counts()));
-        metrics.extend(self.of_source(&self.source.lock().unwrap_or_else(PoisonError::into_inner)));
-        metrics.push(Metric::gauge("uptime_seconds", "Time since the start", self.shown.uptime().as_secs()));
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        metrics.extend(list::standing(&self.standing(&source)));
         metrics
     }
 

@@ -28,7 +28,11 @@ pub fn in_words(
         submitted + lost + budget + exit("muted"),
         exit("muted"),
     ));
-    text.push_str(&format!("  records   {} submitted = {} read\n", exit("records"), counts.decode.records));
+    text.push_str(&format!(
+        "  records   {} submitted = {} read\n",
+        submitted + exit("partly_lost") + exit("continuations"),
+        counts.decode.records
+    ));
     text.push_str(&format!(
         "  messages  {} screened, {} malformed, {} with a listed name\n",
         screen.messages, screen.malformed, counts.listed_messages

@@ -1,0 +1,55 @@
+//! Keeps the table of metrics in `docs/reference/documents.md` true: it names every metric and no other.
+//!
+//! With `NAMEWARDEN_UPDATE_REFERENCE=1` the table is written anew instead of compared.
+
+use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
+
+use namewarden_agent_common::counters::COUNTERS;
+
+use super::{Kind, Metric, list};
+use crate::kernel::Reading;
+
+const START: &str = "<!-- metrics:start -->\n";
+const END: &str = "<!-- metrics:end -->";
+
+fn path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/documents.md")
+}
+
+fn every_metric() -> Vec<Metric> {
+    let readings: Vec<_> = COUNTERS.iter().map(|info| Reading { info, value: 0 }).collect();
+    let mut metrics = list::kernel(&readings);
+    metrics.extend(list::pipeline(&Default::default()));
+    metrics.extend(list::sink(&Default::default()));
+    metrics.extend(list::machine(&Default::default()));
+    metrics.extend(list::standing(&Default::default()));
+    metrics
+}
+
+fn table() -> String {
+    let mut table = "| metric | kind | what it counts |\n| --- | --- | --- |\n".to_owned();
+    for metric in every_metric() {
+        let kind = if metric.kind == Kind::Counter { "counter" } else { "gauge" };
+        let _ = writeln!(table, "| `{}` | {kind} | {} |", metric.full_name(), metric.help);
+    }
+    table
+}
+
+#[test]
+fn the_reference_names_every_metric_and_no_other() {
+    let page = std::fs::read_to_string(path()).unwrap();
+    let (before, rest) = page.split_once(START).expect("the page marks where the table starts");
+    let (shown, after) = rest.split_once(END).expect("the page marks where the table ends");
+    if std::env::var_os("NAMEWARDEN_UPDATE_REFERENCE").is_some() {
+        std::fs::write(path(), format!("{before}{START}{}{END}{after}", table())).unwrap();
+    } else {
+        assert!(shown == table(), "write the table anew with NAMEWARDEN_UPDATE_REFERENCE=1");
+    }
+}
+
+#[test]
+fn no_two_metrics_share_a_name() {
+    let metrics = every_metric();
+    let names: BTreeSet<_> = metrics.iter().map(Metric::full_name).collect();
+    assert_eq!(names.len(), metrics.len());
+}
