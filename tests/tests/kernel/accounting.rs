@@ -14,7 +14,7 @@ const QUERIES: u64 = 30_000;
 
 /// Sum of the kernel's counters of that name.
 fn kernel(agent: &Agent, names: &[&str]) -> Result<u64> {
-    names.iter().map(|name| agent.counter(name)).sum()
+    names.iter().map(|name| agent.counter(&format!("kernel_{name}"))).sum()
 }
 
 /// The queries go where nobody answers: exactly so many packets pass the hook.

@@ -75,7 +75,7 @@ fn a_stream_that_is_not_dns_is_no_longer_copied_and_is_reported() -> Result<()> 
     client.tell_all(&[&format!("tcp {DNS}"), "bulk 64"])?;
     wait::until("the stream muted", || {
         client.tell("bulk 1")?;
-        Ok((scene.agent.counter("muted")? > 0).then_some(()))
+        Ok((scene.agent.counter("kernel_muted")? > 0).then_some(()))
     })?;
     scene.expect(&[]).map(drop)
 }
