@@ -28,7 +28,6 @@ pub struct AgentArgs {
 
 /// One subcommand a file in `command/`.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "parsed once at start-up")]
 pub enum CommandArgs {
     /// Capture the DNS packets of every workload of this node and alert on listed names.
     Run(RunArgs),
@@ -120,11 +119,11 @@ pub struct FeedArgs {
 /// Where documents go, and how they look.
 #[derive(Clone, Debug, Args)]
 pub struct OutputArgs {
-    /// Where alerts go: stdout or file:PATH.
+    /// Where alerts go: stdout, or file: and a path.
     #[arg(long, env = "NAMEWARDEN_ALERTS", default_value = "stdout", value_name = "stdout|file:PATH")]
     pub alerts: String,
 
-    /// Where DNS logs (every query with its answer) go: off, stdout or file:PATH.
+    /// Where DNS logs (every query with its answer) go: off, stdout, or file: and a path.
     #[arg(long, env = "NAMEWARDEN_DNS_LOGS", default_value = "off", value_name = "off|stdout|file:PATH")]
     pub dns_logs: String,
 

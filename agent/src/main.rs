@@ -1,6 +1,9 @@
 //! `namewarden-agent`: reads the command line, runs one subcommand, says in one sentence what went wrong.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
 use clap::{Parser, error::ErrorKind};
 use mimalloc::MiMalloc;
@@ -54,12 +57,10 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 fn start_log(arguments: &AgentArgs) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&arguments.log)
         .map_err(|error| anyhow::anyhow!("--log {:?} is no level and no filter: {error}", arguments.log))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match arguments.log_format {
-        LogFormat::Text => {
-            builder.with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init()
-        }
+        LogFormat::Text => builder.with_target(false).with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
+    };
     Ok(())
 }

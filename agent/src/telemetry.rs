@@ -77,7 +77,7 @@ pub trait Observed: Send + Sync + 'static {
     fn is_alive(&self) -> bool;
 }
 
-/// The list in Prometheus' text format (OpenMetrics 1.0).
+/// The list in Prometheus' text format, `OpenMetrics` 1.0.
 pub fn encode(metrics: Vec<Metric>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("namewarden");
     registry.register_collector(Box::new(MetricList(metrics)));

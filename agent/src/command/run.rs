@@ -95,7 +95,7 @@ impl Running {
         sink: Arc<Sink>,
     ) -> anyhow::Result<Self> {
         let identity = settings.pipeline.identity.clone();
-        let last_capture = settings.state_dir.map(LastCapture::new);
+        let last_capture = settings.state_dir.as_deref().map(LastCapture::new);
         let set = Arc::new(Current::new(first.set));
         let handle = machine.handle();
         let pipeline = Pipeline::new(settings.pipeline, Arc::clone(&set), machine);

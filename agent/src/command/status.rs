@@ -1,6 +1,6 @@
 //! `status`: asks the running agent and says in words what it sees.
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{fmt::Write as _, io::Write as _, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use namewarden_protocol::endpoint::{AgentStatus, FeedStatus, STATUS_PATH};
@@ -60,30 +60,33 @@ pub fn in_words(status: &AgentStatus) -> String {
         status.cluster,
         span(status.uptime_seconds)
     );
-    text.push_str(&format!(
-        "It sees {} DNS packets a second, screens {} messages and finds {} listed names a second (last {:.0} s).\n",
+    let _ = writeln!(
+        text,
+        "It sees {} DNS packets a second, screens {} messages and finds {} listed names a second (last {:.0} s).",
         rate(status.rates.packets),
         rate(status.rates.messages),
         rate(status.rates.findings),
         status.rates.window_seconds
-    ));
+    );
     text.push_str(&loss(status));
     let set = &status.threat_set;
-    text.push_str(&format!(
-        "Threat set {} holds {} entries, in use for {} (digest {}).\n",
+    let _ = writeln!(
+        text,
+        "Threat set {} holds {} entries, in use for {} (digest {}).",
         set.number,
         grouped(set.entries),
         span(set.age_seconds),
         set.digest.get(..12).unwrap_or(&set.digest)
-    ));
+    );
     status.feeds.iter().for_each(|feed| text.push_str(&feed_line(feed)));
-    text.push_str(&format!("{} workloads are known by their cgroup.\n", grouped(status.workloads)));
+    let _ = writeln!(text, "{} workloads are known by their cgroup.", grouped(status.workloads));
     for flood in &status.flooding {
-        text.push_str(&format!(
-            "{} floods: {} packets beyond its budget were counted, not read.\n",
+        let _ = writeln!(
+            text,
+            "{} floods: {} packets beyond its budget were counted, not read.",
             flood.workload,
             grouped(flood.packets)
-        ));
+        );
     }
     text
 }
@@ -107,13 +110,13 @@ fn feed_line(feed: &FeedStatus) -> String {
     let mut line =
         format!("  {} ({}, {}): {} entries", feed.name, feed.format, feed.location, grouped(feed.entries));
     if feed.rejected > 0 {
-        line.push_str(&format!(", {} lines rejected", grouped(feed.rejected)));
+        let _ = write!(line, ", {} lines rejected", grouped(feed.rejected));
     }
     if feed.guarded > 0 {
-        line.push_str(&format!(", {} public suffixes kept as exact", grouped(feed.guarded)));
+        let _ = write!(line, ", {} public suffixes kept as exact", grouped(feed.guarded));
     }
     if let Some(problem) = &feed.problem {
-        line.push_str(&format!("; NOT READ: {problem}"));
+        let _ = write!(line, "; NOT READ: {problem}");
     }
     line.push('\n');
     line
@@ -139,7 +142,7 @@ fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position) % 3 == 0 {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -21,7 +21,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::{Observed, encode};
 
-/// Content type of OpenMetrics text.
+/// Content type of the list.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The pages of a running agent.

@@ -7,7 +7,11 @@ use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 use namewarden_agent_common::counters::COUNTERS;
 
 use super::{Kind, Metric, list};
-use crate::kernel::Reading;
+use crate::{
+    kernel::Reading,
+    machine::MachineCounts,
+    pipeline::{PipelineCounts, sink::SinkCounts},
+};
 
 const START: &str = "<!-- metrics:start -->\n";
 const END: &str = "<!-- metrics:end -->";
@@ -19,10 +23,10 @@ fn path() -> PathBuf {
 fn every_metric() -> Vec<Metric> {
     let readings: Vec<_> = COUNTERS.iter().map(|info| Reading { info, value: 0 }).collect();
     let mut metrics = list::kernel(&readings);
-    metrics.extend(list::pipeline(&Default::default()));
-    metrics.extend(list::sink(&Default::default()));
-    metrics.extend(list::machine(&Default::default()));
-    metrics.extend(list::standing(&Default::default()));
+    metrics.extend(list::pipeline(&PipelineCounts::default()));
+    metrics.extend(list::sink(&SinkCounts::default()));
+    metrics.extend(list::machine(&MachineCounts::default()));
+    metrics.extend(list::standing(&list::Standing::default()));
     metrics
 }
 

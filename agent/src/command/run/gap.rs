@@ -1,7 +1,10 @@
 //! The time without capture: between the last sign of life of an earlier agent in the same state folder and the moment
 //! the hooks are attached. It becomes a document, so that nobody takes silence for peace.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use crate::pipeline::packet::Timestamp;
 
@@ -16,7 +19,7 @@ pub struct LastCapture {
 
 impl LastCapture {
     /// Keeps the mark in `state_dir`.
-    pub fn new(state_dir: PathBuf) -> Self {
+    pub fn new(state_dir: &Path) -> Self {
         Self { path: state_dir.join(FILE) }
     }
 
@@ -40,17 +43,17 @@ mod tests {
     #[test]
     fn the_last_mark_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let last = LastCapture::new(folder.path().to_owned());
+        let last = LastCapture::new(folder.path());
         assert_eq!(last.read(), None);
         last.mark(Timestamp(5)).unwrap();
         last.mark(Timestamp(7)).unwrap();
-        assert_eq!(LastCapture::new(folder.path().to_owned()).read(), Some(Timestamp(7)));
+        assert_eq!(LastCapture::new(folder.path()).read(), Some(Timestamp(7)));
     }
 
     #[test]
     fn a_spoilt_mark_is_no_mark() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(FILE), "yesterday").unwrap();
-        assert_eq!(LastCapture::new(folder.path().to_owned()).read(), None);
+        assert_eq!(LastCapture::new(folder.path()).read(), None);
     }
 }

@@ -1,6 +1,7 @@
 //! What the pages and `status` ask of a running agent, put together at the moment of asking.
 
 use std::{
+    fmt::Write as _,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -162,7 +163,7 @@ impl Observatory {
         ThreatSetStatus {
             epoch: id.epoch,
             number: id.number,
-            digest: id.digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest: hexadecimal(&id.digest),
             entries: set.len() as u64,
             age_seconds: source.set_since.elapsed().as_secs(),
         }
@@ -234,4 +235,11 @@ fn feed_status(feed: &threat_source::FeedStatus) -> FeedStatus {
         guarded: feed.guarded(),
         problem: feed.problem.clone(),
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

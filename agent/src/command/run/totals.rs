@@ -22,30 +22,50 @@ pub fn in_words(
     let submitted = exit("submitted");
     let screen = &counts.screen;
     let roll_up = &counts.roll_up;
-    let mut text = format!("Totals of {:.1} s\n", uptime.as_secs_f64());
-    text.push_str(&format!(
-        "  packets   {} wanted = {submitted} captured + {lost} lost + {budget} over budget + {} muted\n",
-        submitted + lost + budget + exit("muted"),
-        exit("muted"),
-    ));
-    text.push_str(&format!(
-        "  records   {} submitted = {} read\n",
-        submitted + exit("partly_lost") + exit("continuations"),
-        counts.decode.records
-    ));
-    text.push_str(&format!(
-        "  messages  {} screened, {} malformed, {} with a listed name\n",
-        screen.messages, screen.malformed, counts.listed_messages
-    ));
-    text.push_str(&format!(
-        "  sightings {} = {} first + {} answers + {} repeats + {} beyond a workload's limit\n",
-        roll_up.sightings, roll_up.first, roll_up.answers, roll_up.repeats, roll_up.left_out
-    ));
-    text.push_str(&format!(
-        "  documents {} alerts and {} DNS logs written, {} dropped\n",
-        written.alerts.written,
-        written.logs.written,
-        [written.alerts, written.logs].iter().map(|kind| kind.dropped + kind.failed).sum::<u64>()
-    ));
-    text
+    let handed = submitted + exit("partly_lost") + exit("continuations");
+    let wanted = submitted + lost + budget + exit("muted");
+    let dropped: u64 = [written.alerts, written.logs].iter().map(|kind| kind.dropped + kind.failed).sum();
+    [
+        format!("Totals of {:.1} s\n", uptime.as_secs_f64()),
+        format!("  packets   {wanted} wanted = {submitted} captured + {lost} lost + {budget} over budget"),
+        format!(" + {} muted\n", exit("muted")),
+        format!("  records   {handed} submitted = {} read\n", counts.decode.records),
+        format!("  messages  {} screened, {} malformed, ", screen.messages, screen.malformed),
+        format!("{} with a listed name\n", counts.listed_messages),
+        format!("  sightings {} = {} first + {} answers", roll_up.sightings, roll_up.first, roll_up.answers),
+        format!(" + {} repeats + {} beyond a workload's limit\n", roll_up.repeats, roll_up.left_out),
+        format!(
+            "  documents {} alerts and {} DNS logs written, ",
+            written.alerts.written, written.logs.written
+        ),
+        format!("{dropped} dropped\n"),
+    ]
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use namewarden_agent_common::counters::COUNTERS;
+
+    use super::*;
+
+    #[test]
+    fn the_sums_close() {
+        let value = |name: &str| match name {
+            "submitted" => 90,
+            "lost" => 5,
+            "partly_lost" | "muted" => 1,
+            "flood_cgroup" => 3,
+            "continuations" => 7,
+            _ => 0,
+        };
+        let readings: Vec<_> =
+            COUNTERS.iter().map(|info| Reading { info, value: value(info.name) }).collect();
+        let mut counts = PipelineCounts::default();
+        counts.decode.records = 98;
+        let text = in_words(&readings, &counts, &SinkCounts::default(), Duration::from_millis(1_500));
+        assert!(text.starts_with("Totals of 1.5 s\n"), "{text}");
+        assert!(text.contains("100 wanted = 90 captured + 6 lost + 3 over budget + 1 muted\n"), "{text}");
+        assert!(text.contains("98 submitted = 98 read\n"), "{text}");
+    }
 }

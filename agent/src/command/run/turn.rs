@@ -67,8 +67,8 @@ impl Shown {
         self.failed.load(Ordering::Acquire)
     }
 
-    fn turned(&self, counts: PipelineCounts) {
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    fn turned(&self, counts: &PipelineCounts) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = *counts;
         self.beat.store(u64::try_from(self.uptime().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
@@ -104,7 +104,7 @@ impl<M: Machine> Turning<M> {
         self.shown.failed.store(ended.is_err(), Ordering::Release);
         let sink = Arc::clone(&self.sink);
         self.pipeline.finish(clock::now(), &mut |document| sink.write(document));
-        self.shown.turned(self.pipeline.counts());
+        self.shown.turned(&self.pipeline.counts());
         ended
     }
 
@@ -132,7 +132,7 @@ impl<M: Machine> Turning<M> {
                 tracing::debug!(%error, "cannot mute a stream");
             }
         }
-        shown.turned(pipeline.counts());
+        shown.turned(&pipeline.counts());
         drained
     }
 }
