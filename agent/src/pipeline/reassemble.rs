@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::packet::{Packet, RawMessage, Timestamp};
 use connection::Connection;
-use stream::Context;
+use stream::{Context, Stamp};
 
 // Both directions of one socket, and whether they are DNS at all.
 mod connection;
@@ -150,7 +150,7 @@ impl Reassembler {
         let connection = self.connections.entry(socket).or_default();
         let before = connection.cost();
         let counts = &mut self.counts;
-        let mut hand_on = |bytes: &[u8]| each(&message_of(packet, bytes));
+        let mut hand_on = |stamp: Stamp, bytes: &[u8]| each(&message_of(&stamped(packet, stamp), bytes));
         let mut with = Context { counts, each: &mut hand_on };
         let muted_now = connection.segment(packet, segment, &self.limits, &mut with);
         self.cost = (self.cost + connection.cost()).saturating_sub(before);
@@ -253,6 +253,11 @@ impl Reassembler {
         self.queue.clear();
         self.queue.extend(self.connections.keys());
     }
+}
+
+/// A packet's values without payload, with the stamp of the segment that completed a message.
+fn stamped(packet: &Packet<'_>, stamp: Stamp) -> Packet<'static> {
+    Packet { time: stamp.time, frame: stamp.frame, payload: &[], ..*packet }
 }
 
 /// A message out of a packet: time, addresses and frame are those of the packet that completed it.

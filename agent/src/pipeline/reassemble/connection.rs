@@ -4,10 +4,11 @@
 //! to a DNS server gets FORMERR, and that answer keeps the socket in sight.
 
 use super::super::packet::{Direction, Packet, RawMessage, Segment, Timestamp};
-use super::stream::{Context, Stream};
-use super::{Limits, ReassembleCounts, message_of};
+use super::stream::{Context, Stamp, Stream};
+use super::{Limits, ReassembleCounts, message_of, stamped};
 
-/// One direction, and its last packet without payload: what messages are dated by that come out when a hole is given up.
+/// One direction, and its last packet without payload: addresses and origin of messages that come out when a hole is
+/// given up.
 #[derive(Debug, Default)]
 struct Side {
     stream: Stream,
@@ -45,7 +46,8 @@ impl Connection {
             Direction::Ingress => &mut self.ingress,
         };
         side.last = Some(Packet { payload: &[], ..*packet });
-        side.stream.segment(segment, packet.payload, packet.time, with);
+        let stamp = Stamp { time: packet.time, frame: packet.frame };
+        side.stream.segment(segment, packet.payload, stamp, with);
         while side.stream.ahead_cost() > limits.ahead_bytes {
             side.stream.skip_hole(packet.time, with);
         }
@@ -62,7 +64,7 @@ impl Connection {
     ) {
         for side in [&mut self.egress, &mut self.ingress] {
             let Some(packet) = side.last else { continue };
-            let mut hand_on = |bytes: &[u8]| each(&message_of(&packet, bytes));
+            let mut hand_on = |stamp: Stamp, bytes: &[u8]| each(&message_of(&stamped(&packet, stamp), bytes));
             while side.stream.hole_since().is_some_and(|since| now.0.saturating_sub(since.0) >= age_ns) {
                 let mut with = Context { counts, each: &mut hand_on };
                 side.stream.skip_hole(now, &mut with);

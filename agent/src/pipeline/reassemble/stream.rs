@@ -15,10 +15,24 @@ const WINDOW: u64 = 1 << 22;
 /// What a waiting segment costs beside its bytes.
 const SEGMENT_COST: usize = 96;
 
-/// What passes a stream with each segment.
+/// When a segment came, and in which frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) time: Timestamp,
+    pub(super) frame: u64,
+}
+
+/// What passes a stream with each segment; `each` is told the stamp of the segment that completed the message.
 pub(super) struct Context<'c> {
     pub(super) counts: &'c mut ReassembleCounts,
-    pub(super) each: &'c mut dyn FnMut(&[u8]),
+    pub(super) each: &'c mut dyn FnMut(Stamp, &[u8]),
+}
+
+/// A segment that came too early.
+#[derive(Debug)]
+struct Waiting {
+    stamp: Stamp,
+    bytes: Box<[u8]>,
 }
 
 /// One direction of a connection.
@@ -31,20 +45,14 @@ pub(super) struct Stream {
     first: u64,
     /// Sequence number of the first byte as the SYN said it.
     opened: Option<u32>,
-    ahead: BTreeMap<u64, Box<[u8]>>,
+    ahead: BTreeMap<u64, Waiting>,
     ahead_bytes: usize,
     hole_since: Timestamp,
 }
 
 impl Stream {
     /// Takes one segment; hands on the messages that it completes.
-    pub(super) fn segment(
-        &mut self,
-        segment: Segment,
-        payload: &[u8],
-        now: Timestamp,
-        with: &mut Context<'_>,
-    ) {
+    pub(super) fn segment(&mut self, segment: Segment, payload: &[u8], now: Stamp, with: &mut Context<'_>) {
         let start = segment.sequence.wrapping_add(u32::from(segment.syn));
         if segment.syn {
             self.open(start, with.counts);
@@ -67,7 +75,7 @@ impl Stream {
         with.counts.gap_bytes += self.next.map_or(0, |next| position.saturating_sub(next));
         self.framer.lose_sync(with.counts);
         self.next = Some(position);
-        self.drain(now, with);
+        self.drain(now, None, with);
     }
 
     /// Since when a hole has been waited for, if there is one.
@@ -147,21 +155,21 @@ impl Stream {
         self.begin(start)
     }
 
-    fn bytes(&mut self, position: u64, payload: &[u8], now: Timestamp, with: &mut Context<'_>) {
+    fn bytes(&mut self, position: u64, payload: &[u8], now: Stamp, with: &mut Context<'_>) {
         let next = self.next.unwrap_or(position);
         let end = position.wrapping_add(payload.len() as u64);
         if position > next {
             self.wait(position, payload, now, with.counts);
         } else if end <= self.first {
-            self.earlier(position, payload, with);
+            self.earlier(position, payload, now, with);
         } else {
-            self.take(next - position, payload, with);
-            self.drain(now, with);
+            self.take(next - position, payload, now, with);
+            self.drain(now.time, Some(now), with);
         }
     }
 
     /// Takes a segment that starts at or before the next byte wanted; `seen` bytes of it are known.
-    fn take(&mut self, seen: u64, payload: &[u8], with: &mut Context<'_>) {
+    fn take(&mut self, seen: u64, payload: &[u8], stamp: Stamp, with: &mut Context<'_>) {
         let seen = usize::try_from(seen).unwrap_or(usize::MAX).min(payload.len());
         with.counts.duplicate_bytes += seen as u64;
         let fresh = payload.get(seen..).unwrap_or_default();
@@ -169,40 +177,42 @@ impl Stream {
             return;
         }
         self.next = self.next.map(|next| next.wrapping_add(fresh.len() as u64));
-        self.framer.feed(fresh, with.counts, with.each);
+        let each = &mut *with.each;
+        self.framer.feed(fresh, with.counts, &mut |message| each(stamp, message));
     }
 
     /// Keeps a segment that came too early. Of two that start alike the longer stays.
-    fn wait(&mut self, position: u64, payload: &[u8], now: Timestamp, counts: &mut ReassembleCounts) {
-        let known = self.ahead.get(&position).map_or(0, |bytes| bytes.len());
+    fn wait(&mut self, position: u64, payload: &[u8], now: Stamp, counts: &mut ReassembleCounts) {
+        let known = self.ahead.get(&position).map_or(0, |waiting| waiting.bytes.len());
         counts.duplicate_bytes += known.min(payload.len()) as u64;
         if known >= payload.len() {
             return;
         }
         if self.ahead.is_empty() {
-            self.hole_since = now;
+            self.hole_since = now.time;
         }
         counts.reordered += 1;
         self.ahead_bytes += payload.len() - known;
-        self.ahead.insert(position, payload.into());
+        self.ahead.insert(position, Waiting { stamp: now, bytes: payload.into() });
     }
 
-    /// Hands on what waited and is now in order.
-    fn drain(&mut self, now: Timestamp, with: &mut Context<'_>) {
+    /// Hands on what waited and is now in order: completed by the segment that filled the hole, or, where the hole was
+    /// given up, by the waiting segments themselves.
+    fn drain(&mut self, now: Timestamp, filled: Option<Stamp>, with: &mut Context<'_>) {
         while let Some(next) = self.next
             && let Some(entry) = self.ahead.first_entry()
             && *entry.key() <= next
         {
-            let (position, bytes) = entry.remove_entry();
+            let (position, Waiting { stamp, bytes }) = entry.remove_entry();
             self.ahead_bytes -= bytes.len();
             self.hole_since = now;
-            self.take(next - position, &bytes, with);
+            self.take(next - position, &bytes, filled.unwrap_or(stamp), with);
         }
     }
 
     /// A segment from before the first one seen, of a stream whose SYN was not: messages that lie whole in it are
     /// handed on, the rest of it belongs to nothing.
-    fn earlier(&mut self, position: u64, payload: &[u8], with: &mut Context<'_>) {
+    fn earlier(&mut self, position: u64, payload: &[u8], now: Stamp, with: &mut Context<'_>) {
         self.first = position;
         let mut rest = payload;
         while fit::starts_message(rest) == Fit::Yes
@@ -210,7 +220,7 @@ impl Stream {
         {
             with.counts.messages += 1;
             with.counts.message_bytes += (PREFIX + message.len()) as u64;
-            (with.each)(message);
+            (with.each)(now, message);
             rest = after;
         }
         with.counts.skipped_bytes += rest.len() as u64;

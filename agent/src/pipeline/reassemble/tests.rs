@@ -63,8 +63,11 @@ impl Bench {
     }
 
     fn expire(&mut self, now: u64) {
-        let messages = &mut self.messages;
-        self.stage.expire(Timestamp(now), &mut |message| messages.push(message.bytes.to_vec()));
+        let (messages, frames) = (&mut self.messages, &mut self.frames);
+        self.stage.expire(Timestamp(now), &mut |message| {
+            messages.push(message.bytes.to_vec());
+            frames.push(message.frame);
+        });
     }
 
     /// Every byte handed in is in exactly one count, or held.
@@ -238,8 +241,10 @@ fn a_hole_that_stays_is_given_up_counted_and_the_stream_goes_on_behind_it() {
     bench.at(SECOND / 2, 1100, &framed(&[query(2, 0)]));
     bench.expire(SECOND);
     assert_eq!(bench.messages.len(), 0, "a hole is waited for");
+    bench.at(SECOND / 2, 1131, &framed(&[query(3, 0)]));
     bench.expire(SECOND / 2 + SECOND);
-    assert_eq!(bench.messages, [query(2, 0)]);
+    assert_eq!(bench.messages, [query(2, 0), query(3, 0)]);
+    assert_eq!(bench.frames, [3, 4], "each in its own frame");
     let counts = bench.stage.counts();
     assert_eq!((counts.gaps, counts.gap_bytes, counts.lost_bytes), (1, 80, 20));
     bench.assert_accounted();
