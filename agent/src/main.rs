@@ -59,8 +59,12 @@ fn start_log(arguments: &AgentArgs) -> anyhow::Result<()> {
         .map_err(|error| anyhow::anyhow!("--log {:?} is no level and no filter: {error}", arguments.log))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match arguments.log_format {
-        LogFormat::Text => builder.with_target(false).with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    };
+        LogFormat::Text => {
+            builder.with_target(false).with_ansi(io::stderr().is_terminal()).init();
+        }
+        LogFormat::Json => {
+            builder.json().flatten_event(true).init();
+        }
+    }
     Ok(())
 }
