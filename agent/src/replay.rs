@@ -33,10 +33,10 @@ mod transport;
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// The file cannot be opened.
-    #[error("cannot open it: {0}")]
+    #[error("cannot open it")]
     Open(#[source] io::Error),
     /// Reading failed midway.
-    #[error("cannot read it: {0}")]
+    #[error("cannot read it")]
     Read(#[from] io::Error),
     /// It starts like neither format.
     #[error("it is neither a pcap nor a pcapng file")]
