@@ -8,11 +8,14 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::set;
-use crate::pipeline::matching::findings;
-use crate::pipeline::screen::Screen;
+use crate::pipeline::matching::{Finding, findings};
+use crate::pipeline::screen::{Part, Screen};
 
 /// Listed names among few labels, so that random names hit now and then.
 const LISTED: [&str; 4] = ["b.a", "=c.b", "c.c.c", "=a.b.c.a"];
+
+/// Types in whose data `names_of` finds names.
+const READ_BY_HICKORY: [u16; 9] = [2, 5, 6, 12, 15, 33, 35, 64, 65];
 
 fn names() -> impl Strategy<Value = Name> {
     let label = prop_oneof!["[abcABC]", "[abc]", "[a-z0-9_-]{1,12}"];
@@ -105,7 +108,11 @@ fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
     for entry in &expected {
         prop_assert!(entries.contains(entry), "{entry} of {names:?} not among {entries:?}");
     }
-    for finding in &found {
+    // Damage makes types (AFSDB, RP ...) whose names the screen finds and hickory does not read.
+    let is_read = |finding: &&Finding| {
+        finding.place.part == Part::Owner || READ_BY_HICKORY.contains(&finding.place.rr_type)
+    };
+    for finding in found.iter().filter(is_read) {
         prop_assert!(names.contains(&finding.name), "{} not among {names:?}", finding.name);
     }
     Ok(())
