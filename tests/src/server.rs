@@ -42,6 +42,7 @@ pub enum Delivery {
 pub struct Zone {
     replies: HashMap<String, Reply>,
     delivery: Delivery,
+    silent: bool,
 }
 
 impl Zone {
@@ -61,6 +62,13 @@ impl Zone {
     #[must_use]
     pub fn answer(self, name: &str, answer: Vec<Record>) -> Self {
         self.reply(name, Reply { answer, ..Reply::default() })
+    }
+
+    /// Takes every question and answers none: what is seen of an exchange is then the query alone.
+    #[must_use]
+    pub fn silent(mut self) -> Self {
+        self.silent = true;
+        self
     }
 
     /// Answers over TCP are written this way.
@@ -131,7 +139,7 @@ impl Shared {
     fn answer(&self, query: &[u8]) -> Option<Vec<u8>> {
         let question = read_question(query)?;
         self.answered.fetch_add(1, Ordering::Relaxed);
-        Some(self.zone.message(&question))
+        (!self.zone.silent).then(|| self.zone.message(&question))
     }
 
     fn serve_udp(&self, socket: &UdpSocket) {

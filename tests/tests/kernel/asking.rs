@@ -123,7 +123,7 @@ fn a_query_to_the_service_address_is_seen_from_the_hosts_network() -> Result<()>
 }
 
 #[test]
-fn a_tcp_query_to_the_service_address_is_seen_from_the_hosts_network() -> Result<()> {
+fn a_tcp_exchange_with_the_service_address_is_seen_from_the_hosts_network() -> Result<()> {
     let scene = Scene::new()?;
     scene.node.add_service()?;
     let (pod, mut client) = scene.host_pod()?;
@@ -159,30 +159,30 @@ fn a_socket_that_was_connected_to_port_53_and_now_to_another_is_not_looked_at() 
 
 #[test]
 fn every_datagram_of_a_sendmmsg_is_seen() -> Result<()> {
-    let scene = Scene::new()?;
+    let scene = Scene::answering(Zone::new().silent())?;
     let (pod, mut client) = scene.pod()?;
     let names = format!("many {DNS} one.example two.example evil.example");
-    client.tell_all(&["udp4", &names, "receive", "receive", "receive"])?;
+    client.tell_all(&["udp4", &names])?;
     let alert = Alert::on("evil.example").by(&pod, &client);
     scene.expect(&[alert]).map(drop)
 }
 
 #[test]
 fn the_second_datagram_of_a_segmented_send_is_seen() -> Result<()> {
-    let scene = Scene::new()?;
+    let scene = Scene::answering(Zone::new().silent())?;
     let (pod, mut client) = scene.pod()?;
     let names = format!("segments {DNS} good.example evil.example fine.example");
-    client.tell_all(&["udp4", &names, "receive", "receive", "receive"])?;
+    client.tell_all(&["udp4", &names])?;
     let alert = Alert::on("evil.example").by(&pod, &client);
     scene.expect(&[alert]).map(drop)
 }
 
 #[test]
 fn ipv6_queries_in_one_segmented_send_are_seen() -> Result<()> {
-    let scene = Scene::new()?;
+    let scene = Scene::answering(Zone::new().silent())?;
     let (pod, mut client) = scene.pod()?;
     let names = format!("segments {DNS6} good.example evil.example");
-    client.tell_all(&["udp6", &names, "receive", "receive"])?;
+    client.tell_all(&["udp6", &names])?;
     let alert = Alert::on("evil.example").by(&pod, &client);
     scene.expect(&[alert]).map(drop)
 }

@@ -20,28 +20,28 @@ fn scene(zone: Zone) -> Result<Scene> {
 
 #[test]
 fn a_query_whose_length_stands_in_a_segment_of_its_own_is_seen() -> Result<()> {
-    let scene = scene(Zone::new())?;
+    let scene = scene(Zone::new().silent())?;
     let (pod, mut client) = scene.pod()?;
-    client.tell_all(&[&format!("tcp {DNS}"), "pieces 2 evil.example A", "receive"])?;
+    client.tell_all(&[&format!("tcp {DNS}"), "pieces 2 evil.example A"])?;
     let alert = Alert::on("evil.example").by(&pod, &client);
     scene.expect(&[alert]).map(drop)
 }
 
 #[test]
 fn several_queries_in_one_segment_are_seen() -> Result<()> {
-    let scene = scene(Zone::new())?;
+    let scene = scene(Zone::new().silent())?;
     let (pod, mut client) = scene.pod()?;
     let batch = "batch benign.example evil.example fine.example worse.example";
-    client.tell_all(&[&format!("tcp {DNS}"), batch, "receive", "receive", "receive", "receive"])?;
+    client.tell_all(&[&format!("tcp {DNS}"), batch])?;
     let alerts = ["evil.example", "worse.example"].map(|entry| Alert::on(entry).by(&pod, &client));
     scene.expect(&alerts).map(drop)
 }
 
 #[test]
 fn a_query_in_many_segments_is_seen() -> Result<()> {
-    let scene = scene(Zone::new())?;
+    let scene = scene(Zone::new().silent())?;
     let (pod, mut client) = scene.pod()?;
-    client.tell_all(&[&format!("tcp {DNS}"), "pieces 3 evil.example A", "receive"])?;
+    client.tell_all(&[&format!("tcp {DNS}"), "pieces 3 evil.example A"])?;
     let alert = Alert::on("evil.example").by(&pod, &client);
     scene.expect(&[alert]).map(drop)
 }
