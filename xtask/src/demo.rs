@@ -58,7 +58,7 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
     let screen = Screen::new();
     let stage = Stage::build(layout, &agent)?;
     screen.introduce(&stage);
-    let mut show = Show { screen, stage, interrupted, lines: 0, asked: 0 };
+    let mut show = Show { screen, stage, interrupted, lines: 0, asked: 0, due: 0 };
     show.play()?;
     if arguments.keep && !show.interrupted() {
         show.linger()?;
@@ -75,6 +75,8 @@ struct Show {
     lines: usize,
     /// Questions that the clients asked.
     asked: u64,
+    /// Alerts that should have come.
+    due: u64,
 }
 
 impl Show {
@@ -103,6 +105,7 @@ impl Show {
         }
         self.screen.step(step, &said?);
         self.asked += step.questions;
+        self.due += u64::from(step.alerts);
         if step.alerts && !self.show_line(ALERT_PATIENCE) && !self.interrupted() {
             self.screen.missing();
         }
@@ -136,7 +139,7 @@ impl Show {
     fn tally(&self, patience: Duration) -> Result<Tally> {
         let deadline = Instant::now() + patience;
         loop {
-            let tally = Tally::read(&self.stage.agent.status()?, self.asked);
+            let tally = Tally::read(&self.stage.agent.status()?, self.asked, self.due);
             if tally.adds_up() || Instant::now() >= deadline {
                 return Ok(tally);
             }

@@ -31,27 +31,30 @@ pub struct Tally {
     seen: u64,
     /// Alerts that it raised.
     alerts: u64,
+    /// Alerts that should have come.
+    due: u64,
     /// Whatever it lost.
     lost: u64,
 }
 
 impl Tally {
     /// The agent's figures from its status document.
-    pub fn read(status: &Value, asked: u64) -> Self {
+    pub fn read(status: &Value, asked: u64, due: u64) -> Self {
         let counter =
             |name: &str| status.pointer(&format!("/counters/{name}")).and_then(Value::as_u64).unwrap_or(0);
         let lost = status.get("loss").and_then(Value::as_object);
         Self {
             asked,
+            due,
             seen: counter("namewarden_screen_messages_total"),
             alerts: counter("namewarden_roll_up_first_total"),
             lost: lost.into_iter().flatten().filter_map(|(_, figure)| figure.as_u64()).sum(),
         }
     }
 
-    /// Every question was seen, and its answer; nothing was lost.
+    /// Every question was seen, and its answer; every alert came; nothing was lost.
     pub fn adds_up(&self) -> bool {
-        self.seen == 2 * self.asked && self.lost == 0
+        self.seen == 2 * self.asked && self.alerts == self.due && self.lost == 0
     }
 }
 
@@ -168,9 +171,11 @@ mod tests {
     }
 
     #[test]
-    fn figures_with_a_missing_answer_do_not_add_up() {
-        let tally = Tally { asked: 3, seen: 5, alerts: 1, lost: 0 };
-        assert!(!tally.adds_up());
-        assert!(Tally { seen: 6, ..tally }.adds_up());
+    fn figures_with_a_missing_answer_or_alert_do_not_add_up() {
+        let whole = || Tally { asked: 3, seen: 6, alerts: 1, due: 1, lost: 0 };
+        assert!(whole().adds_up());
+        assert!(!Tally { seen: 5, ..whole() }.adds_up());
+        assert!(!Tally { alerts: 0, ..whole() }.adds_up());
+        assert!(!Tally { lost: 1, ..whole() }.adds_up());
     }
 }
