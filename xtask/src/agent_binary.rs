@@ -46,6 +46,14 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// The agent that `NAMEWARDEN_AGENT` names, else one built now.
+pub fn named_or_ready(layout: &Layout, profile: Profile) -> Result<PathBuf> {
+    match crate::layout::set("NAMEWARDEN_AGENT") {
+        Some(named) => Ok(named.into()),
+        None => ready(layout, profile),
+    }
+}
+
 /// Sets up and builds the agent with its kernel half, where something changed.
 pub fn ready(layout: &Layout, profile: Profile) -> Result<PathBuf> {
     setup::ensure(layout, &[Part::UserCompiler, Part::BpfCompiler, Part::BpfLinker, Part::Packages])?;

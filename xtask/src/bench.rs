@@ -75,7 +75,7 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("measuring needs root: run `sudo --preserve-env cargo xtask bench`");
     }
-    let binary = agent_binary::ready(layout, Profile::Release)?;
+    let binary = agent_binary::named_or_ready(layout, Profile::Release)?;
     let mut figures = Figures::default();
     for part in parts {
         let started = Instant::now();

@@ -90,8 +90,5 @@ fn prepare(layout: &Layout, suite: Suite) -> Result<Option<std::path::PathBuf>> 
     if !suite.needs_agent() {
         return Ok(None);
     }
-    if let Some(named) = crate::layout::set("NAMEWARDEN_AGENT") {
-        return Ok(Some(named.into()));
-    }
-    agent_binary::ready(layout, Profile::Fast).map(Some)
+    agent_binary::named_or_ready(layout, Profile::Fast).map(Some)
 }

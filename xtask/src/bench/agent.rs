@@ -55,12 +55,9 @@ pub struct Account {
 
 impl Agent {
     /// Starts it at `root` with the feed at `feed`, and returns when it captures with that feed's set.
-    pub fn start(binary: &Path, traffic: &Traffic, root: &Path, feed: Option<&Path>) -> Result<Agent> {
-        let mut builder = AgentBuilder::new(NAME).program(binary).cgroup_root(root);
-        let feed = feed.map(|feed| format!("load={}", feed.display()));
-        if let Some(feed) = &feed {
-            builder = builder.arguments(&["--feed", feed]);
-        }
+    pub fn start(binary: &Path, traffic: &Traffic, root: &Path, feed: &Path) -> Result<Agent> {
+        let feed = format!("load={}", feed.display());
+        let builder = AgentBuilder::new(NAME).program(binary).cgroup_root(root).arguments(&["--feed", &feed]);
         let running = builder.start(traffic.node()).context("the agent does not start")?;
         Ok(Agent { running, cgroup: traffic.unit(&format!("namewarden-{NAME}.service")) })
     }

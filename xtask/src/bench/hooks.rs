@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::agent::Agent;
 use super::figure::Figures;
+use super::load::empty_feed;
 use super::traffic::{STEADY, Traffic};
 
 /// How long each kind of packet is measured, in seconds.
@@ -39,7 +40,7 @@ pub fn measure(binary: &Path, figures: &mut Figures) -> Result<()> {
     traffic.add_port(OTHER_PORT)?;
     let pods = traffic.pods();
     let _statistics = Statistics::on()?;
-    let agent = Agent::start(binary, &traffic, &pods, None)?;
+    let agent = Agent::start(binary, &traffic, &pods, &empty_feed(traffic.node().folder())?)?;
     let empty = EmptyProgram::attach(&pods, traffic.node().folder())?;
 
     let before = snapshot(&pods)?;

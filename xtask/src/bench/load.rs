@@ -20,7 +20,7 @@ const ENTRIES: u32 = 1_000_000;
 pub fn measure(binary: &Path, figures: &mut Figures) -> Result<()> {
     let traffic = Traffic::start()?;
     let feed = feed(traffic.node().folder(), 1)?;
-    let agent = Agent::start(binary, &traffic, traffic.node().cgroup(), Some(&feed))?;
+    let agent = Agent::start(binary, &traffic, traffic.node().cgroup(), &feed)?;
     // Caches, page tables and the client's own start are not what is measured.
     traffic.ask(2, Some(STEADY))?;
 
@@ -70,6 +70,13 @@ impl Run {
 pub fn percent(microseconds: u64, asked: Asked) -> f64 {
     let seconds = asked.answered as f64 / asked.rate;
     microseconds as f64 / 1e6 / seconds * 100.0
+}
+
+/// A feed that lists nothing.
+pub fn empty_feed(folder: &Path) -> Result<PathBuf> {
+    let path = folder.join("empty.txt");
+    fs::write(&path, "# nothing is listed\n")?;
+    Ok(path)
 }
 
 /// A text feed of as many made-up names as the budgets speak of; another `edition` has other names.

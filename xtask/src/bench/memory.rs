@@ -7,20 +7,20 @@ use anyhow::{Result, anyhow};
 
 use super::agent::Agent;
 use super::figure::Figures;
-use super::load::{feed, run};
+use super::load::{empty_feed, feed, run};
 use super::traffic::{STEADY, Traffic};
 
 /// Measures both.
 pub fn measure(binary: &Path, figures: &mut Figures) -> Result<()> {
     let traffic = Traffic::start()?;
     let cgroup = traffic.node().cgroup();
-    let agent = Agent::start(binary, &traffic, cgroup, None)?;
+    let agent = Agent::start(binary, &traffic, cgroup, &empty_feed(traffic.node().folder())?)?;
     traffic.ask(2, Some(STEADY))?;
     figures.add("rss_empty", agent.memory("VmRSS")?)?;
     agent.stop()?;
 
     let first = feed(traffic.node().folder(), 1)?;
-    let agent = Agent::start(binary, &traffic, cgroup, Some(&first))?;
+    let agent = Agent::start(binary, &traffic, cgroup, &first)?;
     traffic.ask(2, Some(STEADY))?;
     figures.add("rss_1m", agent.memory("VmRSS")?)?;
     // The same file with other names: what an operator's update is.

@@ -56,7 +56,7 @@ const PEERS: &[Peer] = &[
 pub fn measure(binary: &Path, figures: &mut Figures) -> Result<()> {
     let traffic = Traffic::start()?;
     let feed = feed(traffic.node().folder(), 1)?;
-    let agent = Agent::start(binary, &traffic, traffic.node().cgroup(), Some(&feed))?;
+    let agent = Agent::start(binary, &traffic, traffic.node().cgroup(), &feed)?;
     for peer in PEERS {
         let unit = format!("{}.service", peer.name);
         let mut running = Running(traffic.beside_server(&unit, peer.name)?.args(peer.arguments).spawn()?);
