@@ -7,7 +7,7 @@
 use aya_ebpf::programs::SkBuffContext;
 use namewarden_agent_common::counters::Counter;
 
-use crate::packet::Skb;
+use crate::{maps::IN_PLACE, packet::Skb};
 
 /// IANA protocol number of TCP.
 pub const TCP: u8 = 6;
@@ -71,6 +71,9 @@ pub struct Payload {
 #[inline(always)]
 pub fn read(ctx: &SkBuffContext, to: &mut Headers) -> Result<(), Counter> {
     let skb = Skb::of(ctx);
+    if IN_PLACE.load() == 0 {
+        return loaded(&skb, to);
+    }
     let (data, end) = (skb.data(), skb.data_end());
     if data + IPV4_MIN as usize > end {
         return Err(Counter::ShortHeader);
@@ -85,11 +88,29 @@ pub fn read(ctx: &SkBuffContext, to: &mut Headers) -> Result<(), Counter> {
     }
 }
 
+/// The same through the helper only.
 #[inline(always)]
-fn ipv4(skb: &Skb, data: usize, end: usize, first: u8, to: &mut Headers) -> Result<(), Counter> {
-    // SAFETY: the caller compared the first 20 bytes with the end.
-    let (fragment, protocol) =
-        unsafe { (u16::from_be(*((data + 6) as *const u16)), *((data + 9) as *const u8)) };
+fn loaded(skb: &Skb, to: &mut Headers) -> Result<(), Counter> {
+    let mut first = 0_u8;
+    skb.load(0, &mut first)?;
+    to.ip_version = first >> 4;
+    if to.ip_version == 6 {
+        return extended(skb, to);
+    }
+    if to.ip_version != 4 {
+        return Err(Counter::NotIp);
+    }
+    let mut fragment = 0_u16;
+    skb.load(6, &mut fragment)?;
+    let mut protocol = 0_u8;
+    skb.load(9, &mut protocol)?;
+    ipv4_fields(first, u16::from_be(fragment), protocol, to)?;
+    skb.load(to.transport, &mut to.ports)
+}
+
+/// What a header of IPv4 says, options or not.
+#[inline(always)]
+fn ipv4_fields(first: u8, fragment: u16, protocol: u8, to: &mut Headers) -> Result<(), Counter> {
     if protocol != UDP && protocol != TCP {
         return Err(Counter::NotTransport);
     }
@@ -99,13 +120,19 @@ fn ipv4(skb: &Skb, data: usize, end: usize, first: u8, to: &mut Headers) -> Resu
     to.protocol = protocol;
     to.fragment = fragment & 0x2000 != 0;
     to.transport = u32::from(first & 0x0f) * 4;
+    if to.transport < IPV4_MIN { Err(Counter::ShortHeader) } else { Ok(()) }
+}
+
+#[inline(always)]
+fn ipv4(skb: &Skb, data: usize, end: usize, first: u8, to: &mut Headers) -> Result<(), Counter> {
+    // SAFETY: the caller compared the first 20 bytes with the end.
+    let (fragment, protocol) =
+        unsafe { (u16::from_be(*((data + 6) as *const u16)), *((data + 9) as *const u8)) };
+    ipv4_fields(first, fragment, protocol, to)?;
     if to.transport == IPV4_MIN && data + (IPV4_MIN + PORTS) as usize <= end {
         // SAFETY: just compared.
         to.ports = unsafe { *((data + IPV4_MIN as usize) as *const u32) };
         return Ok(());
-    }
-    if to.transport < IPV4_MIN {
-        return Err(Counter::ShortHeader);
     }
     skb.load(to.transport, &mut to.ports)
 }

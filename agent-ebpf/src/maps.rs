@@ -57,6 +57,9 @@ pub static PORT_FILTER: Global<u64> = Global::new(u64::MAX);
 /// Capture the server's side of an exchange, too.
 #[unsafe(no_mangle)]
 pub static SERVER_SIDE: Global<u8> = Global::new(0);
+/// Read headers in place: 5.10 allows that only to a loader with `CAP_PERFMON`.
+#[unsafe(no_mangle)]
+pub static IN_PLACE: Global<u8> = Global::new(0);
 /// Read the names of threads: some kernels offer the helper only to a loader with `CAP_PERFMON`.
 #[unsafe(no_mangle)]
 pub static THREAD_NAMES: Global<u8> = Global::new(0);

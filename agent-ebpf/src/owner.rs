@@ -157,13 +157,15 @@ pub struct Socket {
     pub sk: *mut bpf_sock,
     /// Its storage; null where nothing was stored.
     pub owner: *mut Owner,
+    /// Its mark, read at once: 5.10 does not follow a null check that is merged with other conditions.
+    marked: u32,
 }
 
 impl Socket {
     /// Socket and storage of a packet.
     #[inline(always)]
     pub fn of(ctx: &SkBuffContext) -> Self {
-        let none = Self { sk: ptr::null_mut(), owner: ptr::null_mut() };
+        let none = Self { sk: ptr::null_mut(), owner: ptr::null_mut(), marked: 0 };
         // SAFETY: the kernel passes a valid context.
         let sk = unsafe { (*Skb::of(ctx).as_ptr()).__bindgen_anon_2.sk };
         if sk.is_null() {
@@ -174,14 +176,19 @@ impl Socket {
         if sk.is_null() {
             return none;
         }
-        Self { sk, owner: storage(sk, 0) }
+        let owner = storage(sk, 0);
+        if owner.is_null() {
+            return Self { sk, ..none };
+        }
+        // SAFETY: a storage value is valid while the program runs.
+        let marked = unsafe { ptr::read_volatile(&raw const (*owner).marked) };
+        Self { sk, owner, marked }
     }
 
     /// Whether its latest destination was a DNS port.
     #[inline(always)]
     pub fn is_marked(&self) -> bool {
-        // SAFETY: a storage value is valid while the program runs.
-        !self.owner.is_null() && unsafe { (*self.owner).marked } != 0
+        self.marked != 0
     }
 
     /// Whether it is a raw socket.
@@ -200,11 +207,11 @@ impl Socket {
         }
         // SAFETY: a storage value is valid while the program runs.
         unsafe {
-            if (*self.owner).fresh == 0 {
+            if ptr::read_volatile(&raw const (*self.owner).fresh) == 0 {
                 return false;
             }
-            (*self.owner).fresh = 0;
-            let task = (*self.owner).pid_tgid;
+            ptr::write_volatile(&raw mut (*self.owner).fresh, 0);
+            let task = ptr::read_volatile(&raw const (*self.owner).pid_tgid);
             THREAD_NAMES.load() == 0 || task >> 32 != task & 0xffff_ffff
         }
     }

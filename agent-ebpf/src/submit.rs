@@ -23,7 +23,7 @@ use namewarden_agent_common::{
 use crate::{
     budget::Moment,
     headers::{Headers, Payload},
-    maps::{PRESSURE_BYTES, RING, WAKE_SHIFT, count, pace, raw},
+    maps::{IN_PLACE, PRESSURE_BYTES, RING, WAKE_SHIFT, count, pace, raw},
     owner::OwnerCopy,
     packet::Skb,
     select::Wanted,
@@ -47,13 +47,53 @@ struct Slot<const N: usize> {
     payload: [u8; N],
 }
 
-/// All that a record says, as scalars.
+/// All that the records of a packet say, found out before a slot is reserved: between reserving and submitting as little
+/// as possible is called, so that the slot's pointer stays in a register (5.10 forgets one that was put on the stack).
 struct Draft<'a> {
     skb: Skb,
     headers: &'a Headers,
-    wanted: &'a Wanted,
     payload: &'a Payload,
-    moment: &'a Moment,
+    time: u64,
+    cgroup_id: u64,
+    socket_cookie: u64,
+    owner: OwnerCopy,
+    cpu: u32,
+    flags: u16,
+}
+
+impl<'a> Draft<'a> {
+    #[inline(always)]
+    fn new(
+        ctx: &SkBuffContext,
+        headers: &'a Headers,
+        wanted: &Wanted,
+        payload: &'a Payload,
+        time: u64,
+    ) -> Self {
+        let skb = Skb::of(ctx);
+        let mut flags = wanted.flags;
+        let mut owner = OwnerCopy::default();
+        if wanted.socket.read_owner(&mut owner) {
+            flags |= FLAG_OWNER;
+        } else {
+            owner = OwnerCopy::default();
+        }
+        if headers.fragment {
+            flags |= FLAG_FRAGMENT;
+        }
+        if payload.length > PAYLOAD_MAX {
+            flags |= FLAG_TRUNCATED;
+        }
+        // SAFETY: the context is valid.
+        let (cgroup_id, socket_cookie, cpu) = unsafe {
+            (
+                bpf_skb_cgroup_id(skb.as_ptr()),
+                bpf_get_socket_cookie(skb.as_ptr().cast()),
+                bpf_get_smp_processor_id(),
+            )
+        };
+        Self { skb, headers, payload, time, cgroup_id, socket_cookie, owner, cpu, flags }
+    }
 }
 
 /// Hands the packet to user space in as many records as it takes.
@@ -65,18 +105,18 @@ pub fn submit(
     payload: &Payload,
     moment: &Moment,
 ) -> Result<(), Counter> {
-    let draft = Draft { skb: Skb::of(ctx), headers, wanted, payload, moment };
+    let draft = Draft::new(ctx, headers, wanted, payload, moment.time);
     if payload.length > PAYLOAD_MAX {
         count(Counter::Truncated);
     }
-    first(&draft)?;
+    first(&draft, wanted, moment)?;
     let mut offset = CHUNK_MAX;
     for _ in 1..CHUNKS_MAX {
         if offset >= payload.length {
             break;
         }
         // Always the largest slot: the verifier follows each way through each turn, so there is only one.
-        if let Err(exit) = record::<{ CHUNK_MAX as usize }>(&draft, offset) {
+        if let Err(exit) = record::<{ CHUNK_MAX as usize }>(&draft, wanted, moment, offset) {
             return Err(if exit as u32 == Counter::Lost as u32 { Counter::PartlyLost } else { exit });
         }
         offset += CHUNK_MAX;
@@ -86,24 +126,30 @@ pub fn submit(
 
 /// The first record, in the smallest slot that holds the payload.
 #[inline(always)]
-fn first(draft: &Draft) -> Result<(), Counter> {
+fn first(draft: &Draft, wanted: &Wanted, moment: &Moment) -> Result<(), Counter> {
     match draft.payload.length {
-        0..=128 => record::<128>(draft, 0),
-        129..=512 => record::<512>(draft, 0),
-        513..=2048 => record::<2048>(draft, 0),
-        _ => record::<{ CHUNK_MAX as usize }>(draft, 0),
+        0..=128 => record::<128>(draft, wanted, moment, 0),
+        129..=512 => record::<512>(draft, wanted, moment, 0),
+        513..=2048 => record::<2048>(draft, wanted, moment, 0),
+        _ => record::<{ CHUNK_MAX as usize }>(draft, wanted, moment, 0),
     }
 }
 
 #[inline(always)]
-fn record<const N: usize>(draft: &Draft, offset: u32) -> Result<(), Counter> {
+fn record<const N: usize>(
+    draft: &Draft,
+    wanted: &Wanted,
+    moment: &Moment,
+    offset: u32,
+) -> Result<(), Counter> {
+    let wake = wakeup(wanted, moment, (size_of::<Slot<N>>() + RING_HEADER) as u64);
+    let left = draft.payload.length - offset;
+    let length = if left > N as u32 { N as u32 } else { left };
     let Some(mut slot) = RING.reserve_untyped::<Slot<N>>(0) else {
         count(Counter::RecordsLost);
         return Err(Counter::Lost);
     };
     let at = slot.as_mut_ptr();
-    let left = draft.payload.length - offset;
-    let length = if left > N as u32 { N as u32 } else { left };
     // SAFETY: the slot is ours until it is submitted.
     let filled = unsafe { fill(draft, &raw mut (*at).header, offset, length) };
     // SAFETY: as above; the slot's payload has room for N bytes.
@@ -112,10 +158,10 @@ fn record<const N: usize>(draft: &Draft, offset: u32) -> Result<(), Counter> {
         slot.discard(BPF_RB_NO_WAKEUP.into());
         return Err(Counter::CopyFailed);
     }
+    slot.submit(wake.into());
     if offset > 0 {
         count(Counter::Continuations);
     }
-    slot.submit(wakeup(draft, (size_of::<Slot<N>>() + RING_HEADER) as u64).into());
     Ok(())
 }
 
@@ -145,25 +191,12 @@ unsafe fn copy<const N: usize>(draft: &Draft, slot: *mut Slot<N>, offset: u32) -
 /// `to` must be a reserved slot's header.
 #[inline(always)]
 unsafe fn fill(draft: &Draft, to: *mut RecordHeader, offset: u32, length: u32) -> bool {
-    let skb = draft.skb.as_ptr();
-    let mut flags = draft.wanted.flags;
-    let mut owner = OwnerCopy::default();
-    if draft.wanted.socket.read_owner(&mut owner) {
-        flags |= FLAG_OWNER;
-    } else {
-        owner = OwnerCopy::default();
-    }
-    if draft.headers.fragment {
-        flags |= FLAG_FRAGMENT;
-    }
-    if draft.payload.length > PAYLOAD_MAX {
-        flags |= FLAG_TRUNCATED;
-    }
-    // SAFETY: the caller's promise; the context is valid; eight-byte fields lie at multiples of eight.
+    let owner = &draft.owner;
+    // SAFETY: the caller's promise; eight-byte fields lie at multiples of eight.
     unsafe {
-        (*to).time_boot_ns = draft.moment.time;
-        (*to).cgroup_id = bpf_skb_cgroup_id(skb);
-        (*to).socket_cookie = bpf_get_socket_cookie(skb.cast());
+        (*to).time_boot_ns = draft.time;
+        (*to).cgroup_id = draft.cgroup_id;
+        (*to).socket_cookie = draft.socket_cookie;
         (*to).owner_cgroup_id = owner.cgroup_id;
         (*to).pid = (owner.pid_tgid >> 32) as u32;
         (*to).tid = owner.pid_tgid as u32;
@@ -173,8 +206,8 @@ unsafe fn fill(draft: &Draft, to: *mut RecordHeader, offset: u32, length: u32) -
         (*to).payload_length = draft.payload.length;
         (*to).chunk_offset = offset;
         (*to).chunk_length = length;
-        (*to).cpu = bpf_get_smp_processor_id();
-        (*to).flags = flags;
+        (*to).cpu = draft.cpu;
+        (*to).flags = draft.flags;
         (*to).gso_size = draft.skb.gso_size() as u16;
         (*to).version = RECORD_VERSION;
         (*to).ip_version = draft.headers.ip_version;
@@ -201,6 +234,11 @@ unsafe fn addresses(draft: &Draft, to: *mut RecordHeader) -> bool {
         for word in 0..4 {
             source.cast::<u64>().add(word).write_volatile(0);
         }
+        if IN_PLACE.load() == 0 {
+            let (from, to) = (IPV4_ADDRESSES as u32, source.add(4));
+            return bpf_skb_load_bytes(skb, from, source.cast(), 4) == 0
+                && bpf_skb_load_bytes(skb, from + 4, to.cast(), 4) == 0;
+        }
         let (data, end) = (draft.skb.data(), draft.skb.data_end());
         if data + IPV4_HEADER > end {
             return false;
@@ -216,18 +254,18 @@ unsafe fn addresses(draft: &Draft, to: *mut RecordHeader) -> bool {
 /// Enough is each multiple of a quarter of the ring buffer (64 KiB at most): a reader that is already on its way is not
 /// woken by every record. A multiple that two CPUs pass at once may be missed; the next one is near.
 #[inline(always)]
-fn wakeup(draft: &Draft, slot: u64) -> u32 {
+fn wakeup(wanted: &Wanted, moment: &Moment, slot: u64) -> u32 {
     // SAFETY: the map is a ring buffer.
     let waiting = unsafe { bpf_ringbuf_query(raw(&RING), BPF_RB_AVAIL_DATA.into()) };
     let shift = WAKE_SHIFT.load();
-    if waiting >> shift != waiting.saturating_sub(slot) >> shift {
+    if waiting >> shift != (waiting + slot) >> shift {
         if waiting >= PRESSURE_BYTES.load() {
-            press(draft.moment.window);
+            press(moment.window);
         }
         count(Counter::Wakeups);
         return BPF_RB_FORCE_WAKEUP;
     }
-    if draft.wanted.socket.take_fresh() && may_wake() {
+    if wanted.socket.take_fresh() && may_wake() {
         count(Counter::FreshWakeups);
         return BPF_RB_FORCE_WAKEUP;
     }

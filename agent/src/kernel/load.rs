@@ -58,6 +58,7 @@ struct Constants {
     port_filter: u64,
     server_side: u8,
     thread_names: u8,
+    in_place: u8,
     wake_shift: u64,
     pressure_bytes: u64,
     budget_records: u64,
@@ -77,6 +78,7 @@ impl Constants {
             port_filter: settings.ports.iter().fold(0, |filter, port| filter | port_bit(*port).1),
             server_side: settings.server_side.into(),
             thread_names: 1,
+            in_place: 1,
             wake_shift: WAKE_SHIFT_MAX.min((ring / 4).ilog2()).into(),
             pressure_bytes: ring / 2,
             budget_records,
@@ -90,18 +92,20 @@ impl Constants {
 
 /// Loads every program and map.
 ///
-/// Newer kernels offer the name of a thread only to a loader with `CAP_PERFMON`: without it the agent goes without,
-/// and user space reads the name of the process from `/proc`.
+/// Newer kernels offer the name of a thread only to a loader with `CAP_PERFMON`, older ones headers in place: without
+/// it the agent goes without. User space then reads the name of the process from `/proc`.
 pub fn load(settings: &KernelSettings, cgroup_root: PathBuf) -> Result<Loaded, KernelError> {
     let mut constants =
         Constants::new(settings, aya::util::online_cpus().map_or(1, |cpus| cpus.len() as u64));
-    let mut programs = match load_object(settings, &constants) {
-        Err(KernelError::Refused { .. }) => {
-            constants.thread_names = 0;
-            load_object(settings, &constants)?
+    // What to go without, most wanted first.
+    let mut programs = load_object(settings, &constants);
+    for (thread_names, in_place) in [(0, 1), (1, 0), (0, 0)] {
+        if matches!(programs, Err(KernelError::Refused { .. })) {
+            constants = Constants { thread_names, in_place, ..constants };
+            programs = load_object(settings, &constants);
         }
-        outcome => outcome?,
-    };
+    }
+    let mut programs = programs?;
     set_ports(&mut programs, &settings.ports)?;
     let ring = Ring::new(take(&mut programs, "RING")?)?;
     let figures = Figures::take(&mut programs)?;
@@ -114,6 +118,7 @@ fn load_object(settings: &KernelSettings, constants: &Constants) -> Result<Ebpf,
         .override_global("PORT_FILTER", &constants.port_filter, true)
         .override_global("SERVER_SIDE", &constants.server_side, true)
         .override_global("THREAD_NAMES", &constants.thread_names, true)
+        .override_global("IN_PLACE", &constants.in_place, true)
         .override_global("WAKE_SHIFT", &constants.wake_shift, true)
         .override_global("PRESSURE_BYTES", &constants.pressure_bytes, true)
         .override_global("BUDGET_RECORDS", &constants.budget_records, true)
