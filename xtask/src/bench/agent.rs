@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use namewarden_tests::agent::{Agent as Running, AgentBuilder};
@@ -13,6 +14,9 @@ use super::traffic::{Traffic, used};
 
 /// Its name on the node; the unit's cgroup is called after it.
 const NAME: &str = "bench";
+
+/// Many times what the agent leaves a record in the ring buffer, or its counters unpublished.
+const STANDSTILL: Duration = Duration::from_millis(500);
 
 /// A running agent.
 pub struct Agent {
@@ -80,13 +84,15 @@ impl Agent {
         })
     }
 
-    /// Waits until it has screened `messages` more than at `before`, or does no more.
+    /// Waits until it has screened `messages` more than at `before`, or has stood still for a while.
     pub fn caught_up(&self, before: Account, messages: u64) -> Result<Account> {
-        let mut last = before;
+        let (mut last, mut moved) = (before, Instant::now());
         wait::until("the agent has caught up", || {
             let now = self.account()?;
-            let done = now.screened - before.screened >= messages || now.screened == last.screened;
-            last = now;
+            if now.screened != last.screened {
+                (last, moved) = (now, Instant::now());
+            }
+            let done = now.screened - before.screened >= messages || moved.elapsed() > STANDSTILL;
             Ok(done.then_some(now))
         })
     }

@@ -81,6 +81,7 @@ pub const KINDS: &[Kind] = &[
         Lower,
         "an empty program on the same packets: the floor of the statistics",
     ),
+    scale("load", "steady_rate", "queries/s", Higher, "what the client asked at the steady rate of 20,000"),
     budget(
         "load",
         "agent_cpu_20k",
@@ -108,6 +109,7 @@ pub const KINDS: &[Kind] = &[
         "its peak while a set of 1 M replaces another, under traffic",
     ),
     budget("memory", "replace_lost", "messages", 0.0, "messages lost meanwhile"),
+    scale("peers", "peers_rate", "queries/s", Higher, "what the client asked beside the slowest of these"),
     scale("peers", "tcpdump_cpu", "% of a core", Lower, "tcpdump -w on the same traffic"),
     scale("peers", "tcpdump_ratio", "times the agent", Lower, "that, beside the agent in the same seconds"),
     scale("peers", "dnscap_cpu", "% of a core", Lower, "dnscap -g on the same traffic"),

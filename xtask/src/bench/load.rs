@@ -25,6 +25,7 @@ pub fn measure(binary: &Path, figures: &mut Figures) -> Result<()> {
     traffic.ask(2, Some(STEADY))?;
 
     let steady = run(&agent, || traffic.ask(SECONDS, Some(STEADY)))?;
+    figures.add("steady_rate", steady.asked.rate)?;
     figures.add("agent_cpu_20k", steady.percent())?;
     figures.add("agent_lost_20k", steady.lost())?;
 

@@ -57,6 +57,7 @@ pub fn measure(binary: &Path, figures: &mut Figures) -> Result<()> {
     let traffic = Traffic::start()?;
     let feed = feed(traffic.node().folder(), 1)?;
     let agent = Agent::start(binary, &traffic, traffic.node().cgroup(), &feed)?;
+    let mut slowest = f64::INFINITY;
     for peer in PEERS {
         let unit = format!("{}.service", peer.name);
         let mut running = Running(traffic.beside_server(&unit, peer.name)?.args(peer.arguments).spawn()?);
@@ -66,9 +67,11 @@ pub fn measure(binary: &Path, figures: &mut Figures) -> Result<()> {
         let run = run(&agent, || traffic.ask(SECONDS, Some(STEADY)))?;
         let cpu = percent(used(&cgroup)? - before, run.asked);
         running.still_there().with_context(|| format!("{} ended early", peer.name))?;
+        slowest = slowest.min(run.asked.rate);
         figures.add(peer.cpu, cpu)?;
         figures.add(peer.ratio, cpu / run.percent())?;
     }
+    figures.add("peers_rate", slowest)?;
     agent.stop()
 }
 
