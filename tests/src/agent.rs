@@ -1,14 +1,19 @@
 //! The agent under test: started as a unit of a node, asked over its status socket, stopped by signal, its documents
 //! read from its standard output to the last line.
 
+// What it writes, line by line.
+mod lines;
+
+// What it answers.
+mod ask;
+
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    os::unix::{net::UnixStream, process::CommandExt as _},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::{Arc, Condvar, Mutex, PoisonError},
-    thread::{self, JoinHandle},
+    sync::{Arc, PoisonError},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -16,6 +21,10 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use self::{
+    ask::{get, sum_of},
+    lines::Lines,
+};
 use crate::{
     node::Node,
     wait::{self, PATIENCE},
@@ -168,31 +177,6 @@ pub fn program() -> Result<PathBuf> {
         .with_context(|| format!("no agent: set {PROGRAM_VARIABLE} or run `cargo xtask test`"))
 }
 
-/// Lines that a program wrote so far.
-#[derive(Debug, Default)]
-struct Lines {
-    read: Mutex<Vec<String>>,
-    grown: Condvar,
-}
-
-impl Lines {
-    fn follow(source: impl std::io::Read + Send + 'static) -> (Arc<Self>, JoinHandle<()>) {
-        let lines = Arc::new(Self::default());
-        let here = Arc::clone(&lines);
-        let reader = thread::spawn(move || {
-            for line in BufReader::new(source).lines().map_while(std::io::Result::ok) {
-                here.read.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-                here.grown.notify_all();
-            }
-        });
-        (lines, reader)
-    }
-
-    fn copy(&self) -> Vec<String> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 /// A running agent; it ends when this value is dropped.
 #[derive(Debug)]
 pub struct Agent {
@@ -339,26 +323,4 @@ impl Drop for Agent {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn get(socket: &Path, path: &str) -> Result<String> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
-}
-
-/// Sum of the samples of `name` in a text in Prometheus' format whose labels contain `labels`.
-fn sum_of(text: &str, name: &str, labels: &str) -> Result<u64> {
-    let mut sum = None;
-    for line in text.lines() {
-        let Some((series, value)) = line.rsplit_once(' ') else { continue };
-        let (found, rest) = series.split_at(series.find('{').unwrap_or(series.len()));
-        if found == name && rest.contains(labels) {
-            sum = Some(sum.unwrap_or(0) + value.parse::<u64>().with_context(|| line.to_owned())?);
-        }
-    }
-    sum.with_context(|| format!("the agent has no metric {name} with labels {labels:?}"))
 }
