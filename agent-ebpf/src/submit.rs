@@ -142,7 +142,8 @@ fn record<const N: usize>(
     moment: &Moment,
     offset: u32,
 ) -> Result<(), Counter> {
-    let wake = wakeup(wanted, moment, (size_of::<Slot<N>>() + RING_HEADER) as u64);
+    let says_something = draft.payload.length > 0;
+    let wake = wakeup(wanted, moment, (size_of::<Slot<N>>() + RING_HEADER) as u64, says_something);
     let left = draft.payload.length - offset;
     let length = if left > N as u32 { N as u32 } else { left };
     let Some(mut slot) = RING.reserve_untyped::<Slot<N>>(0) else {
@@ -252,9 +253,10 @@ unsafe fn addresses(draft: &Draft, to: *mut RecordHeader) -> bool {
 /// Wakes user space when enough is waiting, or when a process may be gone before user space looks by itself.
 ///
 /// Enough is each multiple of a quarter of the ring buffer (64 KiB at most): a reader that is already on its way is not
-/// woken by every record. A multiple that two CPUs pass at once may be missed; the next one is near.
+/// woken by every record. A multiple that two CPUs pass at once may be missed; the next one is near. The name of a new
+/// process is wanted with its first bytes: a SYN holds no message that it could be said of.
 #[inline(always)]
-fn wakeup(wanted: &Wanted, moment: &Moment, slot: u64) -> u32 {
+fn wakeup(wanted: &Wanted, moment: &Moment, slot: u64, says_something: bool) -> u32 {
     // SAFETY: the map is a ring buffer.
     let waiting = unsafe { bpf_ringbuf_query(raw(&RING), BPF_RB_AVAIL_DATA.into()) };
     let shift = WAKE_SHIFT.load();
@@ -265,7 +267,7 @@ fn wakeup(wanted: &Wanted, moment: &Moment, slot: u64) -> u32 {
         count(Counter::Wakeups);
         return BPF_RB_FORCE_WAKEUP;
     }
-    if wanted.socket.take_fresh() && may_wake() {
+    if says_something && wanted.socket.take_fresh() && may_wake() {
         count(Counter::FreshWakeups);
         return BPF_RB_FORCE_WAKEUP;
     }
