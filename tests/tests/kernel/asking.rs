@@ -189,9 +189,19 @@ fn ipv6_queries_in_one_segmented_send_are_seen() -> Result<()> {
 
 #[test]
 fn a_query_asked_by_dig_names_dig() -> Result<()> {
+    names_dig("+notcp")
+}
+
+/// The thread that asks is not the process's first, and the SYN is not yet the question.
+#[test]
+fn a_query_asked_by_dig_over_tcp_names_dig() -> Result<()> {
+    names_dig("+tcp")
+}
+
+fn names_dig(transport: &str) -> Result<()> {
     let scene = Scene::new()?;
     let pod = scene.node.pod().start()?;
-    pod.run("dig", &["@10.99.0.53", "+tries=1", "evil.example"])?;
+    pod.run("dig", &["@10.99.0.53", "+tries=1", transport, "evil.example"])?;
     let ended = scene.agent.stop()?;
     let alerts = namewarden_tests::expect::alerts(&ended.documents)?;
     let facts: Vec<_> = alerts.iter().map(|alert| (alert.process.as_deref(), alert.pod.as_ref())).collect();
