@@ -199,7 +199,7 @@ pub struct CaptureArgs {
     #[arg(long, env = "NAMEWARDEN_SERVER_SIDE")]
     pub server_side: bool,
 
-    /// Size of the ring buffer in KiB, a power of two from 64 to 65536.
+    /// Size of the ring buffer in KiB, a power of two from 64 to 1048576.
     #[arg(long, env = "NAMEWARDEN_RING_KIB", default_value_t = 2048, value_name = "KIB")]
     pub ring_kib: u32,
 

@@ -13,6 +13,7 @@ use crate::{
     machine::LiveMachine,
     pipeline::{Pipeline, compose::Composer, sink::Sink},
     settings::RunSettings,
+    telemetry::Observed,
     threat_source::{self, ThreatSource},
 };
 
@@ -51,15 +52,19 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = RunSettings::new(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = runtime.block_on(async { watch::Signals::new() }).context("taking over the signals")?;
     let doors = runtime.block_on(watch::Doors::open(settings.listen, &settings.status_socket))?;
     let loaded = Kernel::load(&settings.kernel)?;
-    let mut source = ThreatSource::new(settings.source.feeds.clone(), settings.source.options.clone())?;
-    let first = source.load()?;
+    let source = ThreatSource::new(settings.source.feeds.clone(), settings.source.options.clone())?;
+    let Some((source, first)) = runtime.block_on(watch::first_load(source, &mut signals))? else {
+        runtime.shutdown_background();
+        return Ok(ExitCode::SUCCESS);
+    };
     report(&first.feeds);
     let machine = LiveMachine::start(loaded.cgroup_root(), Some(&settings.proc_root))?;
     let sink = Arc::new(Sink::open(&settings.output)?);
     let running = Running::start(settings, loaded, machine, first, sink)?;
-    let ended = runtime.block_on(watch::until_signal(&running, source, doors));
+    let ended = runtime.block_on(watch::until_signal(&running, source, doors, signals));
     runtime.shutdown_background();
     running.stop().and(ended)
 }
@@ -133,6 +138,7 @@ impl Running {
     /// Says that capture is alive, for the next agent to know since when it was not.
     fn mark_alive(&self) {
         if let Some(last_capture) = &self.last_capture
+            && self.observatory.is_alive()
             && let Err(error) = last_capture.mark(clock::now())
         {
             tracing::warn!(%error, "cannot write to the state folder");
@@ -164,8 +170,9 @@ fn spawn(turning: Turning<LiveMachine>) -> anyhow::Result<thread::JoinHandle<any
 
 /// Writes the document of the time without capture, where an earlier agent left its mark.
 fn say_gap(last_capture: Option<&LastCapture>, composer: &Composer, sink: &Sink) {
-    if let Some(start) = last_capture.and_then(LastCapture::read) {
-        let now = clock::now();
+    let now = clock::now();
+    // A mark from the future says that the clock was set back, not when capture ended.
+    if let Some(start) = last_capture.and_then(LastCapture::read).filter(|start| *start < now) {
         sink.write(composer.gap(start, now, now, "the agent was not running"));
     }
 }

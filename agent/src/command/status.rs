@@ -10,7 +10,7 @@ use crate::args::StatusArgs;
 /// How long the agent may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Asks the agent and prints its answer; exit status 1 when it loses something.
+/// Asks the agent and prints its answer.
 ///
 /// # Errors
 /// No agent answers, or what answers is not one.

@@ -170,13 +170,18 @@ impl Sink {
         }
     }
 
-    /// Hands on one document; waits for room in the queue: for a replay, whose source can wait.
-    pub fn write_waiting(&self, document: Document) {
+    /// Hands on one document; waits for room in the queue until then: for the end of a run.
+    pub fn write_until(&self, document: Document, until: Instant) {
         let queue = if document.is_log() { self.logs.as_ref() } else { Some(&self.alerts) };
         if let Some(queue) = queue {
-            queue.wait_for_room();
+            queue.wait_for_room(until);
             queue.push(document);
         }
+    }
+
+    /// Hands on one document; waits for room in the queue for a day: for a replay, whose source can wait.
+    pub fn write_waiting(&self, document: Document) {
+        self.write_until(document, Instant::now() + Duration::from_hours(24));
     }
 
     /// Counted so far.

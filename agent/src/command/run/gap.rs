@@ -2,7 +2,8 @@
 //! the hooks are attached. It becomes a document, so that nobody takes silence for peace.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -31,7 +32,10 @@ impl LastCapture {
     /// Says that capture is alive at `now`.
     pub fn mark(&self, now: Timestamp) -> io::Result<()> {
         let fresh = self.path.with_extension("new");
-        fs::write(&fresh, now.0.to_string())?;
+        let mut file = fs::File::create(&fresh)?;
+        file.write_all(now.0.to_string().as_bytes())?;
+        // After a power loss an empty mark would be no mark.
+        file.sync_all()?;
         fs::rename(&fresh, &self.path)
     }
 }

@@ -19,6 +19,9 @@ const WAIT: Duration = Duration::from_millis(20);
 /// Records of one batch: between batches documents go out and counters are shown.
 const BATCH: usize = 8192;
 
+/// How long the last documents wait for room in the sink's queue, all together.
+const LAST_ROOM: Duration = Duration::from_secs(5);
+
 /// What the pipeline thread shows to the others.
 #[derive(Debug)]
 pub struct Shown {
@@ -103,7 +106,8 @@ impl<M: Machine> Turning<M> {
         let ended = self.until_stopped();
         self.shown.failed.store(ended.is_err(), Ordering::Release);
         let sink = Arc::clone(&self.sink);
-        self.pipeline.finish(clock::now(), &mut |document| sink.write(document));
+        let until = Instant::now() + LAST_ROOM;
+        self.pipeline.finish(clock::now(), &mut |document| sink.write_until(document, until));
         self.shown.turned(&self.pipeline.counts());
         ended
     }

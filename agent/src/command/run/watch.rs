@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     pin::Pin,
+    process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -30,7 +31,8 @@ const TICK: Duration = Duration::from_secs(5);
 pub struct Doors {
     tcp: Option<TcpListener>,
     unix: Option<UnixListener>,
-    socket: PathBuf,
+    /// Present where the socket is ours, to be removed at the end.
+    socket: Option<PathBuf>,
 }
 
 impl Doors {
@@ -65,7 +67,8 @@ impl Doors {
                 None
             }
         };
-        Ok(Self { tcp, unix, socket: status_socket.to_owned() })
+        let socket = unix.is_some().then(|| status_socket.to_owned());
+        Ok(Self { tcp, unix, socket })
     }
 
     fn serve(&mut self, agent: &Arc<dyn Observed>) {
@@ -74,18 +77,20 @@ impl Doors {
         }
         if let Some(listener) = self.unix.take() {
             tokio::spawn(axum::serve(listener, http::router(Arc::clone(agent))).into_future());
-        } else {
-            self.socket = PathBuf::new();
         }
     }
 }
 
 impl Drop for Doors {
     fn drop(&mut self) {
-        // Ours only: without a listener the path is empty.
-        let _ = std::fs::remove_file(&self.socket);
+        if let Some(socket) = &self.socket {
+            let _ = std::fs::remove_file(socket);
+        }
     }
 }
+
+/// The least time between a load that failed and the next that nobody asked for.
+const REST_LEAST: Duration = Duration::from_secs(30);
 
 type LoadTask = JoinHandle<(ThreatSource, Result<Loaded, SourceError>)>;
 
@@ -95,6 +100,27 @@ struct Feeds {
     loading: Option<LoadTask>,
     /// A SIGHUP came while they were being read.
     again: bool,
+    /// Loads that led to no set, one after the other.
+    failures: u32,
+    /// After such a load nothing is read by itself before this.
+    rest_until: Option<Instant>,
+}
+
+/// The first load, which a signal may cut short: `None` when the agent is to end before it began.
+///
+/// # Errors
+/// A feed or the state folder cannot be used.
+pub async fn first_load(
+    mut source: ThreatSource,
+    signals: &mut Signals,
+) -> anyhow::Result<Option<(ThreatSource, Loaded)>> {
+    let load = tokio::task::spawn_blocking(move || source.load().map(|loaded| (source, loaded)));
+    tokio::select! {
+        biased;
+        _ = signals.terminate.recv() => Ok(None),
+        _ = signals.interrupt.recv() => Ok(None),
+        loaded = load => Ok(Some(loaded.context("reading the feeds ended early")??)),
+    }
 }
 
 /// Serves pages and signals until SIGTERM or SIGINT.
@@ -105,18 +131,18 @@ pub async fn until_signal(
     running: &Running,
     source: ThreatSource,
     mut doors: Doors,
-) -> anyhow::Result<std::process::ExitCode> {
+    mut signals: Signals,
+) -> anyhow::Result<ExitCode> {
     let agent: Arc<dyn Observed> = Arc::clone(&running.observatory) as Arc<dyn Observed>;
     doors.serve(&agent);
-    let mut signals = Signals::new()?;
     let mut tick: Interval = interval(TICK);
-    let mut feeds = Feeds { resting: Some(source), loading: None, again: false };
+    let mut feeds = Feeds::resting(source);
     loop {
         let due = feeds.due();
         tokio::select! {
             biased;
-            _ = signals.terminate.recv() => return Ok(std::process::ExitCode::SUCCESS),
-            _ = signals.interrupt.recv() => return Ok(std::process::ExitCode::SUCCESS),
+            _ = signals.terminate.recv() => return Ok(ExitCode::SUCCESS),
+            _ = signals.interrupt.recv() => return Ok(ExitCode::SUCCESS),
             _ = signals.hang_up.recv() => feeds.reload(),
             (source, loaded) = finished(&mut feeds.loading) => feeds.loaded(running, source, loaded),
             () = sleep_until_due(due) => feeds.refresh(),
@@ -126,19 +152,25 @@ pub async fn until_signal(
                 if running.shown.has_failed() {
                     bail!("the pipeline ended by itself");
                 }
+                if running.sink.is_broken() {
+                    tracing::info!("whoever read the alerts has gone");
+                    return Ok(ExitCode::SUCCESS);
+                }
             }
         }
     }
 }
 
-struct Signals {
+/// The signals that the agent answers; taken over before anything that may take long.
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    /// Takes the signals over.
+    pub fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -168,6 +200,10 @@ async fn sleep_until_due(due: Option<Instant>) {
 }
 
 impl Feeds {
+    fn resting(source: ThreatSource) -> Self {
+        Self { resting: Some(source), loading: None, again: false, failures: 0, rest_until: None }
+    }
+
     fn reload(&mut self) {
         self.again = self.resting.is_none();
         self.start(ThreatSource::reload);
@@ -188,7 +224,15 @@ impl Feeds {
 
     /// When a URL is due; never, where feeds are files or being read.
     fn due(&self) -> Option<Instant> {
-        self.resting.as_ref().and_then(ThreatSource::next_refresh)
+        let due = self.resting.as_ref().and_then(ThreatSource::next_refresh)?;
+        Some(self.rest_until.map_or(due, |rest| due.max(rest)))
+    }
+
+    /// A load that fails for want of the state folder would be due again at once.
+    fn rest(&mut self) {
+        let pause = REST_LEAST.saturating_mul(1 << self.failures.min(7));
+        self.failures += 1;
+        self.rest_until = Some(Instant::now() + pause);
     }
 
     fn loaded(
@@ -199,8 +243,12 @@ impl Feeds {
     ) {
         self.resting = source;
         match loaded {
-            Some(Ok(loaded)) => take_into_use(running, loaded),
+            Some(Ok(loaded)) => {
+                (self.failures, self.rest_until) = (0, None);
+                take_into_use(running, loaded);
+            }
             Some(Err(error)) => {
+                self.rest();
                 running.observatory.load_failed();
                 tracing::error!("feeds could not be read anew, the set in use stays: {error}");
             }

@@ -71,11 +71,15 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// Waits until a document finds room, or the queue is closed.
-    pub(super) fn wait_for_room(&self) {
+    /// Waits until a document finds room, nobody reads any more, or the time is up.
+    pub(super) fn wait_for_room(&self, until: Instant) {
         let mut state = self.lock();
-        while !state.closed && state.alerts.len() + state.logs.len() >= self.capacity {
-            state = self.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
+        while !state.closed && !state.broken && state.alerts.len() + state.logs.len() >= self.capacity {
+            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+            else {
+                return;
+            };
+            state = self.emptied.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
