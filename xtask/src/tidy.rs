@@ -6,6 +6,9 @@ mod source;
 // Words that no committed file may hold.
 mod words;
 
+// Files that this program writes.
+mod generated;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -36,6 +39,9 @@ pub struct Remark {
 
 /// `cargo xtask tidy`: writes generated files anew, reports the rest; with `--check` it writes nothing.
 pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
+    if !arguments.check {
+        generated::write(layout)?;
+    }
     let remarks = remarks(layout)?;
     for remark in &remarks {
         let weight = if remark.is_wrong { "wrong" } else { "look" };
@@ -72,6 +78,7 @@ fn remarks(layout: &Layout) -> Result<Vec<Remark>> {
             remarks.extend(source::remarks(&name, &text));
         }
     }
+    remarks.extend(generated::remarks(layout)?);
     Ok(remarks)
 }
 
