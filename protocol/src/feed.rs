@@ -115,6 +115,8 @@ pub struct Options {
     pub format: Format,
     /// What a plain line without a wildcard lists; the other formats say it themselves.
     pub matching: Scope,
+    /// Whether a listed public suffix is kept as exact; not for an allow list, whose names are to have no alert.
+    pub guard: bool,
     /// A larger feed is refused, in bytes.
     pub bytes_max: u64,
     /// A feed with more entries is refused.
@@ -128,6 +130,7 @@ impl Default for Options {
         Self {
             format: Format::Auto,
             matching: Scope::Both,
+            guard: true,
             bytes_max: 1 << 30,
             entries_max: 20_000_000,
             lines_shown_max: 100,

@@ -273,6 +273,7 @@ impl Feed {
         feed::Options {
             format: self.spec.format,
             matching: self.spec.matching,
+            guard: self.purpose == Purpose::List,
             bytes_max: limits.bytes_max,
             entries_max: limits.entries_max,
             ..feed::Options::default()

@@ -150,6 +150,16 @@ fn an_allow_list_wins_over_every_feed() {
 }
 
 #[test]
+fn an_allow_list_covers_the_names_below_a_public_suffix() {
+    let folder = Folder::new();
+    let feeds = [folder.write("a.txt", "evil.github.io\nevil.example\n")];
+    let allow = vec![folder.write("allow.txt", "github.io\n").into()];
+    let loaded = source(&feeds, Options { allow, ..Options::default() }).load().unwrap();
+    assert_eq!(lists(&loaded, "evil.github.io"), [""; 0]);
+    assert_eq!(lists(&loaded, "evil.example"), ["a"]);
+}
+
+#[test]
 fn a_bad_allow_list_is_an_error_at_the_start_and_keeps_its_last_good_entries_later() {
     let folder = Folder::new();
     let feeds = [folder.write("a.txt", "evil.example\n")];

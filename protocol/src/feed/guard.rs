@@ -2,7 +2,7 @@
 //!
 //! Such an entry is kept for its own name only. Where the list's syntax itself says "and all below" (`||x^`, `*.x`,
 //! `local=/x/`), that holds for suffixes of the private section (`duckdns.org`: lists of dynamic DNS mean it), never
-//! for those of ICANN's (`com`).
+//! for those of ICANN's (`com`). Exceptions and allow lists are not guarded: they take alerts away.
 
 use psl::Type;
 

@@ -80,12 +80,14 @@ impl<'i> Line<'_, 'i> {
 
     /// Takes a name as the list wrote it.
     pub(super) fn offer(&mut self, text: &str, scope: Scope, verdict: Verdict, reach: Reach) {
-        let Intake { report, each, name, .. } = &mut *self.intake;
+        let Intake { report, options, each, name } = &mut *self.intake;
         let name = match name::normalize(text, name) {
             Ok(name) => name,
             Err(error) => return report.reject(self.number, self.text, Reason::Name(error)),
         };
-        let kept = guard::scope(name, scope, reach);
+        // Narrowed, an exception would leave alerts that its author took out.
+        let guarded = options.guard && verdict == Verdict::Listed;
+        let kept = if guarded { guard::scope(name, scope, reach) } else { scope };
         if kept != scope {
             report.guard(self.number, name, scope);
         }

@@ -117,6 +117,24 @@ fn plain_names_have_the_feeds_scope_and_wildcards_their_own() {
 }
 
 #[test]
+fn an_exception_for_a_public_suffix_keeps_its_scope() {
+    for (format, line, entry) in [
+        (Format::Adblock, "@@||co.uk^", "co.uk Both excepted"),
+        (Format::Dnsmasq, "server=/github.io/#", "github.io Both excepted"),
+        (Format::Rpz, "*.gov.uk CNAME rpz-passthru.", "gov.uk Subdomains excepted"),
+    ] {
+        assert_eq!(entries(format, line), [entry], "{line}");
+    }
+}
+
+#[test]
+fn a_list_without_the_guard_keeps_public_suffixes_as_they_are_written() {
+    let text = render(b"github.io\n*.co.uk\n", &Options { guard: false, ..Options::default() });
+    assert!(text.contains("github.io Both") && text.contains("co.uk Subdomains"), "{text}");
+    assert!(text.contains("0 guarded"), "{text}");
+}
+
+#[test]
 fn a_line_too_long_is_rejected_and_the_next_one_read() {
     let mut text = "a".repeat(100_000);
     text.push_str("\nevil.example\n");
