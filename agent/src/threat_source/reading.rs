@@ -137,14 +137,14 @@ impl Feed {
             self.read_once = !regular;
             return Ok(fresh);
         }
-        let now = Instant::now();
-        if load.occasion == Occasion::Refresh && !self.schedule.is_due(now) {
+        if load.occasion == Occasion::Refresh && !self.schedule.is_due(Instant::now()) {
             return Err(Missed::Unchanged);
         }
         let fetched = self.fetch(load);
         match &fetched {
-            Ok(_) | Err(Missed::Unchanged) => self.schedule.succeeded(now),
-            Err(_) => self.schedule.failed(now),
+            Err(Missed::Unchanged) => self.schedule.succeeded(Instant::now()),
+            // A body counts as a failure until it is accepted: one refused again and again is asked for less and less.
+            Ok(_) | Err(_) => self.schedule.failed(Instant::now()),
         }
         fetched
     }
@@ -182,11 +182,11 @@ impl Feed {
         let report = match self.parse(index, || fresh.draft.reader(), self.least(), load)? {
             Ok(report) => report,
             Err(refused) => {
-                self.postpone(&refused);
+                self.doubt(&refused);
                 return Ok(Err(refused));
             }
         };
-        self.shrank = false;
+        self.believe();
         let origin = Origin {
             location: self.spec.location.to_string(),
             time: now_seconds(),
@@ -208,16 +208,19 @@ impl Feed {
         }
     }
 
-    /// Sets when a refused feed is fetched again.
-    fn postpone(&mut self, refused: &Refused) {
-        if matches!(self.spec.location, Location::File(_)) {
-            return;
-        }
+    /// A feed that shrank is fetched again soon; any other refused one stays the failure that its fetch counted as.
+    fn doubt(&mut self, refused: &Refused) {
         self.shrank = refused.shrank;
         if refused.shrank {
             self.schedule.confirm(Instant::now());
-        } else {
-            self.schedule.failed(Instant::now());
+        }
+    }
+
+    /// What was read is good; a file is read again only when the operator says so.
+    fn believe(&mut self) {
+        self.shrank = false;
+        if matches!(self.spec.location, Location::Url(_)) {
+            self.schedule.succeeded(Instant::now());
         }
     }
 

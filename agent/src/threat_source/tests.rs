@@ -321,6 +321,27 @@ fn a_feed_that_shrinks_by_more_than_half_has_to_say_so_twice() {
 }
 
 #[test]
+fn a_url_with_a_refused_body_is_asked_for_less_and_less_until_one_is_accepted() {
+    let server = Server::new(&[]);
+    let mut source = source(&server.feed(), Options::default());
+    for at_least in [30, 60, 120, 240] {
+        server.push(body(PAGE));
+        let before = Instant::now();
+        let loaded = source.reload().unwrap();
+        assert!(loaded.feeds[0].problem.as_deref().unwrap().contains("HTML"));
+        let next = source.feeds[0].schedule.next().unwrap();
+        assert!(next >= before + std::time::Duration::from_secs(at_least), "{at_least} s");
+    }
+    for answer in [body("evil.example\n"), status(304)] {
+        server.push(answer);
+        let before = Instant::now();
+        assert_eq!(lists(&source.reload().unwrap(), "evil.example"), ["web"]);
+        let next = source.feeds[0].schedule.next().unwrap();
+        assert!(next >= before + std::time::Duration::from_hours(24));
+    }
+}
+
+#[test]
 fn a_body_larger_than_the_limit_is_not_taken() {
     let server = Server::new(&[body(&"evil.example\n".repeat(100))]);
     let limits = Limits { bytes_max: 1_000, ..Limits::default() };
