@@ -47,6 +47,21 @@ pub struct Draft {
 #[derive(Debug)]
 struct DraftPath(Option<PathBuf>);
 
+/// Why a draft was not filled: the operator mends a feed that cannot be read elsewhere than a full disk.
+#[derive(Debug)]
+pub enum FillError {
+    /// The source could not be read.
+    Read(io::Error),
+    /// The draft could not be written.
+    Write(io::Error),
+}
+
+/// A source that remembers whether it was what failed.
+struct Watched<R> {
+    source: R,
+    failed: bool,
+}
+
 /// Where copies are kept.
 #[derive(Debug)]
 pub struct Copies {
@@ -126,8 +141,19 @@ impl Draft {
     }
 
     /// Copies all of a source, but no more than `bytes_max` and one byte, which tells that there was more.
-    pub fn fill(&mut self, source: &mut dyn Read, bytes_max: u64) -> io::Result<u64> {
-        io::copy(&mut source.take(bytes_max.saturating_add(1)), &mut self.file)
+    pub fn fill(&mut self, source: &mut dyn Read, bytes_max: u64) -> Result<u64, FillError> {
+        let mut source = Watched { source: source.take(bytes_max.saturating_add(1)), failed: false };
+        io::copy(&mut source, &mut self.file)
+            .map_err(|error| if source.failed { FillError::Read(error) } else { FillError::Write(error) })
+    }
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let outcome = self.source.read(buffer);
+        // An interrupted read is tried again by whoever copies.
+        self.failed = outcome.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
+        outcome
     }
 }
 
@@ -232,6 +258,18 @@ mod tests {
         let copies = Copies::new(Some(folder.path())).unwrap();
         drop(copies.draft("f").unwrap());
         assert_eq!(fs::read_dir(folder.path().join("feeds")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_source_that_breaks_off_is_told_from_a_full_disk() {
+        let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut full = Draft { file, path: DraftPath(None) };
+        assert!(matches!(full.fill(&mut &b"evil.example"[..], 100), Err(FillError::Write(_))));
+        let folder = tempfile::tempdir().unwrap();
+        let mut broken = File::open(folder.path()).unwrap();
+        let mut draft = Copies::new(None).unwrap().draft("f").unwrap();
+        assert!(matches!(draft.fill(&mut broken, 100), Err(FillError::Read(_))));
+        assert_eq!(draft.fill(&mut &b"evil.example"[..], 100).unwrap(), 12);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use namewarden_protocol::entry::Entry;
 use namewarden_protocol::feed::{self, FeedReport};
 use namewarden_protocol::threat_set::{BuildError, Builder};
 
-use super::copy::{Copies, Draft, LastGood, Origin};
+use super::copy::{Copies, Draft, FillError, LastGood, Origin};
 use super::fetch::{Fetched, Fetcher};
 use super::schedule::Schedule;
 use super::spec::{FeedSpec, Location};
@@ -340,7 +340,10 @@ fn read_file(path: &Path, key: &str, load: &Load<'_>) -> Result<(Fresh, bool), M
         return Err(unreadable(io::ErrorKind::IsADirectory.into()));
     }
     let mut draft = load.copies.draft(key).map_err(|error| Missed::Other(no_copy(&error)))?;
-    draft.fill(&mut file, load.limits.bytes_max).map_err(unreadable)?;
+    draft.fill(&mut file, load.limits.bytes_max).map_err(|error| match error {
+        FillError::Read(error) => unreadable(error),
+        FillError::Write(error) => Missed::Other(no_copy(&error)),
+    })?;
     Ok((Fresh { draft, etag: None, last_modified: None }, kind.is_file()))
 }
 

@@ -186,6 +186,18 @@ fn a_state_folder_that_cannot_be_made_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_full_disk_is_not_told_as_a_feed_that_cannot_be_read() {
+    let folder = Folder::new();
+    let feeds = [folder.write("a.txt", "evil.example\n")];
+    let mut source = source(&feeds, folder.state());
+    let draft = folder.0.path().join("state/feeds/a.draft");
+    std::os::unix::fs::symlink("/dev/full", draft).unwrap();
+    let loaded = source.load().unwrap();
+    let problem = loaded.feeds[0].problem.as_deref().unwrap();
+    assert!(problem.contains("cannot keep a copy of it"), "{problem}");
+}
+
+#[test]
 fn the_line_of_an_entry_is_found_again() {
     let folder = Folder::new();
     let feeds = [folder.write("a.txt", "# head\n||evil.example^\n")];
