@@ -241,7 +241,7 @@ impl Pass<'_> {
 
     /// `None` where the message ends, or nobody can say where the next record begins.
     fn question(&mut self, at: usize) -> Option<usize> {
-        let walked = self.walk(at);
+        let walked = self.walk(at, self.message.len());
         let fixed = walked.end.and_then(|end| self.message.get(end..)?.first_chunk::<4>());
         let kind = fixed.map(|[high, low, ..]| u16::from_be_bytes([*high, *low]));
         self.keep(walked, at, Section::Question, Part::Owner, kind);
@@ -252,7 +252,7 @@ impl Pass<'_> {
         let walked = match self.message.get(at) {
             // The root, as EDNS has it in every message.
             Some(0) => Walked { end: Some(at + 1), hit: false, fault: None },
-            _ => self.walk(at),
+            _ => self.walk(at, self.message.len()),
         };
         let fixed = walked.end.and_then(|end| self.message.get(end..)?.first_chunk::<10>());
         let kind = fixed.map(|[high, low, ..]| u16::from_be_bytes([*high, *low]));
@@ -274,9 +274,10 @@ impl Pass<'_> {
             let Some(begin) = at.filter(|begin| *begin < end) else {
                 return self.note(Malformed::Data { rr_type, offset: start });
             };
-            let walked = self.walk(begin);
+            let walked = self.walk(begin, end);
             // A name that runs on into the next record is not one that anybody sent.
-            if walked.end.is_some_and(|name_end| name_end > end) {
+            let cut = walked.end.is_none() && walked.fault == Some(NameFault::Truncated);
+            if cut && end <= self.message.len() {
                 return self.note(Malformed::Data { rr_type, offset: start });
             }
             self.keep(walked, begin, section, Part::Data, Some(rr_type));
@@ -284,9 +285,9 @@ impl Pass<'_> {
         }
     }
 
-    fn walk(&mut self, at: usize) -> Walked {
+    fn walk(&mut self, at: usize, limit: usize) -> Walked {
         self.counts.names += 1;
-        self.names.walk(self.message, at, self.set)
+        self.names.walk(self.message, at, limit, self.set)
     }
 
     fn keep(&mut self, walked: Walked, at: usize, section: Section, part: Part, rr_type: Option<u16>) {

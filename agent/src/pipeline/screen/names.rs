@@ -12,6 +12,9 @@ use super::top_level::TopLevel;
 /// Offsets that 14 bits of a pointer can say.
 const POINTABLE: usize = 1 << 14;
 
+/// Bytes of the longest name (RFC 1035 section 3.1).
+const NAME_MAX: usize = 255;
+
 /// What is wrong with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameFault {
@@ -108,11 +111,18 @@ pub struct Names {
 struct Path {
     offsets: Box<[u16]>,
     count: usize,
+    /// Offsets taken since the screen began: what the walks cost.
+    #[cfg(test)]
+    steps: u64,
 }
 
 impl Path {
     #[inline]
     fn push(&mut self, at: usize) {
+        #[cfg(test)]
+        {
+            self.steps += 1;
+        }
         if let Some(place) = self.offsets.get_mut(self.count) {
             *place = narrow(at);
             self.count += 1;
@@ -127,7 +137,12 @@ impl Path {
 
 impl Names {
     pub fn new() -> Self {
-        let path = Path { offsets: vec![0; 1 << 16].into_boxed_slice(), count: 0 };
+        let path = Path {
+            offsets: vec![0; 1 << 16].into_boxed_slice(),
+            count: 0,
+            #[cfg(test)]
+            steps: 0,
+        };
         Self {
             memo: vec![NOTHING; POINTABLE].into_boxed_slice(),
             stamp: 0,
@@ -142,6 +157,12 @@ impl Names {
         self.labels
     }
 
+    /// Labels and pointers stepped over so far, be they hashed or not.
+    #[cfg(test)]
+    pub fn steps(&self) -> u64 {
+        self.path.steps
+    }
+
     /// Forgets the last message.
     pub fn begin(&mut self, set: &ThreatSet) {
         self.top_level.serve(set);
@@ -152,15 +173,17 @@ impl Names {
         }
     }
 
-    /// Walks the name that begins at `start`.
+    /// Walks the name that begins at `start` and ends before `limit`, or with a pointer before it. What runs on is
+    /// truncated and not remembered: its bytes belong to the next record, which is walked itself.
     #[inline]
-    pub fn walk(&mut self, message: &[u8], start: usize, set: &ThreatSet) -> Walked {
+    pub fn walk(&mut self, message: &[u8], start: usize, limit: usize, set: &ThreatSet) -> Walked {
+        let within = message.get(..limit).unwrap_or(message);
         self.path.count = 0;
         let hasher = set.hasher();
         let mut at = start;
         // The name's own labels are new bytes: nothing is remembered of them.
         let byte = loop {
-            match message.get(at) {
+            match within.get(at) {
                 Some(length @ 1..=63) => {
                     self.path.push(at);
                     at += 1 + usize::from(*length);
@@ -170,11 +193,11 @@ impl Names {
         };
         let (base, end) = match byte {
             Some(0) => (Ok(root(hasher)), Some(at + 1)),
-            Some(0xc0..) => {
-                (self.follow(message, at, hasher), Some(at + 2).filter(|end| *end <= message.len()))
+            Some(0xc0..) if at + 1 < within.len() => (self.follow(message, at, hasher), Some(at + 2)),
+            None | Some(0xc0..) => {
+                return Walked { end: None, hit: false, fault: Some(NameFault::Truncated) };
             }
             Some(byte) => (Err(NameFault::LabelType { byte }), None),
-            None => (Err(NameFault::Truncated), None),
         };
         let mut fault = base.err();
         let name = self.climb(message, base.unwrap_or(NO_NAME), set, &mut fault);
@@ -207,6 +230,10 @@ impl Names {
             self.remember(self.path.get(index), NO_NAME, Progress::Pending);
         }
         loop {
+            // Nothing is remembered out there: what leads so far is no name, wherever it ends.
+            if at > POINTABLE + NAME_MAX {
+                return Err(NameFault::TooLong);
+            }
             let byte = *message.get(at).ok_or(NameFault::Truncated)?;
             match byte {
                 0 => return Ok(root(hasher)),

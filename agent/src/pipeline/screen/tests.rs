@@ -314,6 +314,51 @@ fn names_below_one_long_name_hash_their_own_labels_only() {
 }
 
 #[test]
+fn labels_that_lead_from_record_to_record_are_stepped_over_once() {
+    let mut wire = Wire::new([0, u16::MAX, 0, 0]);
+    while wire.bytes.len() + 12 <= MESSAGE_MAX {
+        wire = wire.name("").record(CNAME, |mut data| {
+            data.bytes.push(11);
+            data
+        });
+    }
+    assert_linear(&wire);
+}
+
+#[test]
+fn labels_beyond_what_is_remembered_are_not_stepped_over_for_each_pointer() {
+    let mut wire = Wire::new([0, 64, 0, 0]).name("").record(10, |mut data| {
+        data.bytes.resize(60_000, 1);
+        // Each of the last offsets that a pointer can say leads to the first beyond.
+        for label in 1..=63 {
+            data.bytes[(1 << 14) - 1 - usize::from(label)] = label;
+        }
+        data
+    });
+    for label in 1..=63 {
+        wire = wire.pointer((1 << 14) - 1 - label).address();
+    }
+    assert_linear(&wire);
+}
+
+/// Each label and pointer costs a byte at least: a walk that steps more often than there are bytes went twice.
+fn assert_linear(wire: &Wire) {
+    let mut screen = Screen::new();
+    screen.candidates(&wire.bytes, &set(&["evil.example"]));
+    let (steps, bytes) = (screen.names.steps(), wire.bytes.len() as u64);
+    assert!(steps > 0 && steps <= bytes, "{steps} steps in {bytes} bytes");
+}
+
+#[test]
+fn name_that_ran_out_of_its_record_does_not_hide_the_one_that_points_there() {
+    let wire = Wire::new([0, 3, 0, 0]).name("").record(CNAME, |data| data.label("evil"));
+    let begin = wire.bytes.len() - 5;
+    let wire = wire.name("example").address().pointer(begin).address();
+    let fault = Malformed::Data { rr_type: CNAME, offset: begin };
+    assert_eq!(malformed(&wire, &set(&["evil.example"])), (1, Some(fault)));
+}
+
+#[test]
 fn candidates_beyond_the_limit_are_counted() {
     let mut wire = Wire::new([1, 1000, 0, 0]).name("evil.example").asked(A);
     for _ in 0..1000 {
