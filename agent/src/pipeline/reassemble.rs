@@ -5,6 +5,7 @@
 //! without a copy. Streams, bytes and waiting time are bounded, and every byte is accounted for.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use super::packet::{Packet, RawMessage, Timestamp};
 use connection::Connection;
@@ -23,7 +24,7 @@ mod framing;
 mod fit;
 
 /// Sweeps for overdue holes and idle connections are at least this far apart.
-const SWEEP_NS: u64 = 50_000_000;
+const SWEEP: Duration = Duration::from_millis(50);
 /// Candidates that are compared when a connection has to make room.
 const CANDIDATES: usize = 8;
 /// Sockets shown not to be DNS that are remembered until they are asked for.
@@ -162,7 +163,7 @@ impl Reassembler {
 
     /// Gives up holes that were waited for too long and forgets silent connections; cheap when called often.
     pub fn expire(&mut self, now: Timestamp, each: &mut impl FnMut(&RawMessage<'_>)) {
-        if now.0.saturating_sub(self.swept.0) < SWEEP_NS {
+        if !self.swept.has_passed(SWEEP, SWEEP, now) {
             return;
         }
         self.swept = now;
@@ -199,7 +200,7 @@ impl Reassembler {
         let (counts, mut cost) = (&mut self.counts, 0);
         self.connections.retain(|_, connection| {
             connection.give_up_holes(now, limits.hole_age_ns, counts, each);
-            let stays = now.0.saturating_sub(connection.touched().0) <= limits.idle_age_ns;
+            let stays = !is_over(connection.touched(), limits.idle_age_ns, now);
             if stays {
                 cost += connection.cost();
             } else {
@@ -253,6 +254,13 @@ impl Reassembler {
         self.queue.clear();
         self.queue.extend(self.connections.keys());
     }
+}
+
+/// Whether a wait of so long that began then is over. It is as well where the clock was set back by more than that: a
+/// step back makes no wait longer than three times its time.
+fn is_over(began: Timestamp, wait_ns: u64, now: Timestamp) -> bool {
+    let wait = Duration::from_nanos(wait_ns);
+    began.has_passed(wait, wait, now)
 }
 
 /// A packet's values without payload, with the stamp of the segment that completed a message.

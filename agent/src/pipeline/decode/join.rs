@@ -4,14 +4,17 @@
 //! between them. The table is short and each entry is bounded by the packet's own length (64 KiB at most): it is searched
 //! from end to end, and when it is full the oldest packet is handed on as far as it goes.
 
+use std::time::Duration;
+
 use namewarden_agent_common::record::{PAYLOAD_MAX, RecordHeader};
 
 use super::super::packet::{Direction, Packet, Timestamp};
 
 /// Packets that may wait for chunks at once: with 64 KiB each, 2 MiB at most.
 const PACKETS_MAX: usize = 32;
-/// Chunks of a packet leave the kernel half within one run of a hook; a second is generous.
-const AGE_MAX_NS: u64 = 1_000_000_000;
+/// Chunks of a packet leave the kernel half within one run of a hook; a second is generous. A clock that was set back
+/// by more than that counts as well.
+const AGE_MAX: Duration = Duration::from_secs(1);
 
 /// What all chunks of one packet have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +80,7 @@ impl Joiner {
     /// The oldest packet if its chunks are overdue; call until there is none.
     pub(super) fn overdue(&mut self, now: Timestamp) -> Option<Partial> {
         let oldest = self.waiting.first()?;
-        let late = now.0.saturating_sub(oldest.template.time.0) > AGE_MAX_NS;
+        let late = oldest.template.time.has_passed(AGE_MAX, AGE_MAX, now);
         late.then(|| self.waiting.remove(0))
     }
 

@@ -138,11 +138,22 @@ fn a_packet_whose_chunks_are_overdue_is_handed_on_as_it_is() {
     let mut decoder = Decoder::new();
     feed(&mut decoder, &record(header(), 6, 0, b"ab"));
     let mut seen = Vec::new();
-    decoder.expire(Timestamp(6_001_000_000), &mut |packet| seen.push(keep(packet)));
+    decoder.expire(Timestamp(6_000_999_999), &mut |packet| seen.push(keep(packet)));
     assert_eq!(seen, NOTHING, "not yet overdue");
-    decoder.expire(Timestamp(6_001_000_001), &mut |packet| seen.push(keep(packet)));
+    decoder.expire(Timestamp(6_001_000_000), &mut |packet| seen.push(keep(packet)));
     assert_eq!(payloads(&seen), [b"ab"]);
     assert_eq!(decoder.counts().incomplete, 1);
+}
+
+#[test]
+fn a_packet_that_waits_for_chunks_does_not_wait_for_a_clock_that_was_set_back() {
+    let mut decoder = Decoder::new();
+    feed(&mut decoder, &record(header(), 6, 0, b"ab"));
+    let mut seen = Vec::new();
+    decoder.expire(Timestamp(4_500_000_000), &mut |packet| seen.push(keep(packet)));
+    assert_eq!(seen, NOTHING, "clocks may differ a little");
+    decoder.expire(Timestamp(1_000_000_000), &mut |packet| seen.push(keep(packet)));
+    assert_eq!(payloads(&seen), [b"ab"]);
 }
 
 #[test]

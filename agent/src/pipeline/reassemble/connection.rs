@@ -5,7 +5,7 @@
 
 use super::super::packet::{Direction, Packet, RawMessage, Segment, Timestamp};
 use super::stream::{Context, Stamp, Stream};
-use super::{Limits, ReassembleCounts, message_of, stamped};
+use super::{Limits, ReassembleCounts, is_over, message_of, stamped};
 
 /// One direction, and its last packet without payload: addresses and origin of messages that come out when a hole is
 /// given up.
@@ -33,7 +33,8 @@ impl Connection {
         limits: &Limits,
         with: &mut Context<'_>,
     ) -> bool {
-        self.touched = self.touched.max(packet.time);
+        // Not the latest of all: after a clock was set back that would be a time to come.
+        self.touched = packet.time;
         if segment.syn {
             self.muted = false;
         }
@@ -65,7 +66,7 @@ impl Connection {
         for side in [&mut self.egress, &mut self.ingress] {
             let Some(packet) = side.last else { continue };
             let mut hand_on = |stamp: Stamp, bytes: &[u8]| each(&message_of(&stamped(&packet, stamp), bytes));
-            while side.stream.hole_since().is_some_and(|since| now.0.saturating_sub(since.0) >= age_ns) {
+            while side.stream.hole_since().is_some_and(|since| is_over(since, age_ns, now)) {
                 let mut with = Context { counts, each: &mut hand_on };
                 side.stream.skip_hole(now, &mut with);
             }

@@ -251,6 +251,18 @@ fn a_hole_that_stays_is_given_up_counted_and_the_stream_goes_on_behind_it() {
 }
 
 #[test]
+fn a_hole_is_not_waited_for_until_a_clock_that_was_set_back_catches_up() {
+    let mut bench = Bench::opened();
+    bench.at(100 * SECOND, 1100, &framed(&[query(2, 0)]));
+    bench.expire(100 * SECOND);
+    bench.expire(99 * SECOND + SECOND / 2);
+    assert_eq!(bench.messages.len(), 0, "clocks may differ a little");
+    bench.expire(10 * SECOND);
+    assert_eq!(bench.messages, [query(2, 0)]);
+    bench.assert_accounted();
+}
+
+#[test]
 fn what_waits_behind_a_hole_is_bounded() {
     let mut bench = Bench::new(Limits { ahead_bytes: 10_000, ..Limits::LIVE });
     bench.syn(7, 999);
@@ -291,6 +303,21 @@ fn connections_are_bounded_and_silent_ones_forgotten() {
     assert_eq!(bench.stage.counts().evicted, 90);
     bench.expire(Limits::LIVE.idle_age_ns + 1);
     assert_eq!((bench.stage.connections(), bench.stage.counts().idle), (0, 10));
+}
+
+#[test]
+fn only_silent_connections_are_forgotten_after_the_clock_was_set_back() {
+    let (later, earlier) = (9000 * SECOND, 1000 * SECOND);
+    let mut bench = Bench::new(Limits::LIVE);
+    for socket in [7, 8] {
+        bench.send(socket, Direction::Egress, later, Segment { sequence: 999, ..SYN }, &[]);
+    }
+    bench.expire(later);
+    bench.at(earlier, 1000, &framed(&[query(1, 0)]));
+    bench.expire(earlier);
+    assert_eq!((bench.stage.connections(), bench.stage.counts().idle), (1, 1));
+    bench.expire(earlier + Limits::LIVE.idle_age_ns + 1);
+    assert_eq!((bench.stage.connections(), bench.stage.counts().idle), (0, 2));
 }
 
 #[test]
