@@ -10,7 +10,7 @@ use super::reason::Reason;
 use crate::entry::{Scope, Verdict};
 
 /// Names that stand in the head of many lists because they were whole hosts files once.
-const OWN_NAMES: [&str; 9] = [
+const OWN_NAMES: [&str; 16] = [
     "localhost",
     "localhost.localdomain",
     "localhost4",
@@ -19,6 +19,13 @@ const OWN_NAMES: [&str; 9] = [
     "localhost6.localdomain6",
     "local",
     "broadcasthost",
+    "ip6-localhost",
+    "ip6-loopback",
+    "ip6-localnet",
+    "ip6-mcastprefix",
+    "ip6-allnodes",
+    "ip6-allrouters",
+    "ip6-allhosts",
     "0.0.0.0",
 ];
 
@@ -65,5 +72,4 @@ fn is_glued(word: &str) -> bool {
 fn is_own(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     OWN_NAMES.iter().any(|own| own.eq_ignore_ascii_case(name))
-        || name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("ip6-"))
 }

@@ -135,6 +135,18 @@ fn a_list_without_the_guard_keeps_public_suffixes_as_they_are_written() {
 }
 
 #[test]
+fn a_machines_own_names_are_ignored_and_names_that_begin_like_them_are_not() {
+    let own = "::1 ip6-localhost IP6-loopback.\nff02::2 ip6-allrouters\nff00::0 ip6-mcastprefix\n";
+    assert_eq!(reasons(Format::Hosts, own), []);
+    assert_eq!(entries(Format::Hosts, own), [""; 0]);
+    let other = "0.0.0.0 ip6-login.evil.example ip6-localhost.evil.example";
+    assert_eq!(
+        entries(Format::Hosts, other),
+        ["ip6-login.evil.example Exact", "ip6-localhost.evil.example Exact"]
+    );
+}
+
+#[test]
 fn a_line_too_long_is_rejected_and_the_next_one_read() {
     let mut text = "a".repeat(100_000);
     text.push_str("\nevil.example\n");
