@@ -73,6 +73,9 @@ pub enum Reason {
     /// RPZ: rpz-ip, rpz-client-ip, rpz-nsdname, rpz-nsip.
     #[error("a trigger on an address or a name server, not on a name that is asked for")]
     RpzTrigger,
+    /// RPZ: `CNAME rpz-tcp-only.`
+    #[error("rpz-tcp-only makes the client ask again over TCP: that is no block")]
+    RpzTcpOnly,
 }
 
 impl Reason {
@@ -101,6 +104,7 @@ impl Reason {
             Self::RpzParentheses => "rpz-parentheses",
             Self::RpzZone => "rpz-zone",
             Self::RpzTrigger => "rpz-trigger",
+            Self::RpzTcpOnly => "rpz-tcp-only",
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Response policy zones (draft-vixie-dnsop-dns-rpz): a zone file whose owner names are triggers.
 //!
 //! `x CNAME .` lists `x` alone, `*.x CNAME .` the names below; whatever else a record makes of the name (NODATA, drop,
-//! a redirect, local data) lists it too; `rpz-passthru.` excepts it. Triggers on addresses and name servers are
-//! rejected with the reason. Owners may be relative, absolute or left out; records may span lines in parentheses.
+//! a redirect, local data) lists it too; `rpz-passthru.` excepts it. Triggers on addresses and name servers, and
+//! `rpz-tcp-only.`, are rejected with the reason. Owners may be relative, absolute or left out; records may span lines in parentheses.
 
 // One record -> owner, type, first word of its data.
 mod record;
@@ -122,7 +122,9 @@ fn take(last: &mut Option<(String, Verdict)>, trigger: &str, record: &Record<'_>
     if let Some(reason) = foreign_trigger(trigger) {
         return line.reject(reason);
     }
-    let verdict = verdict(trigger, record);
+    let Some(verdict) = verdict(trigger, record) else {
+        return line.reject(Reason::RpzTcpOnly);
+    };
     if last.as_ref().is_some_and(|(name, same)| name == trigger && *same == verdict) {
         return line.ignore();
     }
@@ -137,12 +139,18 @@ fn take(last: &mut Option<(String, Verdict)>, trigger: &str, record: &Record<'_>
     line.offer(name, scope, verdict, Reach::Written);
 }
 
-/// Passthru, in its own spelling or the older one (a CNAME to itself), excepts; everything else lists.
-fn verdict(trigger: &str, record: &Record<'_>) -> Verdict {
+/// Passthru, in its own spelling or the older one (a CNAME to itself), excepts; everything else lists, but for
+/// `rpz-tcp-only`, which keeps nobody from the name.
+fn verdict(trigger: &str, record: &Record<'_>) -> Option<Verdict> {
     let target = record.data.strip_suffix('.').unwrap_or(record.data);
-    let passes = record.kind.eq_ignore_ascii_case("CNAME")
-        && (target.eq_ignore_ascii_case("rpz-passthru") || target.eq_ignore_ascii_case(trigger));
-    if passes { Verdict::Excepted } else { Verdict::Listed }
+    let is = |action: &str| target.eq_ignore_ascii_case(action);
+    if !record.kind.eq_ignore_ascii_case("CNAME") {
+        return Some(Verdict::Listed);
+    }
+    if is("rpz-tcp-only") {
+        return None;
+    }
+    Some(if is("rpz-passthru") || is(trigger) { Verdict::Excepted } else { Verdict::Listed })
 }
 
 /// Triggers that are no question: the answer's address, the client's, a name server's.

@@ -308,6 +308,13 @@ fn further_records_of_a_trigger_add_no_entry() {
 }
 
 #[test]
+fn a_trigger_that_only_asks_for_tcp_lists_nothing() {
+    let zone = "*.slow.example CNAME RPZ-TCP-Only.\nslow.example CNAME rpz-tcp-only\n";
+    assert_eq!(entries(Format::Rpz, zone), [""; 0]);
+    assert_eq!(reasons(Format::Rpz, zone), [Reason::RpzTcpOnly; 2]);
+}
+
+#[test]
 fn line_numbers_are_those_of_the_file_in_every_format() {
     for (format, line) in [
         (Format::Plain, "evil.example"),
