@@ -3,6 +3,8 @@
 //!
 //! These lists are written for browsers. A rule about a page, a kind of request, a client or an element of a page is
 //! not about a name and is rejected with its reason; only modifiers that leave a rule about the whole name stand.
+//! `$badfilter` is rejected, too: it switches one rule off, while an exception would also take out what other rules
+//! list.
 
 use super::hosts;
 use super::intake::{Line, Reach};
@@ -25,7 +27,7 @@ pub(super) fn parse(text: &str, line: &mut Line<'_, '_>) {
     if COSMETIC.iter().any(|mark| text.contains(mark)) {
         return line.reject(Reason::AdblockCosmetic);
     }
-    let (rule, mut verdict) = match text.strip_prefix("@@") {
+    let (rule, verdict) = match text.strip_prefix("@@") {
         Some(rule) => (rule, Verdict::Excepted),
         None => (text, Verdict::Listed),
     };
@@ -33,11 +35,8 @@ pub(super) fn parse(text: &str, line: &mut Line<'_, '_>) {
         return line.reject(Reason::AdblockRegex);
     }
     let (pattern, modifiers) = rule.split_once('$').unwrap_or((rule, ""));
-    match judge(modifiers) {
-        Modifiers::Neutral => {}
-        // A rule is switched off by its copy with `$badfilter`; what switches off an exception has no meaning here.
-        Modifiers::Disabling if verdict == Verdict::Listed => verdict = Verdict::Excepted,
-        Modifiers::Disabling | Modifiers::Other => return line.reject(Reason::AdblockModifier),
+    if let Some(reason) = objection(modifiers) {
+        return line.reject(reason);
     }
     match name_of(pattern.trim_end()) {
         Ok((name, scope)) => line.offer(name, scope, verdict, Reach::Written),
@@ -45,23 +44,13 @@ pub(super) fn parse(text: &str, line: &mut Line<'_, '_>) {
     }
 }
 
-/// What a rule's modifiers do to it.
-enum Modifiers {
-    Neutral,
-    Disabling,
-    Other,
-}
-
-fn judge(modifiers: &str) -> Modifiers {
-    let mut judged = Modifiers::Neutral;
-    for modifier in modifiers.split(',').map(str::trim).filter(|modifier| !modifier.is_empty()) {
-        if modifier == "badfilter" {
-            judged = Modifiers::Disabling;
-        } else if !NEUTRAL_MODIFIERS.contains(&modifier) {
-            return Modifiers::Other;
-        }
+/// What a rule's modifiers make of it that is no rule about the whole name.
+fn objection(modifiers: &str) -> Option<Reason> {
+    let mut modifiers = modifiers.split(',').map(str::trim).filter(|modifier| !modifier.is_empty());
+    if modifiers.clone().any(|modifier| modifier == "badfilter") {
+        return Some(Reason::AdblockBadfilter);
     }
-    judged
+    modifiers.any(|modifier| !NEUTRAL_MODIFIERS.contains(&modifier)).then_some(Reason::AdblockModifier)
 }
 
 /// `[Adblock Plus 2.0]`

@@ -40,6 +40,11 @@ pub enum Reason {
     /// adblock: a modifier that narrows the rule.
     #[error("the modifiers after `$` narrow the rule: it is not about every request to the name")]
     AdblockModifier,
+    /// adblock: `$badfilter`.
+    #[error(
+        "`$badfilter` switches off one rule of the list; as an exception it would take out more than that"
+    )]
+    AdblockBadfilter,
     /// adblock: a path.
     #[error("a rule about a path: the rest of the host may be innocent")]
     AdblockPath,
@@ -93,6 +98,7 @@ impl Reason {
             Self::AdblockCosmetic => "adblock-cosmetic",
             Self::AdblockRegex => "adblock-regex",
             Self::AdblockModifier => "adblock-modifier",
+            Self::AdblockBadfilter => "adblock-badfilter",
             Self::AdblockPath => "adblock-path",
             Self::AdblockPattern => "adblock-pattern",
             Self::DnsmasqOption => "dnsmasq-option",

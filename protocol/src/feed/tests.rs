@@ -277,6 +277,13 @@ fn a_stray_rule_does_not_make_a_plain_list_an_adblock_list() {
 }
 
 #[test]
+fn a_rule_that_switches_off_another_takes_out_nothing() {
+    let text = "0.0.0.0 evil.example\n||evil.example^$badfilter\n@@||x.example^$third-party,badfilter\n";
+    assert_eq!(entries(Format::Adblock, text), ["evil.example Exact"]);
+    assert_eq!(reasons(Format::Adblock, text), [Reason::AdblockBadfilter; 2]);
+}
+
+#[test]
 fn an_open_parenthesis_costs_its_own_line_only() {
     let mut zone = String::from("first.example ( CNAME .\n");
     for number in 0..100 {
