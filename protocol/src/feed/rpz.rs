@@ -1,8 +1,9 @@
 //! Response policy zones (draft-vixie-dnsop-dns-rpz): a zone file whose owner names are triggers.
 //!
 //! `x CNAME .` lists `x` alone, `*.x CNAME .` the names below; whatever else a record makes of the name (NODATA, drop,
-//! a redirect, local data) lists it too; `rpz-passthru.` excepts it. Triggers on addresses and name servers, and
-//! `rpz-tcp-only.`, are rejected with the reason. Owners may be relative, absolute or left out; records may span lines in parentheses.
+//! a redirect, local data) lists it too; `rpz-passthru.` excepts it. `rpz-tcp-only.` and triggers on addresses and name
+//! servers are rejected with the reason. Owners may be relative, absolute or left out; records may span lines in
+//! parentheses.
 
 // One record -> owner, type, first word of its data.
 mod record;
