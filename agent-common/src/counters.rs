@@ -50,6 +50,7 @@ counters! {
     OtherPort, Exit, "other_port", "Packets of ports outside the port set on sockets without a mark.";
     ServerSide, Exit, "server_side", "DNS packets at the server's socket, whose client's side is captured instead.";
     RawReceiver, Exit, "raw_receiver", "Copies of answers that a raw socket received without having asked.";
+    Unasked, Exit, "unasked", "Packets from a DNS port to a socket that never had a DNS destination while the agent ran.";
     EmptyDatagram, Exit, "empty_datagram", "Wanted UDP packets without payload.";
     TcpBare, Exit, "tcp_bare", "Wanted TCP packets without payload and without SYN, FIN or RST.";
     Muted, Exit, "muted", "Packets of TCP streams that user space muted because they are not DNS.";

@@ -191,6 +191,13 @@ impl Socket {
         self.marked != 0
     }
 
+    /// Whether it ever had a DNS destination: without one, what comes from a DNS port is no answer, and nobody shall
+    /// make a workload's alerts by sending to it from port 53. A raw socket's destination no hook sees.
+    #[inline(always)]
+    pub fn may_have_asked(&self) -> bool {
+        !self.owner.is_null() || self.is_raw()
+    }
+
     /// Whether it is a raw socket.
     #[inline(always)]
     pub fn is_raw(&self) -> bool {

@@ -68,6 +68,9 @@ pub fn select(
         }
         wanted.flags |= FLAG_SERVER;
     }
+    if client && direction == Direction::Ingress && !wanted.socket.may_have_asked() {
+        return Err(Counter::Unasked);
+    }
     raw_socket(&wanted.socket, direction)
 }
 

@@ -1,6 +1,6 @@
 //! Who asked: short lives, moves, forks, threads, many at once.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use namewarden_tests::{
     agent::AgentBuilder,
     cgroup,
@@ -174,4 +174,31 @@ fn the_root_of_the_cgroup_tree_is_found_without_being_named() -> Result<()> {
     client.tell_all(&["udp4", &format!("ask {entry} A {DNS}")])?;
     let alert = Alert::on(&entry).by(&pod, &client);
     expect_alerts(&agent.stop()?.documents, &[alert])
+}
+
+/// Binds a UDP socket that asks for nothing, says so, and ends with what it receives.
+const LISTENER: &str = "import socket,sys
+s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.bind(('0.0.0.0',9999))
+print('bound',flush=True); s.recv(512)";
+
+/// Sends from port 53 what looks like an answer on a listed name.
+const FORGER: &str = "import socket,sys
+s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.bind(('0.0.0.0',53))
+s.sendto(b'\\x12\\x34\\x81\\x80\\0\\1\\0\\0\\0\\0\\0\\0\\4evil\\7example\\0\\0\\1\\0\\1',(sys.argv[1],9999))";
+
+#[test]
+fn an_answer_that_a_pod_never_asked_for_is_not_held_against_it() -> Result<()> {
+    let scene = Scene::new()?;
+    let victim = scene.node.pod().start()?;
+    let forger = scene.node.pod().start()?;
+    let mut listener = victim.command("python3");
+    let mut listener = listener.args(["-c", LISTENER]).stdout(std::process::Stdio::piped()).spawn()?;
+    let mut bound = [0; 6];
+    std::io::Read::read_exact(&mut listener.stdout.take().context("no pipe")?, &mut bound)?;
+    forger.run("python3", &["-c", FORGER, &victim.v4.to_string()])?;
+    assert!(listener.wait()?.success());
+    namewarden_tests::wait::until("the packet is counted", || {
+        Ok((scene.agent.counter("kernel_unasked")? == 1).then_some(()))
+    })?;
+    scene.expect(&[]).map(drop)
 }
