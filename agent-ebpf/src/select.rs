@@ -51,7 +51,8 @@ pub fn select(
         Direction::Egress => (destination, source),
         Direction::Ingress => (source, destination),
     };
-    let mut marked = !client && wanted.socket.is_marked();
+    // A raw socket's mark says that it asked once, not where its next packet goes.
+    let mut marked = !client && wanted.socket.is_marked() && !wanted.socket.is_raw();
     if server && (client || marked) && headers.protocol == UDP {
         let asker = is_answer(ctx, headers) == (direction == Direction::Ingress);
         client &= asker;

@@ -129,6 +129,15 @@ pub enum KernelError {
         /// Its answer, shortened.
         reason: String,
     },
+    /// New cgroups would go unnoticed.
+    #[error(
+        "the cgroup tree cannot be watched: {reason}; raise the sysctls fs.inotify.max_user_instances and \
+         fs.inotify.max_user_watches"
+    )]
+    Watch {
+        /// The kernel's answer.
+        reason: io::Error,
+    },
     /// Something else of the machine.
     #[error("{what} failed: {reason}")]
     Machine {

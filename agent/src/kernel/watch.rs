@@ -25,10 +25,11 @@ pub struct Watch {
 impl Watch {
     /// Watches first, then looks once more: no child falls between.
     pub fn start(mut hooks: Hooks, logger: Option<Logger>) -> Result<Self, KernelError> {
-        let failed = |reason| KernelError::Machine { what: "watching the cgroup root", reason };
-        let inotify = Inotify::init().map_err(failed)?;
+        let failed = |reason| KernelError::Machine { what: "starting to watch the cgroup root", reason };
+        let unwatched = |reason| KernelError::Watch { reason };
+        let inotify = Inotify::init().map_err(unwatched)?;
         let mask = WatchMask::CREATE | WatchMask::DELETE | WatchMask::ONLYDIR;
-        inotify.watches().add(hooks.root(), mask).map_err(failed)?;
+        inotify.watches().add(hooks.root(), mask).map_err(unwatched)?;
         hooks.rescan()?;
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| failed(errno.into()))?);
         let stopped = Arc::clone(&stop);
