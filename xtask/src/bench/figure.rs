@@ -81,6 +81,15 @@ pub const KINDS: &[Kind] = &[
         Lower,
         "an empty program on the same packets: the floor of the statistics",
     ),
+    scale(
+        "hooks",
+        "hook_loop_captured",
+        "ns",
+        Lower,
+        "the same query again and again: the program without cold caches",
+    ),
+    scale("hooks", "hook_loop_other", "ns", Lower, "the same for another packet"),
+    scale("hooks", "hook_loop_floor", "ns", Lower, "the same for an empty program"),
     scale("load", "steady_rate", "queries/s", Higher, "what the client asked at the steady rate of 20,000"),
     budget(
         "load",
