@@ -45,7 +45,7 @@ pub struct AgentBuilder {
     readable: bool,
     program: Option<PathBuf>,
     alerts: Option<String>,
-    bare: bool,
+    capabilities: Option<String>,
     whole_machine: bool,
     cgroup_root: Option<PathBuf>,
 }
@@ -98,10 +98,10 @@ impl AgentBuilder {
         self
     }
 
-    /// Takes every capability from it.
+    /// Leaves it these capabilities only (`+bpf,+net_admin`), or none.
     #[must_use]
-    pub fn without_capabilities(mut self) -> Self {
-        self.bare = true;
+    pub fn capabilities(mut self, left: &str) -> Self {
+        self.capabilities = Some(format!("-all{}{left}", if left.is_empty() { "" } else { "," }));
         self
     }
 
@@ -134,9 +134,9 @@ impl AgentBuilder {
     fn command(&self, node: &Node, folder: &Path) -> Result<Command> {
         let unit = format!("namewarden-{}.service", self.name);
         let binary = self.program.clone().map_or_else(program, Ok)?;
-        let mut command = if self.bare {
+        let mut command = if let Some(left) = &self.capabilities {
             let mut command = node.unit_command(&unit, Path::new("setpriv"))?;
-            command.args(["--bounding-set", "-all"]).arg(binary);
+            command.args(["--bounding-set", left]).arg(binary);
             command
         } else {
             node.unit_command(&unit, &binary)?

@@ -9,7 +9,7 @@ use namewarden_tests::{
     server::Zone,
 };
 
-use crate::scene::{DNS, Scene};
+use crate::scene::{DNS, DNS6, Scene};
 
 /// The question that all of these tests ask; nobody lists it.
 const ASKED: &str = "www.good.example";
@@ -33,6 +33,37 @@ fn address_of(name: &str) -> Record {
 
 fn answer(records: Vec<Record>) -> Reply {
     Reply { answer: records, ..Reply::default() }
+}
+
+/// The same over another way to the server: its answer alone holds the listed name.
+fn one_alert_over(lines: &[&str]) -> Result<()> {
+    let alias = answer(vec![Record::cname(ASKED, "evil.example"), address_of("evil.example")]);
+    let scene = Scene::answering(Zone::new().reply(ASKED, alias))?;
+    let (pod, mut client) = scene.pod()?;
+    client.tell_all(lines)?;
+    let alert =
+        Alert::on("evil.example").answered(ASKED, "dns.answers.data", "evil.example").by(&pod, &client);
+    scene.expect(&[alert]).map(drop)
+}
+
+#[test]
+fn an_answer_over_udp_and_ipv6_alerts() -> Result<()> {
+    one_alert_over(&["udp6", &format!("ask {ASKED} A {DNS6}")])
+}
+
+#[test]
+fn an_answer_over_tcp_and_ipv6_alerts() -> Result<()> {
+    one_alert_over(&[&format!("tcp {DNS6}"), &format!("ask {ASKED} A")])
+}
+
+#[test]
+fn an_answer_to_an_ipv4_mapped_socket_alerts() -> Result<()> {
+    one_alert_over(&["udp6", &format!("ask {ASKED} A [::ffff:10.99.0.53]:53")])
+}
+
+#[test]
+fn an_answer_to_a_connected_socket_alerts() -> Result<()> {
+    one_alert_over(&["udp4", &format!("connect {DNS}"), &format!("ask {ASKED} A")])
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use namewarden_tests::{
+    agent::AgentBuilder,
     expect::Alert,
     server::{Server, Zone},
 };
@@ -207,4 +208,31 @@ fn names_dig(transport: &str) -> Result<()> {
     let facts: Vec<_> = alerts.iter().map(|alert| (alert.process.as_deref(), alert.pod.as_ref())).collect();
     assert_eq!(facts, [(Some("dig"), Some(&pod.uid))]);
     Ok(())
+}
+
+/// The thread's name needs one more capability on this kernel; the process's is read from the process table.
+#[test]
+fn an_agent_with_two_capabilities_names_pod_and_process() -> Result<()> {
+    let agent = AgentBuilder::new("agent").feed("bad", "evil.example\n").capabilities("+bpf,+net_admin");
+    let scene = Scene::with(Zone::new(), &agent)?;
+    let (pod, mut client) = scene.pod()?;
+    client.tell_all(&["udp4", &format!("ask evil.example A {DNS}")])?;
+    let alert = Alert::on("evil.example").by(&pod, &client);
+    scene.expect(&[alert]).map(drop)
+}
+
+#[test]
+fn every_port_that_the_operator_names_is_dns() -> Result<()> {
+    let arguments = ["--dns-port", "53", "--dns-port", "5300"];
+    let agent = AgentBuilder::new("agent").feed("bad", "evil.example\nworse.example\n").arguments(&arguments);
+    let scene = Scene::with(Zone::new(), &agent)?;
+    let (pod, mut client) = scene.pod()?;
+    // Nobody has this address.
+    client.tell_all(&[
+        "udp4",
+        "send evil.example A 10.99.0.77:5300",
+        &format!("ask worse.example A {DNS}"),
+    ])?;
+    let alerts = ["evil.example", "worse.example"].map(|entry| Alert::on(entry).by(&pod, &client));
+    scene.expect(&alerts).map(drop)
 }

@@ -45,7 +45,7 @@ fn an_alert_file_that_cannot_be_written_is_refused() -> Result<()> {
 
 #[test]
 fn an_agent_without_capabilities_is_refused() -> Result<()> {
-    refuses(&agent().without_capabilities(), "CAP_BPF")
+    refuses(&agent().capabilities(""), "CAP_BPF")
 }
 
 #[test]
