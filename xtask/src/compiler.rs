@@ -67,7 +67,11 @@ fn cargo(layout: &Layout, toolchain: &str, verb: &str) -> Command {
 /// Debian's compilers are older than the packages ask for. The kernel half compiles with them; user space is tried.
 fn debian_cargo(layout: &Layout, verb: &str) -> Command {
     let mut command = bare("/usr/bin/cargo");
-    command.args([verb, "--ignore-rust-version"]).env("RUSTC", "/usr/bin/rustc");
+    command.arg(verb).env("RUSTC", "/usr/bin/rustc");
+    // What compiles nothing does not know the option.
+    if !["metadata", "fmt"].contains(&verb) {
+        command.arg("--ignore-rust-version");
+    }
     command.current_dir(&layout.root).env("CARGO_TARGET_DIR", &layout.target);
     command
 }

@@ -55,6 +55,11 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let mut signals = runtime.block_on(async { watch::Signals::new() }).context("taking over the signals")?;
     let doors = runtime.block_on(watch::Doors::open(settings.listen, &settings.status_socket))?;
     let loaded = Kernel::load(&settings.kernel)?;
+    if !loaded.has_thread_names() {
+        tracing::info!(
+            "this kernel gives threads' names to CAP_PERFMON only; they stay empty, processes are named"
+        );
+    }
     let source = ThreatSource::new(settings.source.feeds.clone(), settings.source.options.clone())?;
     let Some((source, first)) = runtime.block_on(watch::first_load(source, &mut signals))? else {
         runtime.shutdown_background();

@@ -39,7 +39,7 @@ pub fn remarks(name: &str, text: &str) -> Vec<Remark> {
     remarks
 }
 
-/// True where `line` holds `word` as a whole: `net/work/` and `XXXX` are something else.
+/// True where `line` holds `word` as a whole, not as a part of a longer word or path.
 fn holds(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(start, _)| {
         let before = line.get(..start).and_then(|text| text.chars().next_back());
