@@ -1,0 +1,1 @@
+//! The controller: feeds in, one hashed threat set out, to every agent.

@@ -1,0 +1,6 @@
+//! The controller's entry point.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {}
