@@ -10,15 +10,6 @@
 // A feed as the operator names it.
 pub mod spec;
 
-// The last good copy of each feed.
-mod copy;
-
-// A feed's URL -> its bytes.
-mod fetch;
-
-// When a feed is fetched next.
-mod schedule;
-
 // Key, epoch and number of the sets built here.
 mod identity;
 
@@ -34,15 +25,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use namewarden_protocol::entry::Entry;
+use namewarden_protocol::obtain::copy::Copies;
+use namewarden_protocol::obtain::fetch::Fetcher;
 use namewarden_protocol::threat_set::{BuildError, Builder, SetKey, ThreatSet};
 
-use copy::Copies;
-use fetch::Fetcher;
 use identity::Identity;
 use reading::{Feed, Load};
 use spec::{FeedSpec, Location, SpecError};
 
-pub use fetch::ClientError;
+pub use namewarden_protocol::obtain::fetch::ClientError;
 pub use reading::Purpose;
 pub use status::FeedStatus;
 

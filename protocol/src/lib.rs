@@ -3,6 +3,10 @@
 // A domain name as feeds and threat sets know it: lower case, A-labels, no trailing dot.
 pub mod name;
 
+// A feed's URL -> its bytes, the last good copy of it, when it is fetched next.
+#[cfg(feature = "obtain")]
+pub mod obtain;
+
 // One line of a feed after parsing: name, scope, verdict, line number.
 pub mod entry;
 

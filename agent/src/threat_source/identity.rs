@@ -7,10 +7,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use namewarden_protocol::obtain::copy::write_whole;
 use namewarden_protocol::threat_set::SetKey;
 use serde::{Deserialize, Serialize};
-
-use super::copy::write_whole;
 
 /// What the next set is known by.
 #[derive(Debug)]

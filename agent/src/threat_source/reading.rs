@@ -7,11 +7,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use namewarden_protocol::entry::Entry;
 use namewarden_protocol::feed::{self, FeedReport};
+use namewarden_protocol::obtain::copy::{Copies, Draft, FillError, LastGood, Origin};
+use namewarden_protocol::obtain::fetch::{Fetched, Fetcher};
+use namewarden_protocol::obtain::schedule::Schedule;
 use namewarden_protocol::threat_set::{BuildError, Builder};
 
-use super::copy::{Copies, Draft, FillError, LastGood, Origin};
-use super::fetch::{Fetched, Fetcher};
-use super::schedule::Schedule;
 use super::spec::{FeedSpec, Location};
 use super::status::FeedStatus;
 use super::{Limits, Occasion, SourceError};
