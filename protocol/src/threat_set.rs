@@ -40,6 +40,9 @@ mod build;
 // Sorted shards -> file, digest.
 mod write;
 
+// A file comes into its place whole or not at all.
+mod place;
+
 // File -> set; refuses whatever is not sound.
 mod open;
 
@@ -48,6 +51,12 @@ mod refusal;
 
 // Set x name -> who lists it.
 mod find;
+
+// Set -> every entry, in order.
+mod walk;
+
+// Set -> bytes for the network, whole or as the change from another set; and back into a file.
+pub mod wire;
 
 use std::fmt;
 use std::fs::File;
@@ -110,6 +119,7 @@ pub struct EntryIndex {
 #[derive(Debug)]
 pub struct ThreatSet {
     id: SetId,
+    key: SetKey,
     hasher: NameHasher,
     /// `2^shard_bits` of them; none in an empty set.
     listed: Vec<Shard>,
@@ -167,6 +177,7 @@ impl ThreatSet {
     pub fn empty(key: SetKey) -> Self {
         Self {
             id: SetId::default(),
+            key,
             hasher: NameHasher::new(key),
             listed: Vec::new(),
             filters: Vec::new(),
@@ -185,6 +196,11 @@ impl ThreatSet {
         self.id
     }
 
+    /// The key that its names are hashed under.
+    pub fn key(&self) -> SetKey {
+        self.key
+    }
+
     /// A number that no other set of this process has or had: what was derived from one set is not taken for another's.
     #[inline]
     pub fn instance(&self) -> u64 {
@@ -194,6 +210,11 @@ impl ThreatSet {
     /// Names listed. A name listed both exactly and with its subdomains counts twice; exceptions do not count.
     pub fn len(&self) -> usize {
         self.listed.iter().map(|shard| shard.count).sum()
+    }
+
+    /// Shards of the listed hashes, as a power of two.
+    fn shard_bits(&self) -> u32 {
+        63 - self.shard_shift
     }
 
     /// Whether nothing is listed.

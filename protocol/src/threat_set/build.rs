@@ -1,13 +1,14 @@
 //! Collects the entries of all feeds and compiles them into a set.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::layout::{ALLOW_LIST, FEEDS_MAX, Mark, Pending};
+use super::place;
 use super::refusal::OpenError;
 use super::spill::{Spill, scratch_file};
+use super::walk::{Table, Walk};
 use super::write::compile;
 use super::{FeedId, FeedInfo, NameHasher, SetId, SetKey, ThreatSet};
 use crate::entry::{Entry, Scope, Verdict};
@@ -25,6 +26,8 @@ pub struct Builder {
     /// `None` where a feed was retracted.
     pub(super) feeds: Vec<Option<FeedInfo>>,
     pub(super) entries: Spill,
+    /// Whether marks say where in the source an entry stood.
+    lines: bool,
     /// The first failure of an `add`, kept for `write`: a parser that hands out entries has no use for it.
     failure: Option<io::Error>,
 }
@@ -49,6 +52,12 @@ pub enum BuildError {
     /// Entries could not be kept until the set is written.
     #[error("cannot keep entries in a temporary file: {0}")]
     Spill(#[source] io::Error),
+    /// A set to be imported was made under another key: its hashes mean other names here.
+    #[error("the set to import has another hash key: fetch it anew, or start with an empty state folder")]
+    OtherKey,
+    /// A set to be imported cannot be read from its file.
+    #[error("cannot read the threat set to import: {0}")]
+    Import(#[source] io::Error),
     /// The file could not be written.
     #[error("cannot write threat set {path}: {source}", path = path.display())]
     Write {
@@ -72,6 +81,7 @@ impl Builder {
             hasher: NameHasher::new(key),
             feeds: Vec::new(),
             entries: Spill::new(PARTITIONS + 1),
+            lines: true,
             failure: None,
         }
     }
@@ -107,23 +117,50 @@ impl Builder {
         }
     }
 
+    /// Leaves out where in its feed's source an entry stood: every mark's line is 0.
+    ///
+    /// Published sets are made so: alerts do not name lines, and lines would double what travels.
+    #[must_use]
+    pub fn without_lines(mut self) -> Self {
+        self.lines = false;
+        self
+    }
+
+    /// Adds another set of the same key: its feeds, entries, exceptions and allow list, feeds numbered on from here.
+    pub fn import(&mut self, set: &ThreatSet) -> Result<(), BuildError> {
+        if set.key() != self.key {
+            return Err(BuildError::OtherKey);
+        }
+        let mut numbers = Vec::with_capacity(set.feeds.len());
+        for info in &set.feeds {
+            // A retracted feed has no entries.
+            numbers.push(match info {
+                Some(info) => Some(self.feed(FeedInfo::clone(info))?.0),
+                None => None,
+            });
+        }
+        let renumber = |feed: FeedId| match feed.0 {
+            ALLOW_LIST => Some(ALLOW_LIST),
+            number => *numbers.get(usize::from(number))?,
+        };
+        for table in [Table::Listed, Table::Exceptions] {
+            let mut walk = Walk::new(set, table).map_err(BuildError::Import)?;
+            while let Some((hash, marks)) = walk.current() {
+                for mark in marks {
+                    let Some(feed) = renumber(mark.feed()) else { continue };
+                    self.push(feed, hash, mark.scope(), mark.line(), table == Table::Exceptions);
+                }
+                walk.advance().map_err(BuildError::Import)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the set to `path`, which then holds either all of it or what it held before.
     ///
     /// The file has mode 0600 (the key is in it) and must never be changed in place.
     pub fn write(self, path: &Path) -> Result<SetId, BuildError> {
-        let failed = |source| BuildError::Write { path: path.to_owned(), source };
-        let temporary = temporary_name(path, self.number);
-        let file = create_private(&temporary).map_err(failed)?;
-        let written = self.compile_to(&file, path).and_then(|id| {
-            file.sync_all().and_then(|()| fs::rename(&temporary, path)).map_err(failed)?;
-            sync_folder(path).map_err(failed)?;
-            Ok(id)
-        });
-        if written.is_err() {
-            // Best effort: the error that matters is the one reported.
-            let _ = fs::remove_file(&temporary);
-        }
-        written
+        place::replace(path, self.number, |file| self.compile_to(file, path))
     }
 
     /// Makes the set without a path: its cold part lives in a file without a name.
@@ -146,32 +183,14 @@ impl Builder {
             .suffix(entry.name)
             .map(|full| if entry.scope == Scope::Exact { self.hasher.exact(full) } else { full });
         let Some(hash) = full else { return };
+        self.push(feed, hash, entry.scope, entry.line, exception);
+    }
+
+    fn push(&mut self, feed: u16, hash: u64, scope: Scope, line: u32, exception: bool) {
         let partition = if exception { PARTITIONS } else { usize::from(hash.to_be_bytes()[0]) };
-        let mark = Mark::new(feed, entry.scope, entry.line);
+        let mark = Mark::new(feed, scope, if self.lines { line } else { 0 });
         if let Err(failure) = self.entries.push(partition, Pending { hash, mark }) {
             self.failure.get_or_insert(failure);
         }
     }
-}
-
-fn temporary_name(path: &Path, number: u64) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}-{number}.new", std::process::id()))
-}
-
-fn create_private(path: &Path) -> io::Result<File> {
-    let open = || OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
-    match open() {
-        // Left behind by a process of the same number that was killed: ours alone to take.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(path)?;
-            open()
-        }
-        opened => opened,
-    }
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -67,6 +67,7 @@ impl ThreatSet {
         let exceptions = listed.pop().unwrap_or_default();
         Ok(Self {
             id: SetId { epoch: header.epoch.get(), number: header.number.get(), digest: header.digest },
+            key: SetKey(header.key),
             hasher: NameHasher::new(SetKey(header.key)),
             listed,
             filters,

@@ -104,7 +104,7 @@ pub enum ShardFault {
     },
 }
 
-fn hex(digest: &[u8; 32]) -> String {
+pub(super) fn hex(digest: &[u8; 32]) -> String {
     use std::fmt::Write as _;
     digest.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.

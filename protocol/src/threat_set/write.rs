@@ -1,4 +1,4 @@
-//! Partitions of entries -> the bytes of a set file, shard by shard, digested on the way.
+//! Sorted entries -> the bytes of a set file, shard by shard, digested on the way.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -6,44 +6,56 @@ use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use zerocopy::little_endian::U64;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
 use super::build::{BuildError, Builder, PARTITIONS};
-use super::layout::{HEADER_DIGESTED, Header, MAGIC, Pending, SHARD_BITS_MAX, ShardHead, VERSION, Value};
-use super::{FeedId, SetId, filter};
+use super::layout::{
+    HEADER_DIGESTED, Header, MAGIC, Mark, Pending, SHARD_BITS_MAX, ShardHead, VERSION, Value,
+};
+use super::{FeedId, SetId, SetKey, filter};
 
 /// Shards are made so that they hold about this many hashes at most: building a filter takes 20 bytes for each.
 const SHARD_TARGET: usize = 1 << 15;
 
 /// Writes the whole set to an empty file.
 pub fn compile(mut builder: Builder, file: &File, path: &Path) -> Result<SetId, BuildError> {
-    let mut output = Output::new(file, path);
-    output.raw(Header::new_zeroed().as_bytes())?;
-    let mut header = Header::new_zeroed();
     let retracted = retracted(&builder);
     let shard_bits = shard_bits(&builder);
-    let mut shard = Shard::default();
+    let mut writer = Writer::new(file, path, shard_bits)?;
+    let mut pending = Vec::new();
     let partitions_each = PARTITIONS >> shard_bits;
     for number in 0..1usize << shard_bits {
         let first = number * partitions_each;
-        shard.collect(&mut builder, first..first + partitions_each, &retracted)?;
-        shard.write(true, &mut header, &mut output)?;
+        collect(&mut builder, first..first + partitions_each, &retracted, &mut pending)?;
+        writer.push_all(&pending)?;
+        writer.end_shard()?;
     }
-    shard.collect(&mut builder, PARTITIONS..PARTITIONS + 1, &retracted)?;
-    header.exceptions = (shard.hashes.len() as u64).into();
-    shard.write(false, &mut header, &mut output)?;
-    let feeds = serde_json::to_vec(&builder.feeds).map_err(|error| output.failed(error.into()))?;
-    output.put(&feeds)?;
-    header.magic = MAGIC;
-    header.version = VERSION.into();
-    header.shard_bits = shard_bits.into();
-    header.epoch = builder.epoch.into();
-    header.number = builder.number.into();
-    header.key = builder.key.0;
-    header.feed_bytes = (feeds.len() as u64).into();
-    output.finish(header)
+    collect(&mut builder, PARTITIONS..PARTITIONS + 1, &retracted, &mut pending)?;
+    writer.push_all(&pending)?;
+    writer.end_shard()?;
+    writer.finish(builder.key, builder.epoch, builder.number, &builder.feeds)
+}
+
+/// Entries of some partitions, sorted, each meaning once.
+fn collect(
+    builder: &mut Builder,
+    partitions: std::ops::Range<usize>,
+    retracted: &HashSet<FeedId>,
+    pending: &mut Vec<Pending>,
+) -> Result<(), BuildError> {
+    pending.clear();
+    pending.reserve_exact(partitions.clone().map(|one| builder.entries.count(one)).sum());
+    for partition in partitions {
+        builder.entries.take(partition, pending).map_err(BuildError::Spill)?;
+    }
+    pending.retain(|pending| !retracted.contains(&pending.mark.feed()));
+    pending.sort_unstable();
+    // Sorted by line last: the first of equal meaning has the first line.
+    pending.dedup_by_key(|pending| (pending.hash, pending.mark.meaning()));
+    Ok(())
 }
 
 fn retracted(builder: &Builder) -> HashSet<FeedId> {
@@ -56,71 +68,112 @@ fn shard_bits(builder: &Builder) -> u32 {
     (0..SHARD_BITS_MAX).find(|bits| total >> bits <= SHARD_TARGET).unwrap_or(SHARD_BITS_MAX)
 }
 
-/// One shard in the making; its memory serves the next.
-#[derive(Default)]
-struct Shard {
-    pending: Vec<Pending>,
+/// A set file in the making: shards in their order, the exceptions as the last one, then the feeds.
+pub struct Writer<'a> {
+    output: Output<'a>,
+    header: Header,
+    /// Number of the shard in the making.
+    number: usize,
+    /// Its hashes, values and overflow words; their memory serves the next.
     hashes: Vec<u64>,
     values: Vec<u64>,
     overflow: Vec<u64>,
 }
 
-impl Shard {
-    fn collect(
-        &mut self,
-        builder: &mut Builder,
-        partitions: std::ops::Range<usize>,
-        retracted: &HashSet<FeedId>,
-    ) -> Result<(), BuildError> {
-        self.pending.clear();
-        self.pending.reserve_exact(partitions.clone().map(|one| builder.entries.count(one)).sum());
-        for partition in partitions {
-            builder.entries.take(partition, &mut self.pending).map_err(BuildError::Spill)?;
-        }
-        self.pending.retain(|pending| !retracted.contains(&pending.mark.feed()));
-        self.pending.sort_unstable();
-        // Sorted by line last: the first of equal meaning has the first line.
-        self.pending.dedup_by_key(|pending| (pending.hash, pending.mark.meaning()));
-        self.fold()
+impl<'a> Writer<'a> {
+    /// Begins an empty file; `path` is for errors.
+    pub fn new(file: &'a File, path: &'a Path, shard_bits: u32) -> Result<Self, BuildError> {
+        let mut output = Output::new(file, path);
+        output.raw(Header::new_zeroed().as_bytes())?;
+        let mut header = Header::new_zeroed();
+        header.magic = MAGIC;
+        header.version = VERSION.into();
+        header.shard_bits = shard_bits.into();
+        let (hashes, values, overflow) = Default::default();
+        Ok(Self { output, header, number: 0, hashes, values, overflow })
     }
 
-    /// Sorted entries -> distinct hashes and their values.
-    fn fold(&mut self) -> Result<(), BuildError> {
-        self.hashes.clear();
-        self.values.clear();
-        self.overflow.clear();
-        for run in self.pending.chunk_by(|one, next| one.hash == next.hash) {
+    /// Number of the shard that takes the next hash.
+    pub fn shard(&self) -> usize {
+        self.number
+    }
+
+    /// Hashes and overflow words of the shard in the making.
+    pub fn filled(&self) -> (usize, usize) {
+        (self.hashes.len(), self.overflow.len())
+    }
+
+    /// The last hash of the shard in the making.
+    pub fn last(&self) -> Option<u64> {
+        self.hashes.last().copied()
+    }
+
+    /// Adds a hash with its marks; both must come in ascending order and belong to the shard in the making.
+    pub fn push(&mut self, hash: u64, marks: impl ExactSizeIterator<Item = Mark>) -> Result<(), BuildError> {
+        let mut marks = marks;
+        let value = match u16::try_from(marks.len()) {
+            Ok(0) => return Ok(()),
+            Ok(1) => marks.next().map(Value::One),
+            Ok(count) => Some(Value::Run { first: fit("overflow words", self.overflow.len())?, count }),
+            Err(_) => return Err(BuildError::TooLarge { what: "listings of one name", count: marks.len() }),
+        };
+        let Some(value) = value else { return Ok(()) };
+        self.overflow.extend(marks.map(Mark::bits));
+        self.hashes.push(hash);
+        self.values.push(value.bits());
+        Ok(())
+    }
+
+    /// Sorted entries -> distinct hashes and their marks.
+    fn push_all(&mut self, pending: &[Pending]) -> Result<(), BuildError> {
+        for run in pending.chunk_by(|one, next| one.hash == next.hash) {
             let Some(first) = run.first() else { continue };
-            let value = match u16::try_from(run.len()) {
-                Ok(1) => Value::One(first.mark),
-                Ok(count) => Value::Run { first: fit("overflow words", self.overflow.len())?, count },
-                Err(_) => {
-                    return Err(BuildError::TooLarge { what: "listings of one name", count: run.len() });
-                }
-            };
-            if matches!(value, Value::Run { .. }) {
-                self.overflow.extend(run.iter().map(|pending| pending.mark.bits()));
-            }
-            self.hashes.push(first.hash);
-            self.values.push(value.bits());
+            self.push(first.hash, run.iter().map(|pending| pending.mark))?;
         }
         Ok(())
     }
 
-    fn write(&self, filtered: bool, header: &mut Header, output: &mut Output<'_>) -> Result<(), BuildError> {
+    /// Writes the shard in the making and begins the next; behind the listed shards the exceptions are one more.
+    pub fn end_shard(&mut self) -> Result<(), BuildError> {
         let mut head = ShardHead {
             count: fit("hashes of one shard", self.hashes.len())?.into(),
             overflow: fit("overflow words", self.overflow.len())?.into(),
             ..ShardHead::default()
         };
-        let fingerprints = if filtered { filter::build(&self.hashes, &mut head) } else { Box::default() };
-        header.hashes += self.hashes.len() as u64;
-        header.filter_bytes += fingerprints.len() as u64;
-        output.put(head.as_bytes())?;
-        output.words(&self.hashes)?;
-        output.put(&fingerprints)?;
-        output.words(&self.values)?;
-        output.words(&self.overflow)
+        let listed = self.number >> self.header.shard_bits.get() == 0;
+        let fingerprints = if listed { filter::build(&self.hashes, &mut head) } else { Box::default() };
+        self.header.hashes += self.hashes.len() as u64;
+        if !listed {
+            self.header.exceptions += self.hashes.len() as u64;
+        }
+        self.header.filter_bytes += fingerprints.len() as u64;
+        self.output.put(head.as_bytes())?;
+        self.output.words(&self.hashes)?;
+        self.output.put(&fingerprints)?;
+        self.output.words(&self.values)?;
+        self.output.words(&self.overflow)?;
+        self.hashes.clear();
+        self.values.clear();
+        self.overflow.clear();
+        self.number += 1;
+        Ok(())
+    }
+
+    /// Writes the feeds and the header.
+    pub fn finish<F: Serialize>(
+        mut self,
+        key: SetKey,
+        epoch: u64,
+        number: u64,
+        feeds: &[Option<F>],
+    ) -> Result<SetId, BuildError> {
+        let feeds = serde_json::to_vec(feeds).map_err(|error| self.output.failed(error.into()))?;
+        self.output.put(&feeds)?;
+        self.header.epoch = epoch.into();
+        self.header.number = number.into();
+        self.header.key = key.0;
+        self.header.feed_bytes = (feeds.len() as u64).into();
+        self.output.finish(self.header)
     }
 }
 
