@@ -1,1 +1,22 @@
 //! The controller: feeds in, one hashed threat set out, to every agent.
+
+// The command line as typed.
+pub mod args;
+
+// Settings as used.
+pub mod settings;
+
+// What the parts of a running controller share.
+pub mod context;
+
+// GlobalThreatFeed resources -> last good copies, status.
+pub mod feed;
+
+// Last good copies -> numbered threat sets.
+pub mod publish;
+
+// Who leads.
+pub mod leader;
+
+// Subcommands.
+pub mod command;

@@ -1,0 +1,169 @@
+//! The command line as typed: clap derives, nothing validated beyond syntax. `settings` turns it into what is used.
+//!
+//! Each doc comment is the help text; each option is an environment variable too.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::command::check::CheckArgs;
+
+/// Makes one threat set of all threat feeds and serves it to the agent of every node.
+#[derive(Debug, Parser)]
+#[command(name = "namewarden-controller", version, about, max_term_width = 110)]
+pub struct ControllerArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: CommandArgs,
+
+    /// How much the controller says on standard error: error, warn, info, debug, trace, or a filter such as
+    /// `info,namewarden_controller::feed=debug`.
+    #[arg(long, global = true, env = "NAMEWARDEN_LOG", default_value = "info", value_name = "LEVEL")]
+    pub log: String,
+
+    /// How log lines on standard error look.
+    #[arg(long, global = true, env = "NAMEWARDEN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// One subcommand a file in `command/`.
+#[derive(Debug, Subcommand)]
+pub enum CommandArgs {
+    /// Pull feeds, take pushed ones, serve the threat set.
+    Run(Box<RunArgs>),
+
+    /// Say what would be made of manifests or lists: entries, scopes, guards, rejected lines. Nothing is kept. Exit
+    /// status: 0 good, 1 something is refused or rejected whole, 2 error.
+    Check(CheckArgs),
+
+    /// Print the CustomResourceDefinition of an API group.
+    Crd(CrdArgs),
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One readable line an event.
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Where GlobalThreatFeed resources come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    /// How feeds are pulled.
+    #[command(flatten)]
+    pub feeds: FeedArgs,
+
+    /// Who is served, and how.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+
+    /// Folder that keeps the hash key, the threat sets, and the last good copy of every feed over a restart.
+    #[arg(long, env = "NAMEWARDEN_STATE_DIR", value_name = "DIR")]
+    pub state_dir: PathBuf,
+
+    /// Name of the cluster: part of the index that feeds are pushed to.
+    #[arg(long, env = "NAMEWARDEN_CLUSTER_NAME", default_value = "cluster", value_name = "NAME")]
+    pub cluster_name: String,
+}
+
+/// Where resources come from.
+#[derive(Clone, Debug, Args)]
+pub struct SourceArgs {
+    /// Folder of manifests to use instead of a Kubernetes API server: GlobalThreatFeeds, Secrets and ConfigMaps in
+    /// *.yaml, *.yml and *.json, watched. What became of a feed is written beside them as NAME.status.yaml.
+    #[arg(long, env = "NAMEWARDEN_MANIFESTS", value_name = "DIR")]
+    pub manifests: Option<PathBuf>,
+
+    /// Kubeconfig to reach the API server with (default: the pod's service account, else as kubectl finds it).
+    #[arg(long, env = "NAMEWARDEN_KUBECONFIG", value_name = "PATH", conflicts_with = "manifests")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Namespace of the controller: its Secrets, ConfigMaps and Lease (default: the pod's, else the kubeconfig's).
+    #[arg(long, env = "NAMEWARDEN_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+
+    /// API group of GlobalThreatFeed: projectcalico.org, namewarden.dev, or auto: the one that is served here.
+    #[arg(long, env = "NAMEWARDEN_GROUP", default_value = "auto", value_name = "GROUP")]
+    pub group: String,
+
+    /// Name of the Lease by which controllers agree who leads.
+    #[arg(long, env = "NAMEWARDEN_LEASE", default_value = "namewarden-controller", value_name = "NAME")]
+    pub lease: String,
+
+    /// Secret of the controller's namespace with the hash key: key `key`, 32 hexadecimal digits (default: a key made
+    /// at the first start and kept in the state folder).
+    #[arg(long, env = "NAMEWARDEN_KEY_SECRET", value_name = "NAME")]
+    pub key_secret: Option<String>,
+}
+
+/// How feeds are pulled.
+#[derive(Clone, Debug, Args)]
+pub struct FeedArgs {
+    /// Names that never alert, whatever the feeds say: a list in any format. Repeatable; one a line in the environment.
+    #[arg(long, env = "NAMEWARDEN_ALLOW", value_delimiter = '\n', value_name = "PATH")]
+    pub allow: Vec<PathBuf>,
+
+    /// More certificate authorities (PEM) for feeds fetched by https.
+    #[arg(long, env = "NAMEWARDEN_FEED_CA", value_name = "PATH")]
+    pub feed_ca: Option<PathBuf>,
+
+    /// Let feed URLs lead to this machine, to link-local and to metadata addresses.
+    #[arg(long, env = "NAMEWARDEN_ALLOW_LOCAL_FEEDS")]
+    pub allow_local_feeds: bool,
+
+    /// Largest feed, in MiB after decompression.
+    #[arg(
+        long,
+        env = "NAMEWARDEN_FEED_MIB_MAX",
+        default_value_t = 1024,
+        value_parser = clap::value_parser!(u64).range(1..=65_536),
+        value_name = "MIB"
+    )]
+    pub feed_mib_max: u64,
+
+    /// Most entries of a feed.
+    #[arg(long, env = "NAMEWARDEN_FEED_ENTRIES_MAX", default_value_t = 20_000_000, value_name = "ENTRIES")]
+    pub feed_entries_max: u64,
+
+    /// Most feeds; those beyond contribute nothing and say so.
+    #[arg(
+        long,
+        env = "NAMEWARDEN_FEEDS_MAX",
+        default_value_t = 1000,
+        value_parser = clap::value_parser!(u16).range(1..=30_000),
+        value_name = "FEEDS"
+    )]
+    pub feeds_max: u16,
+
+    /// Pulls at the same time.
+    #[arg(
+        long,
+        env = "NAMEWARDEN_PULLS_MAX",
+        default_value_t = 4,
+        value_parser = clap::value_parser!(u8).range(1..=64),
+        value_name = "PULLS"
+    )]
+    pub pulls_max: u8,
+}
+
+/// Who is served, and how.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Address to serve on. Port 0 picks one.
+    #[arg(long, env = "NAMEWARDEN_LISTEN", default_value = "127.0.0.1:8443", value_name = "ADDR")]
+    pub listen: SocketAddr,
+}
+
+/// Options of `crd`.
+#[derive(Debug, Args)]
+pub struct CrdArgs {
+    /// projectcalico.org or namewarden.dev.
+    pub group: crate::feed::Group,
+}

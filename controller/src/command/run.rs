@@ -1,0 +1,90 @@
+//! `run`: the parts put together, until a signal.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use namewarden_protocol::obtain::fetch::Fetcher;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::RunArgs;
+use crate::context::Context;
+use crate::feed::copy::Shelf;
+use crate::feed::pull::Puller;
+use crate::feed::reconcile::{Parts, Reconciler};
+use crate::feed::source::manifests::Manifests;
+use crate::feed::{Pushes, Source};
+use crate::leader::Leadership;
+use crate::publish::Publisher;
+use crate::settings::{RunSettings, SourceSettings};
+
+/// Runs until SIGINT or SIGTERM.
+pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
+    let settings = RunSettings::new(arguments)?;
+    let _lock = lock(&settings.state_dir)?;
+    // Made here: a fetcher has a runtime of its own, which may not be made inside another one.
+    let fetcher = Arc::new(Fetcher::new(settings.feed_ca.as_deref())?);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(serve(settings, Arc::clone(&fetcher)))?;
+    // What still blocks is a pull or a set in the making: both leave the disk as it is when they are cut off.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(settings: RunSettings, fetcher: Arc<Fetcher>) -> anyhow::Result<()> {
+    let state = settings.state_dir.clone();
+    let SourceSettings::Manifests(folder) = &settings.source else { bail!("not yet") };
+    let source = Source::Manifests(Manifests::open(folder)?);
+    let publisher = Publisher::open(&state, None)?;
+    let leadership = Leadership::alone();
+    let pushes = Pushes::open(&state.join("pushes")).context("cannot read the pushed documents")?;
+    let shelf = Arc::new(Shelf::open(&state).context("cannot use the state folder")?);
+    let limits = settings.feeds.limits;
+    let puller = Puller { source: source.clone(), shelf, fetcher, limits };
+    let (reconciler, feeds) = Reconciler::new(Parts {
+        source: source.clone(),
+        puller,
+        pushes: pushes.clone(),
+        publisher: publisher.clone(),
+        leadership: leadership.clone(),
+        settings: settings.feeds.clone(),
+    });
+    let _context = Context { settings, source, feeds, pushes, publisher, leadership };
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    tokio::select! {
+        () = reconciler.run() => {}
+        _ = terminate.recv() => {}
+        ended = tokio::signal::ctrl_c() => ended.context("cannot wait for SIGINT")?,
+    }
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// One controller a folder: two would number their sets alike.
+fn lock(state: &Path) -> anyhow::Result<File> {
+    let cannot = || {
+        format!(
+            "cannot use the state folder {}; name one that this controller alone can write to",
+            state.display()
+        )
+    };
+    fs::create_dir_all(state).with_context(cannot)?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(state.join("lock"))
+        .with_context(cannot)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another controller uses the state folder {}", state.display())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(cannot),
+    }
+}

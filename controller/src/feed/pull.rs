@@ -1,0 +1,232 @@
+//! One pull of one feed: header values, the request, the verdict, the new last good copy.
+//!
+//! In: an order. Out: what came of it; the reconciler decides what that means for the feed. What is said of a failure
+//! never holds the URL or a header's value.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use namewarden_protocol::obtain::copy::Origin as Known;
+use namewarden_protocol::obtain::fetch::{Fetched, Fetcher};
+use sha2::{Digest as _, Sha256};
+
+use super::copy::{Draft, Provenance, Record, Shelf, Summary, hex};
+use super::definition::{HeaderValue, PullOrigin, Reading};
+use super::judge::{Limits, judge};
+use super::push::{Document, Pushes};
+use super::source::{Source, SourceError};
+use super::values::SecretText;
+
+/// What a pull is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The feed.
+    pub feed: String,
+    /// Where and with which headers.
+    pub origin: PullOrigin,
+    /// How the list is read.
+    pub reading: Reading,
+    /// The last good copy, if it is of the same URL and read in the same way.
+    pub known: Option<Record>,
+    /// Fewer entries are not believed at once.
+    pub least: u64,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pulled {
+    /// A new last good copy.
+    New(Record),
+    /// The server says that the copy is still right.
+    Unchanged,
+    /// What was received is no feed, or not yet believed.
+    Refused {
+        /// Why.
+        reason: String,
+        /// What was found.
+        summary: Summary,
+        /// Good in itself, but less than half of what there was.
+        shrank: bool,
+    },
+    /// Nothing was received.
+    Failed {
+        /// What kind of failure.
+        kind: FailureKind,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What kept a list from being received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// A header's value is not there.
+    Header,
+    /// The server or the way to it.
+    Fetch,
+    /// The state folder.
+    Disk,
+}
+
+/// What pulls work with.
+#[derive(Clone, Debug)]
+pub struct Puller {
+    /// Where header values come from.
+    pub source: Source,
+    /// The copies.
+    pub shelf: Arc<Shelf>,
+    /// The client.
+    pub fetcher: Arc<Fetcher>,
+    /// How large a feed may be.
+    pub limits: Limits,
+}
+
+impl Puller {
+    /// Pulls a feed; takes as long as the server does.
+    pub async fn pull(self, order: Order) -> Pulled {
+        let headers = match self.headers(&order).await {
+            Ok(headers) => headers,
+            Err(reason) => return Pulled::Failed { kind: FailureKind::Header, reason },
+        };
+        let blocking = tokio::task::spawn_blocking(move || self.fetch(&order, &headers));
+        blocking.await.unwrap_or_else(|error| Pulled::Failed {
+            kind: FailureKind::Fetch,
+            reason: format!("the pull broke off: {error}"),
+        })
+    }
+
+    /// Judges a pushed document as if it had been pulled.
+    pub async fn take(self, feed: String, pushes: Pushes, reading: Reading) -> Pulled {
+        let blocking = tokio::task::spawn_blocking(move || {
+            let Some(document) = pushes.get(&feed) else { return Pulled::Unchanged };
+            self.judge_document(&document, &reading)
+        });
+        blocking.await.unwrap_or_else(|error| Pulled::Failed {
+            kind: FailureKind::Disk,
+            reason: format!("the document could not be read: {error}"),
+        })
+    }
+
+    /// The headers with their values; those that may be missing are left out.
+    async fn headers(&self, order: &Order) -> Result<Vec<(String, SecretText)>, String> {
+        let mut headers = Vec::with_capacity(order.origin.headers.len());
+        for (name, value) in &order.origin.headers {
+            match value {
+                HeaderValue::Text(text) => headers.push((name.clone(), text.clone())),
+                HeaderValue::From(reference) => match self.source.value(reference).await {
+                    Ok(Some(text)) => headers.push((name.clone(), text)),
+                    Ok(None) if reference.optional => {}
+                    Ok(None) => {
+                        return Err(format!(
+                            "header {name} waits for {reference}, which is not there; \
+                             create it, or mark it optional"
+                        ));
+                    }
+                    Err(error @ SourceError::Reference(_)) => return Err(error.to_string()),
+                    Err(error) => return Err(format!("header {name}: cannot read {reference}: {error}")),
+                },
+            }
+        }
+        Ok(headers)
+    }
+
+    fn fetch(&self, order: &Order, headers: &[(String, SecretText)]) -> Pulled {
+        let mut draft = match self.shelf.draft() {
+            Ok(draft) => draft,
+            Err(error) => return disk(&error),
+        };
+        let known = order.known.as_ref().and_then(known);
+        let request = headers.iter().map(|(name, value)| (name.as_str(), value.reveal()));
+        let _ = request;
+        let fetched =
+            self.fetcher.fetch(&order.origin.url, known.as_ref(), self.limits.bytes_max, &mut draft);
+        match fetched {
+            Err(error) => Pulled::Failed { kind: FailureKind::Fetch, reason: error.to_string() },
+            Ok(Fetched::NotModified) => Pulled::Unchanged,
+            Ok(Fetched::Body { etag, last_modified }) => {
+                let url = url_digest(&order.origin.url);
+                let provenance = Provenance::Pulled { url, etag, last_modified };
+                self.keep(&draft, &order.feed, &order.reading, provenance, order.least)
+            }
+        }
+    }
+
+    fn judge_document(&self, document: &Document, reading: &Reading) -> Pulled {
+        let written = self.shelf.draft().and_then(|mut draft| {
+            std::io::Write::write_all(&mut draft, &document.body)?;
+            Ok(draft)
+        });
+        match written {
+            Err(error) => disk(&error),
+            Ok(draft) => {
+                let provenance = Provenance::Pushed { seq_no: document.seq_no };
+                self.keep(&draft, &document.feed, reading, provenance, 0)
+            }
+        }
+    }
+
+    /// Makes a draft the last good copy, unless it is refused.
+    fn keep(
+        &self,
+        draft: &Draft,
+        feed: &str,
+        reading: &Reading,
+        provenance: Provenance,
+        least: u64,
+    ) -> Pulled {
+        let source = match draft.reader() {
+            Ok(source) => source,
+            Err(error) => return disk(&error),
+        };
+        let judged = match judge(source, reading, self.limits) {
+            Ok(judged) => judged,
+            Err(refused) => {
+                return Pulled::Refused { reason: refused.reason, summary: refused.summary, shrank: false };
+            }
+        };
+        if judged.summary.entries < least {
+            let reason = format!(
+                "it shrank to {} entries, less than half of what it had; the last good copy stays until the next \
+                 pull says the same",
+                judged.summary.entries
+            );
+            return Pulled::Refused { reason, summary: judged.summary, shrank: true };
+        }
+        let record = Record {
+            feed: feed.to_owned(),
+            provenance,
+            digest: judged.digest,
+            reading: reading.clone(),
+            summary: judged.summary,
+            synced_at: now_seconds(),
+        };
+        match self.shelf.keep(draft, &record) {
+            Ok(()) => Pulled::New(record),
+            Err(error) => disk(&error),
+        }
+    }
+}
+
+/// What a record knows of the server's version.
+fn known(record: &Record) -> Option<Known> {
+    match &record.provenance {
+        Provenance::Pulled { etag, last_modified, .. } => {
+            Some(Known { etag: etag.clone(), last_modified: last_modified.clone(), ..Known::default() })
+        }
+        Provenance::Pushed { .. } => None,
+    }
+}
+
+/// A URL's digest, to tell whether a copy is of it.
+pub fn url_digest(url: &reqwest::Url) -> String {
+    hex(&Sha256::digest(url.as_str()))
+}
+
+/// The time now, in seconds of the Unix epoch.
+pub fn now_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}
+
+fn disk(error: &std::io::Error) -> Pulled {
+    Pulled::Failed { kind: FailureKind::Disk, reason: format!("a copy of it cannot be kept: {error}") }
+}

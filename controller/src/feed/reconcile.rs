@@ -1,0 +1,408 @@
+//! The one task that owns every feed: what was applied, what is pulled, what the set is made of, what is said of it.
+//!
+//! In: changes of resources, pushes, pulls on demand, time. Out: pulls (some at a time), a set compiled 200 ms after
+//! the last change, statuses, events. It waits for nothing but events: network and disk are other tasks' work.
+
+// One feed through its life.
+pub mod state;
+
+// When a feed is pulled.
+mod schedule;
+
+// Resources and documents -> feeds.
+mod observe;
+
+// Feeds -> a set.
+mod compose;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::copy::Record;
+use super::judge::Limits;
+use super::pull::{Pulled, Puller};
+use super::push::Pushes;
+use super::resource::GlobalThreatFeedStatus;
+use super::source::Source;
+use super::status::{self, Now, writer::Writer};
+use crate::leader::Leadership;
+use crate::publish::{PublishError, Published, Publisher};
+use state::{Feed, Next};
+
+/// Commands that wait; more are dropped, for the feed is looked at anyway.
+const COMMANDS_MAX: usize = 1024;
+/// How long what changes together is collected before a set is made of it.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+/// How long the first set after a start waits for feeds that were never pulled.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Until a set that could not be made is tried again.
+const COMPILE_RETRY: Duration = Duration::from_secs(10);
+
+/// What others may ask of the task. Cheap to share.
+#[derive(Clone, Debug)]
+pub struct Feeds {
+    commands: mpsc::Sender<Command>,
+    overview: watch::Receiver<Arc<Vec<FeedOverview>>>,
+}
+
+/// No such feed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no feed {0}")]
+pub struct Unknown(pub String);
+
+#[derive(Debug)]
+enum Command {
+    Pull(String),
+    Pushed(String),
+}
+
+/// A feed as pages and interfaces show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FeedOverview {
+    /// Its name.
+    pub name: String,
+    /// `Enabled` or `Disabled`.
+    pub mode: String,
+    /// `DomainNameSet` or `IPSet`.
+    pub content: String,
+    /// The operator's words on it.
+    pub description: String,
+    /// Whether it is pulled; else somebody pushes it.
+    pub is_pulled: bool,
+    /// Where it is pulled from, without credentials; `push`.
+    pub location: String,
+    /// 1 to 100.
+    pub severity: u8,
+    /// What became of it.
+    pub status: GlobalThreatFeedStatus,
+}
+
+/// What holds for all feeds.
+#[derive(Clone, Debug)]
+pub struct FeedSettings {
+    /// How large a feed may be.
+    pub limits: Limits,
+    /// Most feeds.
+    pub feeds_max: usize,
+    /// Pulls at the same time.
+    pub pulls_max: usize,
+    /// The operator's allow lists.
+    pub allow: Vec<PathBuf>,
+}
+
+/// What the task works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where resources come from.
+    pub source: Source,
+    /// Pulls.
+    pub puller: Puller,
+    /// Pushed documents.
+    pub pushes: Pushes,
+    /// Sets.
+    pub publisher: Publisher,
+    /// Who leads.
+    pub leadership: Leadership,
+    /// What holds for all feeds.
+    pub settings: FeedSettings,
+}
+
+/// The task before and between its runs: a controller leads, follows, and may lead again.
+#[derive(Debug)]
+pub struct Reconciler {
+    parts: Parts,
+    commands: mpsc::Receiver<Command>,
+    overview: watch::Sender<Arc<Vec<FeedOverview>>>,
+}
+
+impl Feeds {
+    /// Pulls a feed now.
+    pub fn pull_now(&self, name: &str) -> Result<(), Unknown> {
+        if !self.overview.borrow().iter().any(|feed| feed.name == name) {
+            return Err(Unknown(name.to_owned()));
+        }
+        // A full queue is worked off in a moment; whoever asks may ask again.
+        let _ = self.commands.try_send(Command::Pull(name.to_owned()));
+        Ok(())
+    }
+
+    /// A document of the feed was written or deleted.
+    pub fn pushed(&self, name: &str) {
+        let _ = self.commands.try_send(Command::Pushed(name.to_owned()));
+    }
+
+    /// Every feed, as it changes.
+    pub fn overview(&self) -> watch::Receiver<Arc<Vec<FeedOverview>>> {
+        self.overview.clone()
+    }
+}
+
+impl Reconciler {
+    /// The task, not yet running, and what others ask it by.
+    pub fn new(parts: Parts) -> (Self, Feeds) {
+        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let overview = watch::Sender::new(Arc::default());
+        let feeds = Feeds { commands: sender, overview: overview.subscribe() };
+        (Self { parts, commands, overview }, feeds)
+    }
+
+    /// Runs while this controller leads, for ever: what it knew as a leader is read anew when it leads again.
+    pub async fn run(mut self) {
+        let mut role = self.parts.leadership.watch();
+        loop {
+            if role.wait_for(|role| *role == crate::leader::Role::Leader).await.is_err() {
+                return;
+            }
+            let lost = async {
+                // A watch whose sender is gone keeps its role.
+                if role.wait_for(|role| *role != crate::leader::Role::Leader).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                () = lost => tracing::warn!("another controller leads: feeds are no longer pulled here"),
+                () = Self::lead(&self.parts, &mut self.commands, &self.overview) => return,
+            }
+        }
+    }
+
+    async fn lead(
+        parts: &Parts,
+        commands: &mut mpsc::Receiver<Command>,
+        overview: &watch::Sender<Arc<Vec<FeedOverview>>>,
+    ) {
+        let writer = Writer::default();
+        let mut run = match Run::new(parts, overview, writer.clone()) {
+            Ok(run) => run,
+            Err(error) => {
+                tracing::error!("the records of the state folder cannot be read: {error}");
+                return;
+            }
+        };
+        tokio::select! {
+            () = writer.run(&parts.source) => {}
+            () = run.run(commands) => {}
+        }
+    }
+}
+
+/// One time of leading.
+struct Run<'p> {
+    parts: &'p Parts,
+    overview: &'p watch::Sender<Arc<Vec<FeedOverview>>>,
+    writer: Writer,
+    feeds: BTreeMap<String, Feed>,
+    /// What earlier processes kept of feeds not seen yet.
+    records: BTreeMap<String, Record>,
+    /// Why a resource cannot be read, where the feed was never seen whole.
+    said: BTreeMap<String, GlobalThreatFeedStatus>,
+    pulls: JoinSet<(String, u64, Pulled)>,
+    orders: u64,
+    compiling: JoinSet<Result<Arc<Published>, PublishError>>,
+    /// When the set is to be made anew.
+    compile_at: Option<Instant>,
+    /// The feeds of the set that is being made, with the digests of their copies.
+    composed: BTreeMap<String, String>,
+    /// When the resources were first listed.
+    listed_at: Option<Instant>,
+    /// Whether a set was made since then.
+    is_settled: bool,
+    /// Feeds whose status may be another one.
+    touched: BTreeSet<String>,
+}
+
+impl<'p> Run<'p> {
+    fn new(
+        parts: &'p Parts,
+        overview: &'p watch::Sender<Arc<Vec<FeedOverview>>>,
+        writer: Writer,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
+            parts,
+            overview,
+            writer,
+            feeds: BTreeMap::new(),
+            records: parts.puller.shelf.records()?,
+            said: BTreeMap::new(),
+            pulls: JoinSet::new(),
+            orders: 0,
+            compiling: JoinSet::new(),
+            compile_at: None,
+            composed: BTreeMap::new(),
+            listed_at: None,
+            is_settled: false,
+            touched: BTreeSet::new(),
+        })
+    }
+
+    async fn run(&mut self, commands: &mut mpsc::Receiver<Command>) {
+        let mut changes = self.parts.source.changes();
+        loop {
+            self.start_pulls();
+            self.start_compiling();
+            self.say().await;
+            let wake = self.wake_at();
+            tokio::select! {
+                Some(change) = changes.next() => self.observe(change),
+                Some(command) = commands.recv() => self.obey(command),
+                Some(ended) = self.pulls.join_next() => {
+                    if let Ok((feed, order, pulled)) = ended {
+                        self.finish(&feed, order, pulled);
+                    }
+                }
+                Some(ended) = self.compiling.join_next() => self.compiled(ended),
+                () = until(wake) => {}
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now = Instant::now();
+        match command {
+            Command::Pull(name) => {
+                if let Some(feed) = self.feeds.get_mut(&name).filter(|feed| feed.is_active()) {
+                    feed.pull_now(now);
+                }
+            }
+            Command::Pushed(name) => self.look_at_document(&name),
+        }
+    }
+
+    /// Starts what is due, as many at a time as are allowed; takes of documents do not count.
+    fn start_pulls(&mut self) {
+        let now = Instant::now();
+        let free = self.parts.settings.pulls_max.saturating_sub(self.pulls.len());
+        let due: Vec<_> = self
+            .feeds
+            .iter()
+            .filter_map(|(name, feed)| Some((name.clone(), feed.next(now, self.parts.pushes.seq_no(name))?)))
+            .take(free)
+            .collect();
+        for (name, next) in due {
+            self.orders += 1;
+            let order = self.orders;
+            let Some(feed) = self.feeds.get_mut(&name) else { continue };
+            feed.running = Some(order);
+            let puller = self.parts.puller.clone();
+            match next {
+                Next::Pull(what) => {
+                    tracing::debug!(feed = name, "a pull begins");
+                    self.pulls.spawn(async move { (name, order, puller.pull(*what).await) });
+                }
+                Next::Take(document) => {
+                    feed.taking = Some(document);
+                    let Some(definition) = &feed.definition else { continue };
+                    let (reading, pushes) = (definition.reading.clone(), self.parts.pushes.clone());
+                    self.pulls.spawn(async move {
+                        let taken = puller.take(name.clone(), pushes, reading).await;
+                        (name, order, taken)
+                    });
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, name: &str, order: u64, pulled: Pulled) {
+        let now = Now::read();
+        let Some(feed) = self.feeds.get_mut(name).filter(|feed| feed.running == Some(order)) else {
+            // It was deleted or disabled meanwhile: what was kept for it is no longer wanted, or is found again.
+            return;
+        };
+        log(name, &pulled);
+        let is_new = feed.finish(pulled, now.instant, now.unix());
+        if let Some(record) = &feed.kept {
+            // Best effort: only the age of the copy after a restart depends on it.
+            let _ = self.parts.puller.shelf.describe(record);
+        }
+        self.touched.insert(name.to_owned());
+        if is_new {
+            self.compile_soon();
+        }
+    }
+
+    /// Writes down what changed for people: statuses, the overview, events.
+    async fn say(&mut self) {
+        if self.touched.is_empty() {
+            return;
+        }
+        let now = Now::read();
+        for name in std::mem::take(&mut self.touched) {
+            let Some(feed) = self.feeds.get_mut(&name) else { continue };
+            let status = status::status(feed, now);
+            if let Some(notice) = status::notice(feed) {
+                self.parts.source.announce(&feed.resource, notice).await;
+            }
+            if feed.resource.status.as_ref() != Some(&status) && self.said.get(&name) != Some(&status) {
+                self.writer.put(&name, status.clone());
+            }
+            self.said.insert(name, status);
+        }
+        self.overview.send_replace(Arc::new(self.show()));
+    }
+
+    fn show(&self) -> Vec<FeedOverview> {
+        self.feeds
+            .iter()
+            .map(|(name, feed)| {
+                let spec = &feed.resource.spec;
+                let definition = feed.definition.as_ref();
+                FeedOverview {
+                    name: name.clone(),
+                    mode: format!("{:?}", spec.mode),
+                    content: format!("{:?}", spec.content),
+                    description: spec.description.clone().unwrap_or_default(),
+                    is_pulled: spec.pull.is_some(),
+                    location: definition.map(super::Definition::location).unwrap_or_default(),
+                    severity: spec.severity,
+                    status: self.said.get(name).cloned().unwrap_or_default(),
+                }
+            })
+            .collect()
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let is_free = self.pulls.len() < self.parts.settings.pulls_max;
+        let pulls = self.feeds.values().filter(|feed| is_free && feed.running.is_none() && feed.is_active());
+        let next_pull = pulls.filter_map(|feed| feed.schedule.next()).min();
+        let compile =
+            self.compile_at.filter(|_| self.compiling.is_empty()).map(|at| at.max(self.settled_at(at)));
+        next_pull.into_iter().chain(compile).min()
+    }
+}
+
+fn log(name: &str, pulled: &Pulled) {
+    match pulled {
+        Pulled::New(record) => {
+            let summary = &record.summary;
+            tracing::info!(
+                feed = name,
+                "{} entries, {} rejected, {} guarded, format {}",
+                summary.entries,
+                summary.rejected,
+                summary.guarded,
+                summary.format
+            );
+        }
+        Pulled::Unchanged => tracing::debug!(feed = name, "unchanged"),
+        Pulled::Refused { reason, .. } => tracing::debug!(feed = name, "refused: {reason}"),
+        Pulled::Failed { reason, .. } => tracing::debug!(feed = name, "failed: {reason}"),
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,96 @@
+//! Feeds -> what a set is made of, and what is known when it is made.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::state::Feed;
+use super::{COMPILE_RETRY, DEBOUNCE, PATIENCE, Run};
+use crate::publish::{AllowList, Ingredients, Part, PublishError, Published};
+
+impl Run<'_> {
+    /// The set is to be made anew once nothing has changed for a moment; a moment that others prolong ends too.
+    pub(super) fn compile_soon(&mut self) {
+        self.compile_at.get_or_insert_with(|| Instant::now() + DEBOUNCE);
+    }
+
+    /// When the first set may be made at the latest, where feeds are still awaited; else as planned.
+    pub(super) fn settled_at(&self, planned: Instant) -> Instant {
+        match self.listed_at {
+            Some(listed) if !self.is_settled && self.feeds.values().any(Feed::is_awaited) => {
+                listed + PATIENCE
+            }
+            _ => planned,
+        }
+    }
+
+    /// Starts the making of a set, if it is time and none is under way.
+    pub(super) fn start_compiling(&mut self) {
+        let now = Instant::now();
+        let is_due = self.compile_at.is_some_and(|at| at <= now && self.settled_at(at) <= now);
+        if !is_due || !self.compiling.is_empty() || self.listed_at.is_none() {
+            return;
+        }
+        self.compile_at = None;
+        self.is_settled = true;
+        let ingredients = self.ingredients();
+        self.composed =
+            ingredients.parts.iter().map(|part| (part.info.name.to_string(), part.digest.clone())).collect();
+        let (publisher, leadership) = (self.parts.publisher.clone(), self.parts.leadership.clone());
+        self.compiling.spawn_blocking(move || publisher.publish(&ingredients, &|| leadership.is_leader()));
+    }
+
+    /// A set was made, or not.
+    pub(super) fn compiled(
+        &mut self,
+        ended: Result<Result<Arc<Published>, PublishError>, tokio::task::JoinError>,
+    ) {
+        match ended {
+            Ok(Ok(published)) => self.note_set(&published),
+            Ok(Err(PublishError::NotLeader)) => {}
+            Ok(Err(error)) => self.retry_compiling(&error.to_string()),
+            Err(error) => self.retry_compiling(&error.to_string()),
+        }
+    }
+
+    fn retry_compiling(&mut self, reason: &str) {
+        tracing::error!("the threat set cannot be made: {reason}; the last one stays in use");
+        self.compile_at.get_or_insert_with(|| Instant::now() + COMPILE_RETRY);
+    }
+
+    /// A feed's status names the set in which its entries came to be as they are, not every later one.
+    fn note_set(&mut self, published: &Published) {
+        let number = format!("{}.{}", published.id.epoch, published.id.number);
+        tracing::info!(
+            set = number,
+            entries = published.entries,
+            feeds = published.feeds,
+            "threat set in use"
+        );
+        for (name, feed) in &mut self.feeds {
+            let composed = self.composed.get(name);
+            let is_known = feed.in_set.is_some() && composed == feed.in_set_digest.as_ref();
+            if !is_known {
+                feed.in_set = composed.map(|_| number.clone());
+                feed.in_set_digest = composed.cloned();
+                self.touched.insert(name.clone());
+            }
+        }
+        if let Err(error) = self.parts.puller.shelf.sweep() {
+            tracing::warn!("old copies cannot be removed: {error}");
+        }
+    }
+
+    fn ingredients(&self) -> Ingredients {
+        let part = |feed: &Feed| {
+            let record = feed.kept.as_ref().filter(|_| feed.is_in_set())?;
+            let info = feed.definition.as_ref()?.info.clone();
+            Some(Part { info, digest: record.digest.clone(), reading: record.reading.clone() })
+        };
+        Ingredients {
+            parts: self.feeds.values().filter_map(part).collect(),
+            allow: self.parts.settings.allow.iter().cloned().map(AllowList).collect(),
+            shelf: Arc::clone(&self.parts.puller.shelf),
+            limits: self.parts.settings.limits,
+        }
+    }
+}

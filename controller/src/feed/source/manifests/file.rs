@@ -1,0 +1,156 @@
+//! One file of manifests -> feeds, and the values of Secrets and ConfigMaps. All of it, or why not.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::super::Unusable;
+use super::STATUS_ENDING;
+use crate::feed::resource::{GlobalThreatFeedStatus, Group, Resource, unknown_fields};
+use crate::feed::values::{Holder, SecretText};
+
+/// The largest file, in bytes.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// Its feeds.
+    pub feeds: Vec<Resource>,
+    /// Feeds in it that cannot be read.
+    pub unusable: Vec<Unusable>,
+    values: BTreeMap<(Holder, String), BTreeMap<String, SecretText>>,
+}
+
+impl Contents {
+    /// A feed by its name.
+    pub fn feed(&self, name: &str) -> Option<&Resource> {
+        self.feeds.iter().find(|feed| feed.metadata.name.as_deref() == Some(name))
+    }
+
+    /// A key of a Secret or ConfigMap.
+    pub fn value(&self, holder: Holder, name: &str, key: &str) -> Option<&SecretText> {
+        self.values.get(&(holder, name.to_owned()))?.get(key)
+    }
+}
+
+/// Reads a file; the reason why it cannot be read names the place in it.
+pub fn read(path: &Path) -> Result<Contents, String> {
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("it is larger than {FILE_BYTES_MAX} bytes"));
+    }
+    let mut contents = parse(&text)?;
+    for feed in &mut contents.feeds {
+        feed.status = status(path, feed);
+    }
+    Ok(contents)
+}
+
+/// Reads the documents of a text.
+pub fn parse(text: &str) -> Result<Contents, String> {
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(text).map_err(|error| first_line(&error.to_string()))?;
+    let mut contents = Contents::default();
+    for document in documents {
+        contents.take(document)?;
+    }
+    Ok(contents)
+}
+
+impl Contents {
+    fn take(&mut self, document: Value) -> Result<(), String> {
+        if document.is_null() {
+            return Ok(());
+        }
+        let word = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (api_version, kind) = (word("apiVersion"), word("kind"));
+        if kind.is_empty() || api_version.is_empty() {
+            return Err("a document has no apiVersion or no kind".to_owned());
+        }
+        let is_ours = Group::ALL.iter().any(|group| group.api_version() == api_version);
+        match (kind.as_str(), is_ours) {
+            ("List", _) | ("GlobalThreatFeedList", true) => self.take_items(document),
+            ("GlobalThreatFeed", true) => self.take_feed(document),
+            ("GlobalThreatFeed", false) => Err(format!(
+                "apiVersion {api_version}: a GlobalThreatFeed is of projectcalico.org/v3 or namewarden.dev/v3"
+            )),
+            ("Secret", _) if api_version == "v1" => self.take_secret(typed(document)?),
+            ("ConfigMap", _) if api_version == "v1" => {
+                let map: ConfigMap = typed(document)?;
+                let values = map.data.unwrap_or_default().into_iter().map(|(key, value)| (key, text(value)));
+                let name = map.metadata.name.unwrap_or_default();
+                self.values.insert((Holder::ConfigMap, name), values.collect());
+                Ok(())
+            }
+            // Folders hold what belongs together: other kinds are somebody else's.
+            _ => Ok(()),
+        }
+    }
+
+    fn take_items(&mut self, mut list: Value) -> Result<(), String> {
+        let items = list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
+        items.unwrap_or_default().into_iter().try_for_each(|item| self.take(item))
+    }
+
+    fn take_feed(&mut self, document: Value) -> Result<(), String> {
+        let named = document.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned);
+        let Some(name) = named.filter(|name| !name.is_empty()) else {
+            return Err("a GlobalThreatFeed has no metadata.name".to_owned());
+        };
+        let unknown = unknown_fields(&document);
+        let read = match unknown.first() {
+            Some(field) => Err(format!("unknown field {field}")),
+            None => typed::<Resource>(document),
+        };
+        match read {
+            Ok(feed) => self.feeds.push(feed),
+            Err(reason) => self.unusable.push(Unusable { name, reason }),
+        }
+        Ok(())
+    }
+
+    fn take_secret(&mut self, secret: Secret) -> Result<(), String> {
+        let name = secret.metadata.name.unwrap_or_default();
+        let mut values = BTreeMap::new();
+        for (key, value) in secret.data.unwrap_or_default() {
+            let value =
+                String::from_utf8(value.0).map_err(|_| format!("key {key} of Secret {name} is no text"))?;
+            values.insert(key, text(value));
+        }
+        values.extend(
+            secret.string_data.unwrap_or_default().into_iter().map(|(key, value)| (key, text(value))),
+        );
+        self.values.insert((Holder::Secret, name), values);
+        Ok(())
+    }
+}
+
+fn typed<T: DeserializeOwned>(document: Value) -> Result<T, String> {
+    serde_json::from_value(document).map_err(|error| error.to_string())
+}
+
+/// Without the line end that files have.
+fn text(value: String) -> SecretText {
+    SecretText::new(value.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// What was written of the feed last: its conditions' times go on.
+fn status(manifest: &Path, feed: &Resource) -> Option<GlobalThreatFeedStatus> {
+    let name = feed.metadata.name.as_deref()?;
+    let path = manifest.with_file_name(format!("{name}{STATUS_ENDING}"));
+    let written: Value = serde_saphyr::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
+    serde_json::from_value(written.get("status")?.clone()).ok()
+}
+
+/// The first line says what and where; the others show the text, which may hold a secret.
+fn first_line(error: &str) -> String {
+    error.lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,248 @@
+//! Last good copies in, numbered threat sets out: compiled, kept, served whole or as the change from an older one.
+//!
+//! A set is on disk before anybody is told of it; a number is written down before it is used. The last set is served
+//! again after a restart, without a feed being read.
+
+// Key, epoch and number.
+mod identity;
+
+// Copies -> a set file.
+mod compile;
+
+// The last sets, and the changes between them.
+mod versions;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use namewarden_protocol::threat_set::{BuildError, OpenError, SetId, SetKey, ThreatSet};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::feed::copy::{hex, write_whole};
+use identity::Identity;
+use versions::Versions;
+
+pub use compile::{AllowList, Ingredients, Part};
+
+/// A set that is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Which set.
+    pub id: SetId,
+    /// Names listed.
+    pub entries: u64,
+    /// Feeds in it.
+    pub feeds: usize,
+    /// When it was compiled, or taken over.
+    pub at: SystemTime,
+    /// Its file, which never changes.
+    pub path: PathBuf,
+}
+
+/// What an agent is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// The set that it leads to.
+    pub id: SetId,
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Whether they are the change from the base that was asked for.
+    pub delta: bool,
+}
+
+/// Why there is no set.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The state folder.
+    #[error("cannot use the state folder: {0}; name one that this controller alone can write to")]
+    State(#[from] io::Error),
+    /// The set could not be made.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The set's file is damaged.
+    #[error("the threat set on disk is damaged: {0}")]
+    Open(#[from] OpenError),
+    /// A copy or an allow list could not be read.
+    #[error("{what} cannot be read: {reason}")]
+    Ingredient {
+        /// Which.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// The lease was lost meanwhile.
+    #[error("another controller leads by now: nothing is published")]
+    NotLeader,
+    /// Nothing was published yet.
+    #[error("there is no threat set yet")]
+    Nothing,
+    /// The set cannot be written for the wire, or was damaged on it.
+    #[error("{0}")]
+    Wire(String),
+}
+
+/// The sets of this deployment. Cheap to share.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: PathBuf,
+    identity: Mutex<Identity>,
+    versions: Versions,
+    current: watch::Sender<Option<Arc<Published>>>,
+}
+
+/// What is known of the last set, beside its file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    file: String,
+    /// Of everything that it was compiled from; empty for one that was taken over.
+    ingredients: String,
+    entries: u64,
+    feeds: usize,
+    at: u64,
+}
+
+impl Publisher {
+    /// The sets of a state folder; the last one is served at once. A `key` other than the folder's begins a new epoch.
+    pub fn open(state: &Path, key: Option<SetKey>) -> Result<Self, PublishError> {
+        let versions = Versions::open(&state.join("sets"))?;
+        let identity = Identity::open(state, key)?;
+        let current = last(state, &versions, &identity);
+        let inner = Inner {
+            state: state.to_owned(),
+            identity: Mutex::new(identity),
+            versions,
+            current: watch::Sender::new(current),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The set that is served, as it changes.
+    pub fn current(&self) -> watch::Receiver<Option<Arc<Published>>> {
+        self.inner.current.subscribe()
+    }
+
+    /// The key of every set.
+    pub fn key(&self) -> SetKey {
+        self.identity().key()
+    }
+
+    /// Epoch and number of the last set that was begun.
+    pub fn position(&self) -> (u64, u64) {
+        self.identity().position()
+    }
+
+    /// Numbers up to this one may have been used by somebody else: the next set's is greater.
+    pub fn skip_to(&self, epoch: u64, number: u64) -> Result<(), PublishError> {
+        Ok(self.identity().skip_to(epoch, number)?)
+    }
+
+    /// Compiles and publishes a set, unless the last one was made of the very same. Blocks.
+    ///
+    /// `may` is asked at the last moment: who lost the lease publishes nothing.
+    pub fn publish(
+        &self,
+        ingredients: &Ingredients,
+        may: &dyn Fn() -> bool,
+    ) -> Result<Arc<Published>, PublishError> {
+        let fingerprint = ingredients.fingerprint(self.key(), self.position().0)?;
+        if let Some(current) = self.made_of(&fingerprint) {
+            return Ok(current);
+        }
+        if !may() {
+            return Err(PublishError::NotLeader);
+        }
+        let (key, epoch, number) = self.identity().next()?;
+        let compiled = compile::compile(ingredients, key, (epoch, number), &self.inner.versions)?;
+        if !may() {
+            return Err(PublishError::NotLeader);
+        }
+        self.announce(compiled, fingerprint)
+    }
+
+    /// What leads an agent to the served set: the change from its base where that is known, else the whole set. Blocks.
+    pub fn transfer(&self, base: Option<SetId>) -> Result<Transfer, PublishError> {
+        let current = self.inner.current.borrow().clone().ok_or(PublishError::Nothing)?;
+        self.inner.versions.transfer(&current, base)
+    }
+
+    /// Takes over a set that another controller published, as it came over the wire. Blocks.
+    pub fn adopt(&self, full_or_delta: &[u8]) -> Result<Arc<Published>, PublishError> {
+        let set = self.inner.versions.adopt(full_or_delta)?;
+        let id = set.id();
+        self.identity().skip_to(id.epoch, id.number)?;
+        let published = Published {
+            id,
+            entries: set.len() as u64,
+            feeds: set.feeds().count(),
+            at: SystemTime::now(),
+            path: self.inner.versions.path(id),
+        };
+        self.announce(published, String::new())
+    }
+
+    /// The served set, where it was made of these ingredients.
+    fn made_of(&self, fingerprint: &str) -> Option<Arc<Published>> {
+        let note = read_note(&self.inner.state)?;
+        let current = self.inner.current.borrow().clone()?;
+        (note.ingredients == fingerprint && note.file == versions::file_name(current.id)).then_some(current)
+    }
+
+    fn announce(&self, published: Published, ingredients: String) -> Result<Arc<Published>, PublishError> {
+        let note = Note {
+            file: versions::file_name(published.id),
+            ingredients,
+            entries: published.entries,
+            feeds: published.feeds,
+            at: published.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+        };
+        let text = serde_json::to_vec(&note).map_err(io::Error::from)?;
+        write_whole(&note_path(&self.inner.state), &text)?;
+        self.inner.versions.add(published.id)?;
+        let published = Arc::new(published);
+        self.inner.current.send_replace(Some(Arc::clone(&published)));
+        Ok(published)
+    }
+
+    fn identity(&self) -> MutexGuard<'_, Identity> {
+        // Every change of it is one assignment after the disk has it.
+        self.inner.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A set's id as an agent names it: `epoch.number-` and the digest's 64 hexadecimal digits.
+pub fn tag(id: SetId) -> String {
+    format!("{}.{}-{}", id.epoch, id.number, hex(&id.digest))
+}
+
+/// The set that the folder's note names, if it is whole and of this key.
+fn last(state: &Path, versions: &Versions, identity: &Identity) -> Option<Arc<Published>> {
+    let note = read_note(state)?;
+    let path = versions.folder().join(&note.file);
+    let set = ThreatSet::open(&path)
+        .inspect_err(|error| tracing::warn!("the last threat set is passed over: {error}"))
+        .ok()?;
+    let is_ours = set.key() == identity.key();
+    let at = UNIX_EPOCH.checked_add(Duration::from_secs(note.at))?;
+    let id = set.id();
+    is_ours.then(|| Arc::new(Published { id, entries: set.len() as u64, feeds: note.feeds, at, path }))
+}
+
+fn note_path(state: &Path) -> PathBuf {
+    state.join("published.json")
+}
+
+fn read_note(state: &Path) -> Option<Note> {
+    serde_json::from_slice(&std::fs::read(note_path(state)).ok()?).ok()
+}

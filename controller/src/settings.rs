@@ -1,0 +1,110 @@
+//! Settings as used: every option validated, every default filled in. The rest of the controller sees only these.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+
+use crate::args::{FeedArgs, RunArgs, SourceArgs};
+use crate::feed::Group;
+use crate::feed::judge::Limits;
+use crate::feed::reconcile::FeedSettings;
+
+/// What `run` uses.
+#[derive(Clone, Debug)]
+pub struct RunSettings {
+    /// Where resources come from.
+    pub source: SourceSettings,
+    /// What holds for all feeds.
+    pub feeds: FeedSettings,
+    /// More certificate authorities.
+    pub feed_ca: Option<PathBuf>,
+    /// Whether feed URLs may lead to this machine and to metadata addresses.
+    pub allow_local_feeds: bool,
+    /// Where it serves.
+    pub listen: SocketAddr,
+    /// What outlives the process.
+    pub state_dir: PathBuf,
+    /// Name of the cluster.
+    pub cluster_name: String,
+}
+
+/// Where resources come from.
+#[derive(Clone, Debug)]
+pub enum SourceSettings {
+    /// A folder.
+    Manifests(PathBuf),
+    /// An API server.
+    Kubernetes {
+        /// How it is reached; `None`: as a pod, else as kubectl does.
+        kubeconfig: Option<PathBuf>,
+        /// The controller's namespace; `None`: the pod's.
+        namespace: Option<String>,
+        /// The group; `None`: the one that is served.
+        group: Option<Group>,
+        /// By which controllers agree who leads.
+        lease: String,
+        /// The Secret with the hash key.
+        key_secret: Option<String>,
+    },
+}
+
+impl RunSettings {
+    /// Validates the options of `run`.
+    pub fn new(arguments: &RunArgs) -> anyhow::Result<Self> {
+        // Taken apart whole: an option that nothing uses does not compile.
+        let RunArgs { source, feeds, serve, state_dir, cluster_name } = arguments;
+        if cluster_name.is_empty() || cluster_name.contains(|c: char| c.is_whitespace() || c.is_uppercase()) {
+            bail!(
+                "--cluster-name {cluster_name:?}: it is part of an index name, use lower-case letters, digits and `-`"
+            );
+        }
+        let FeedArgs {
+            allow,
+            feed_ca,
+            allow_local_feeds,
+            feed_mib_max,
+            feed_entries_max,
+            feeds_max,
+            pulls_max,
+        } = feeds;
+        let allow: Vec<_> = allow.iter().filter(|path| !path.as_os_str().is_empty()).cloned().collect();
+        for path in &allow {
+            std::fs::File::open(path).with_context(|| {
+                format!("cannot read the allow list {}; correct its path", path.display())
+            })?;
+        }
+        Ok(Self {
+            source: source_settings(source)?,
+            feeds: FeedSettings {
+                limits: Limits { bytes_max: feed_mib_max << 20, entries_max: *feed_entries_max },
+                feeds_max: (*feeds_max).into(),
+                pulls_max: (*pulls_max).into(),
+                allow,
+            },
+            feed_ca: feed_ca.clone(),
+            allow_local_feeds: *allow_local_feeds,
+            listen: serve.listen,
+            state_dir: state_dir.clone(),
+            cluster_name: cluster_name.clone(),
+        })
+    }
+}
+
+fn source_settings(arguments: &SourceArgs) -> anyhow::Result<SourceSettings> {
+    let SourceArgs { manifests, kubeconfig, namespace, group, lease, key_secret } = arguments;
+    if let Some(folder) = manifests {
+        return Ok(SourceSettings::Manifests(folder.clone()));
+    }
+    let group = match group.as_str() {
+        "auto" => None,
+        name => Some(name.parse().map_err(|reason: String| anyhow::anyhow!("--group: {reason}, or auto"))?),
+    };
+    Ok(SourceSettings::Kubernetes {
+        kubeconfig: kubeconfig.clone(),
+        namespace: namespace.clone(),
+        group,
+        lease: lease.clone(),
+        key_secret: key_secret.clone(),
+    })
+}
