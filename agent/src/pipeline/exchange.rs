@@ -42,6 +42,8 @@ pub struct Exchange {
     pub id: u16,
     /// Whose message it was.
     pub attributed: Attributed,
+    /// Seen at the server's socket: the workload was asked, or answered, and asked for nothing.
+    pub server_side: bool,
     /// What it said.
     pub dns: Dns,
     /// Why it could not be read to its end.
@@ -62,6 +64,7 @@ impl Exchange {
             socket: raw.origin.socket,
             id: message.id,
             attributed,
+            server_side: raw.origin.server,
             dns: dns(message),
             malformed: message.malformed.as_ref().map(ToString::to_string),
         }

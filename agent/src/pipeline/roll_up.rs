@@ -297,10 +297,11 @@ fn next(turns: &mut VecDeque<Turn>, has_come: impl Fn(Timestamp) -> bool) -> Opt
     turns.pop_front_if(|(opened, _)| has_come(*opened))
 }
 
-/// Workload and entry; neither holds a NUL.
+/// Workload, its side of the exchange and entry; none holds a NUL.
 fn key(sighting: &Sighting) -> Arc<str> {
-    let workload = sighting.exchange.attributed.workload.key();
-    Arc::from(format!("{workload}\0{}", sighting.finding.entry))
+    let Sighting { exchange, finding } = sighting;
+    let side = if exchange.server_side { "server" } else { "" };
+    Arc::from(format!("{}\0{side}\0{}", exchange.attributed.workload.key(), finding.entry))
 }
 
 /// Whether a window that opened then is over.

@@ -20,6 +20,9 @@ pub struct Facts {
     /// How the workload was found: `process`, `cgroup`, `interface`, `address`, `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribution: Option<Text>,
+    /// `server` where the workload was asked, or answered; absent where it asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<Text>,
     /// Path of the workload's cgroup below the root of the hierarchy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<String>,

@@ -28,8 +28,14 @@ pub(super) fn describe(document: &mut Document, exchange: &Exchange) {
 pub(super) fn describe_workload(document: &mut Document, exchange: &Exchange) {
     let attributed = &exchange.attributed;
     document.namewarden.attribution = Some(Cow::Borrowed(attributed.attribution.as_str()));
+    document.namewarden.side = side(exchange.server_side);
     workload(document, &attributed.workload);
     document.process = process(&attributed.process);
+}
+
+/// `server` for the server's side of an exchange; the client's goes without saying.
+pub(super) fn side(server: bool) -> Option<Text> {
+    server.then_some(Cow::Borrowed("server"))
 }
 
 /// `success`, `failure` or `unknown`, by the response code.

@@ -48,6 +48,7 @@ impl Composer {
         event.end = Some(Time(counted.last_seen.0));
         let mut document = Document::new(Time(counted.first_seen.0), event, &self.identity);
         document.namewarden.attribution = Some(Cow::Borrowed(counted.attribution.as_str()));
+        document.namewarden.side = common::side(counted.server_side);
         common::workload(&mut document, &counted.workload);
         let endpoint = |ip| Some(Endpoint { ip, port: None });
         (document.client, document.source) = (endpoint(counted.client), endpoint(counted.client));

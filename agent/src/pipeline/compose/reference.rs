@@ -53,6 +53,7 @@ fn rare() -> Document {
     exchange.dns.authorities = exchange.dns.answers.clone();
     exchange.dns.additionals = exchange.dns.answers.clone();
     exchange.malformed = Some("additional at byte 99: name beyond the message".into());
+    exchange.server_side = true;
     let unit = crate::pipeline::attribute::cgroup_path::workload("/system.slice/nginx.service");
     exchange.attributed.workload = std::sync::Arc::new(unit);
     let mut finding = evil();

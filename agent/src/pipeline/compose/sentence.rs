@@ -55,12 +55,22 @@ pub(super) fn gap(start: Time, end: Time, reason: &str) -> String {
 
 /// "container 3f1c2b9d8e7a (curl) asked 10.0.0.53 for www.example (A): NOERROR".
 pub(super) fn exchange(exchange: &Exchange) -> String {
-    log(&subject(exchange), exchange.server.ip(), &exchange.dns, 1)
+    let deed = if exchange.server_side {
+        was_asked(exchange.client.ip())
+    } else {
+        format!("asked {}", exchange.server.ip().to_canonical())
+    };
+    log(&format!("{} {deed}", subject(exchange)), &exchange.dns, 1)
 }
 
 /// "container 3f1c2b9d8e7a asked 10.0.0.53 for www.example (A) 12 times: NOERROR".
 pub(super) fn counted(counted: &Counted) -> String {
-    log(&who(&counted.workload), counted.server, &counted.dns, counted.count)
+    let deed = if counted.server_side {
+        was_asked(counted.client)
+    } else {
+        format!("asked {}", counted.server.to_canonical())
+    };
+    log(&format!("{} {deed}", who(&counted.workload)), &counted.dns, counted.count)
 }
 
 /// "12 exchanges were not logged: the limit of 1000 documents an interval was reached".
@@ -69,15 +79,18 @@ pub(super) fn unlogged(count: u64, limit: u64) -> String {
     format!("{count} {exchanges} not logged: the limit of {limit} documents an interval was reached")
 }
 
-fn log(subject: &str, server: IpAddr, dns: &Dns, count: u64) -> String {
-    let server = server.to_canonical();
+fn was_asked(client: IpAddr) -> String {
+    format!("was asked by {}", client.to_canonical())
+}
+
+fn log(deed: &str, dns: &Dns, count: u64) -> String {
     let asked = match &dns.question {
         Some(question) => format!("{} ({})", question.name, question.kind),
         None => "what cannot be read".to_owned(),
     };
     let again = if count == 1 { String::new() } else { format!(" {count} times") };
     let outcome = dns.response_code.as_deref().unwrap_or("no answer");
-    printable(&format!("{subject} asked {server} for {asked}{again}: {outcome}"))
+    printable(&format!("{deed} for {asked}{again}: {outcome}"))
 }
 
 /// Workload and process.
@@ -103,12 +116,20 @@ fn who(workload: &Workload) -> String {
 }
 
 fn did(exchange: &Exchange, finding: &Finding) -> String {
-    if finding.place.section == Section::Question {
-        return format!("asked for {}", finding.name);
+    let (name, client) = (&finding.name, exchange.client.ip());
+    match (finding.place.section == Section::Question, exchange.server_side) {
+        (true, false) => return format!("asked for {name}"),
+        (true, true) => return format!("{} for {name}", was_asked(client)),
+        _ => {}
     }
+    let deed = if exchange.server_side {
+        format!("answered {} with {name}", client.to_canonical())
+    } else {
+        format!("was answered with {name}")
+    };
     match exchange.name() {
-        "" => format!("was answered with {}", finding.name),
-        name => format!("was answered with {} for {name}", finding.name),
+        "" => deed,
+        asked => format!("{deed} for {asked}"),
     }
 }
 

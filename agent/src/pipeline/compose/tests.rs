@@ -134,6 +134,28 @@ fn the_sentence_says_who_asked_for_what() {
 }
 
 #[test]
+fn a_server_is_said_to_be_asked_and_to_answer_and_is_flagged() {
+    let asked = || Exchange { server_side: true, ..answered() };
+    let mut answer = finding("edge.example.net", "edge.example.net");
+    answer.place = Place { section: Section::Answer, part: Part::Data, rr_type: 5 };
+    let who = "container 333333333333 (curl)";
+    assert_eq!(
+        message(asked(), evil()),
+        format!("{who} was asked by 10.1.0.7 for a.evil.example, listed as evil.example in feed urlhaus")
+    );
+    assert_eq!(
+        message(asked(), answer),
+        format!(
+            "{who} answered 10.1.0.7 with edge.example.net for a.evil.example, listed as edge.example.net in feed urlhaus"
+        )
+    );
+    let log = composer().log(&DnsLog::One(Box::new(asked())), at(4));
+    assert_eq!(log.message, format!("{who} was asked by 10.1.0.7 for a.evil.example (A): NOERROR"));
+    assert_eq!(log.namewarden.side.as_deref(), Some("server"));
+    assert_eq!(composer().log(&DnsLog::One(Box::new(answered())), at(4)).namewarden.side, None);
+}
+
+#[test]
 fn the_sentence_says_who_was_answered_with_what() {
     let mut finding = finding("edge.example.net", "edge.example.net");
     finding.place = Place { section: Section::Answer, part: Part::Data, rr_type: 5 };

@@ -17,6 +17,8 @@ pub struct Counted {
     pub workload: Arc<Workload>,
     /// How that was found.
     pub attribution: Attribution,
+    /// Seen at the server's socket.
+    pub server_side: bool,
     /// UDP or TCP.
     pub transport: Transport,
     /// Who asked.
@@ -40,6 +42,7 @@ pub struct Counted {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
     workload: Arc<str>,
+    server_side: bool,
     transport: Transport,
     client: IpAddr,
     server: IpAddr,
@@ -73,6 +76,7 @@ impl Table {
         let workload = exchange.attributed.workload;
         let key = Key {
             workload: Arc::from(workload.key()),
+            server_side: exchange.server_side,
             transport: exchange.transport,
             client: exchange.client.ip().to_canonical(),
             server: exchange.server.ip().to_canonical(),
@@ -129,6 +133,7 @@ fn counted(key: Key, entry: Entry) -> Counted {
     Counted {
         workload: entry.workload,
         attribution: entry.attribution,
+        server_side: key.server_side,
         transport: key.transport,
         client: key.client,
         server: key.server,

@@ -43,6 +43,7 @@ pub(crate) fn query(workload: Arc<Workload>, time: Timestamp, id: u16, name: &st
         socket: 77,
         id,
         attributed: attributed(workload),
+        server_side: false,
         dns: Dns {
             kind: Cow::Borrowed("query"),
             id: Some(id.to_string()),

@@ -157,9 +157,13 @@ impl Group {
     }
 }
 
-/// Name of a group. Units and the host are told apart by node.
+/// Name of a group. Units and the host are told apart by node, what a workload was asked from what it asked.
 pub(super) fn name(settings: &Settings, exchange: &Exchange, entry: &str) -> String {
-    id::group(&settings.cluster, &global_key(settings, exchange), entry, window(settings, exchange))
+    let mut workload = global_key(settings, exchange);
+    if exchange.server_side {
+        workload.push_str("#server");
+    }
+    id::group(&settings.cluster, &workload, entry, window(settings, exchange))
 }
 
 /// Name of the group of summaries of one workload.

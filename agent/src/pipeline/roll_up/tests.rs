@@ -140,6 +140,19 @@ fn workloads_and_entries_have_groups_of_their_own() {
 }
 
 #[test]
+fn what_a_workload_is_asked_is_another_group_than_what_it_asks() {
+    let mut roll_up = roll_up();
+    let served = Exchange { server_side: true, ..query(workload('a'), at(0), 1, "evil.example") };
+    roll_up
+        .sighting(Sighting { exchange: Arc::new(served), finding: finding("evil.example", "evil.example") });
+    roll_up.sighting(asked('a', 1, 2, "evil.example"));
+    let alerts = flush(&mut roll_up, 2);
+    let sides: Vec<_> = alerts.iter().map(|alert| alert.exchange.server_side).collect();
+    assert_eq!(sides, [true, false]);
+    assert_ne!(alerts[0].group, alerts[1].group);
+}
+
+#[test]
 fn the_host_of_another_node_has_a_group_of_its_own() {
     let name = |node: &str, path: &str| {
         let mut roll_up = RollUp::new(Settings::new("cluster", node));
