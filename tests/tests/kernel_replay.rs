@@ -27,12 +27,12 @@ struct Capture {
 }
 
 impl Capture {
-    /// Returns when packets are being captured.
-    fn start(namespace: &Namespace, file: PathBuf) -> Result<Self> {
+    /// Returns when packets of the interface are being captured, with headers of this link type.
+    fn start(namespace: &Namespace, interface: &str, link_type: &str, file: PathBuf) -> Result<Self> {
         let mut tcpdump = Command::new("ip")
             .args(["netns", "exec", namespace.name(), "tcpdump", "--immediate-mode", "-U", "-n"])
             // In immediate mode the buffer holds whole snapshots: the default of 2 MiB has room for eight packets.
-            .args(["-s", "65535", "-B", "65536", "-Z", "root", "-i", "any", "-w"])
+            .args(["-s", "65535", "-B", "65536", "-Z", "root", "-i", interface, "-y", link_type, "-w"])
             .arg(&file)
             .args(["port", "53", "or", "ip[6:2] & 0x1fff != 0"])
             .stderr(Stdio::piped())
@@ -70,15 +70,15 @@ fn replayed(file: &Path) -> Result<usize> {
     Ok(program::finish(command.args(["replay", "--messages"]).arg(file))?.lines().count())
 }
 
-/// Asks in many ways, captures that on all interfaces of the server, compares.
-fn exchanges(delivery: Delivery) -> Result<()> {
+/// Asks in many ways, captures that at the server, compares.
+fn exchanges(delivery: Delivery, interface: &str, link_type: &str) -> Result<()> {
     let node = Node::start()?;
     let large = Reply { answer: vec![Record::txt("large.example", 3800)], ..Reply::default() };
     let zone = Zone::new().reply("large.example", large).delivery(delivery);
     let server = Server::start(node.dns(), zone)?;
     let pod = node.pod().start()?;
     let mut client = pod.client()?;
-    let capture = Capture::start(node.dns(), node.folder().join("capture.pcap"))?;
+    let capture = Capture::start(node.dns(), interface, link_type, node.folder().join("capture.pcap"))?;
     client.tell_all(&[
         "udp4",
         "ask a.example A 10.99.0.53:53",
@@ -108,10 +108,15 @@ fn exchanges(delivery: Delivery) -> Result<()> {
 
 #[test]
 fn exchanges_with_lengths_in_segments_of_their_own_are_read_as_tshark_reads_them() -> Result<()> {
-    exchanges(Delivery::LengthApart)
+    exchanges(Delivery::LengthApart, "any", "LINUX_SLL2")
 }
 
 #[test]
 fn exchanges_with_answers_in_many_segments_are_read_as_tshark_reads_them() -> Result<()> {
-    exchanges(Delivery::Pieces(97))
+    exchanges(Delivery::Pieces(97), "any", "LINUX_SLL")
+}
+
+#[test]
+fn exchanges_captured_on_ethernet_are_read_as_tshark_reads_them() -> Result<()> {
+    exchanges(Delivery::Whole, "eth0", "EN10MB")
 }

@@ -48,7 +48,9 @@ fn every_message_of_every_link_type_is_read_as_tshark_reads_it() {
     for (index, (name, link)) in LINKS.iter().enumerate() {
         let format = Format::Pcap { big_endian: index % 2 == 1, nanoseconds: index % 3 != 1 };
         let compared = compared(index as u64, format, &[*link]);
-        assert!(compared.messages > 400, "{name}: {compared:?}");
+        // Half of the packets are of a version of IP that the link does not carry.
+        let least = if name.starts_with("raw IP") { 150 } else { 400 };
+        assert!(compared.messages > least, "{name}: {compared:?}");
         for (kind, count) in compared.types {
             *types.entry(kind).or_insert(0) += count;
         }
@@ -58,10 +60,12 @@ fn every_message_of_every_link_type_is_read_as_tshark_reads_it() {
 }
 
 #[test]
-fn pcapng_with_all_link_types_at_once_is_read_as_tshark_reads_it() {
+fn pcapng_with_all_link_types_and_clocks_at_once_is_read_as_tshark_reads_it() {
     let links: Vec<Link> = LINKS.iter().map(|(_, link)| *link).collect();
-    for big_endian in [false, true] {
-        let compared = compared(77, Format::Pcapng { big_endian }, &links);
-        assert!(compared.messages > 400, "{compared:?}");
+    for format in
+        [Format::Pcapng { big_endian: false }, Format::Pcapng { big_endian: true }, Format::Sections]
+    {
+        let compared = compared(77, format, &links);
+        assert!(compared.messages > 400, "{format:?}: {compared:?}");
     }
 }

@@ -2,54 +2,78 @@
 
 use std::io::{self, Write};
 
-/// A kind of link: number of its type, and the header that it puts before a packet of IPv4 or IPv6.
+/// A kind of link: number of its type, and the header that it puts before a packet of IPv4 or IPv6; no header where it
+/// carries no such packet.
 #[derive(Clone, Copy)]
 pub struct Link {
     pub number: u16,
-    v4: &'static [u8],
-    v6: &'static [u8],
+    v4: Option<&'static [u8]>,
+    v6: Option<&'static [u8]>,
+}
+
+/// A link that carries both.
+const fn link(number: u16, v4: &'static [u8], v6: &'static [u8]) -> Link {
+    Link { number, v4: Some(v4), v6: Some(v6) }
 }
 
 const MAC: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
 
 /// Every link type that `replay` reads, with and without VLAN tags.
 pub const LINKS: &[(&str, Link)] = &[
-    ("ethernet", Link { number: 1, v4: &[8, 0], v6: &[0x86, 0xDD] }),
-    ("vlan", Link { number: 1, v4: &[0x81, 0, 0, 7, 8, 0], v6: &[0x81, 0, 0, 7, 0x86, 0xDD] }),
+    ("ethernet", link(1, &[8, 0], &[0x86, 0xDD])),
+    ("vlan", link(1, &[0x81, 0, 0, 7, 8, 0], &[0x81, 0, 0, 7, 0x86, 0xDD])),
     (
         "qinq",
-        Link {
-            number: 1,
-            v4: &[0x88, 0xA8, 0, 9, 0x81, 0, 0, 7, 8, 0],
-            v6: &[0x88, 0xA8, 0, 9, 0x81, 0, 0, 7, 0x86, 0xDD],
-        },
+        link(1, &[0x88, 0xA8, 0, 9, 0x81, 0, 0, 7, 8, 0], &[0x88, 0xA8, 0, 9, 0x81, 0, 0, 7, 0x86, 0xDD]),
     ),
     (
         "cooked",
-        Link {
-            number: 113,
-            v4: &[0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0],
-            v6: &[0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0x86, 0xDD],
-        },
+        link(
+            113,
+            &[0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0],
+            &[0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0x86, 0xDD],
+        ),
+    ),
+    (
+        "cooked vlan",
+        link(
+            113,
+            &[0, 4, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0x81, 0, 0, 7, 8, 0],
+            &[0, 4, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0x81, 0, 0, 7, 0x86, 0xDD],
+        ),
     ),
     (
         "cooked2",
-        Link {
-            number: 276,
-            v4: &[8, 0, 0, 0, 0, 0, 0, 2, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0],
-            v6: &[0x86, 0xDD, 0, 0, 0, 0, 0, 2, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0],
-        },
+        link(
+            276,
+            &[8, 0, 0, 0, 0, 0, 0, 2, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0],
+            &[0x86, 0xDD, 0, 0, 0, 0, 0, 2, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0],
+        ),
     ),
-    ("raw", Link { number: 101, v4: &[], v6: &[] }),
-    ("null", Link { number: 0, v4: &[2, 0, 0, 0], v6: &[30, 0, 0, 0] }),
-    ("loop", Link { number: 108, v4: &[0, 0, 0, 2], v6: &[0, 0, 0, 30] }),
+    (
+        "cooked2 vlan",
+        link(
+            276,
+            &[0x81, 0, 0, 0, 0, 0, 0, 2, 0, 1, 4, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0, 7, 8, 0],
+            &[0x81, 0, 0, 0, 0, 0, 0, 2, 0, 1, 4, 6, 2, 0, 0, 0, 0, 1, 0, 0, 0, 7, 0x86, 0xDD],
+        ),
+    ),
+    ("raw", link(101, &[], &[])),
+    ("raw of BSD", link(12, &[], &[])),
+    ("raw of OpenBSD", link(14, &[], &[])),
+    ("raw IPv4", Link { number: 228, v4: Some(&[]), v6: None }),
+    ("raw IPv6", Link { number: 229, v4: None, v6: Some(&[]) }),
+    ("null", link(0, &[2, 0, 0, 0], &[30, 0, 0, 0])),
+    ("null of FreeBSD", link(0, &[2, 0, 0, 0], &[28, 0, 0, 0])),
+    ("loop", link(108, &[0, 0, 0, 2], &[0, 0, 0, 30])),
 ];
 
 impl Link {
-    fn frame(&self, packet: &[u8]) -> Vec<u8> {
+    /// The packet as a frame; none where the link does not carry its version of IP.
+    fn frame(&self, packet: &[u8]) -> Option<Vec<u8>> {
         let head = if packet[0] >> 4 == 4 { self.v4 } else { self.v6 };
         let mac: &[u8] = if self.number == 1 { &MAC } else { &[] };
-        [mac, head, packet].concat()
+        Some([mac, head?, packet].concat())
     }
 }
 
@@ -58,9 +82,23 @@ impl Link {
 pub enum Format {
     /// pcap: byte order and clock.
     Pcap { big_endian: bool, nanoseconds: bool },
-    /// pcapng, clock in nanoseconds.
+    /// pcapng, each interface with a clock of its own.
     Pcapng { big_endian: bool },
+    /// pcapng of two sections, each in its own byte order and with its own interfaces, as files put one behind the other.
+    Sections,
 }
+
+/// `if_tsresol` of an interface, none for microseconds, and how its ticks are counted from nanoseconds.
+struct Clock(Option<u8>, fn(u64) -> u64);
+
+/// The clocks of interfaces in turn.
+const CLOCKS: [Clock; 4] = [
+    Clock(Some(9), |nanoseconds| nanoseconds),
+    Clock(None, |nanoseconds| nanoseconds / 1000),
+    // Two to the power of minus 20.
+    Clock(Some(0x94), |nanoseconds| u64::try_from((u128::from(nanoseconds) << 20) / 1_000_000_000).unwrap()),
+    Clock(Some(3), |nanoseconds| nanoseconds / 1_000_000),
+];
 
 /// Seconds of the first frame; each is 1,000,001 ns later than the one before (1,000 microseconds in a coarse clock).
 const FIRST: u64 = 1_700_000_000;
@@ -70,6 +108,12 @@ pub fn write(out: &mut impl Write, format: Format, links: &[Link], packets: &[Ve
     match format {
         Format::Pcap { big_endian, nanoseconds } => pcap(out, big_endian, nanoseconds, links[0], packets),
         Format::Pcapng { big_endian } => pcapng(out, big_endian, links, packets),
+        Format::Sections => {
+            let (first, second) = packets.split_at(packets.len() / 2);
+            let (some, others) = links.split_at(links.len() / 2);
+            pcapng(out, false, some, first)?;
+            pcapng(out, true, others, second)
+        }
     }
 }
 
@@ -89,8 +133,8 @@ fn pcap(
     for value in [magic, version, 0, 0, 262_144, u32::from(link.number)] {
         out.write_all(&word(big_endian, value))?;
     }
-    for (packet, number) in packets.iter().zip(0_u64..) {
-        let frame = link.frame(packet);
+    let frames = packets.iter().filter_map(|packet| link.frame(packet));
+    for (frame, number) in frames.zip(0_u64..) {
         let length = u32::try_from(frame.len()).unwrap();
         let time = number * 1_000_001;
         let fraction = time % 1_000_000_000 / if nanoseconds { 1 } else { 1000 };
@@ -110,19 +154,31 @@ fn pcapng(out: &mut impl Write, big_endian: bool, links: &[Link], packets: &[Vec
     };
     let version = half(1, 0);
     block(out, big_endian, 0x0A0D_0D0A, &[0x1A2B_3C4D, version, u32::MAX, u32::MAX], &[])?;
-    for link in links {
-        // if_tsresol 9, then the end of the options.
-        let options = if big_endian { [0, 9, 0, 1, 9, 0, 0, 0] } else { [9, 0, 1, 0, 9, 0, 0, 0] };
-        block(out, big_endian, 1, &[half(link.number, 0), 0], &[&options[..], &[0; 4]].concat())?;
+    for (link, Clock(resolution, _)) in links.iter().zip(CLOCKS.iter().cycle()) {
+        // if_tsresol where there is one, then the end of the options.
+        let option = resolution.map(|resolution| {
+            let head = if big_endian { [0, 9, 0, 1] } else { [9, 0, 1, 0] };
+            [&head[..], &[resolution, 0, 0, 0, 0, 0, 0, 0]].concat()
+        });
+        block(out, big_endian, 1, &[half(link.number, 0), 0], &option.unwrap_or_default())?;
     }
     for (packet, number) in packets.iter().zip(0_usize..) {
-        let interface = number % links.len();
-        let frame = links[interface].frame(packet);
+        // The next interface that carries such a packet.
+        let framed = (number..number + links.len())
+            .map(|number| number % links.len())
+            .find_map(|interface| Some((interface, links[interface].frame(packet)?)));
+        let (interface, frame) = framed.unwrap();
         let length = u32::try_from(frame.len()).unwrap();
-        let time = FIRST * 1_000_000_000 + number as u64 * 1_000_001;
-        let (high, low) = (u32::try_from(time >> 32).unwrap(), u32::try_from(time & 0xFFFF_FFFF).unwrap());
-        let words = [u32::try_from(interface).unwrap(), high, low, length, length];
-        block(out, big_endian, 6, &words, &frame)?;
+        let ticks = CLOCKS[interface % CLOCKS.len()].1(FIRST * 1_000_000_000 + number as u64 * 1_000_001);
+        let (high, low) = (u32::try_from(ticks >> 32).unwrap(), u32::try_from(ticks & 0xFFFF_FFFF).unwrap());
+        if number % 5 == 4 {
+            // The packet block that the enhanced one replaced: its interface has 16 bits.
+            let words = [half(u16::try_from(interface).unwrap(), 0), high, low, length, length];
+            block(out, big_endian, 2, &words, &frame)?;
+        } else {
+            let words = [u32::try_from(interface).unwrap(), high, low, length, length];
+            block(out, big_endian, 6, &words, &frame)?;
+        }
     }
     Ok(())
 }

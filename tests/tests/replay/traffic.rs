@@ -37,22 +37,37 @@ fn ends(dice: &mut Dice, number: usize) -> Ends {
     Ends { v6: dice.chance(50), client: 1 + dice.u8() % 200, port: 1024 + u16::try_from(number).unwrap() }
 }
 
-/// A UDP datagram as one packet, or as fragments in any order, one of them twice.
+/// A UDP datagram as packets.
 fn datagrams(dice: &mut Dice, ends: Ends, response: bool, message: &[u8]) -> Vec<Vec<u8>> {
     let length = u16::try_from(8 + message.len()).unwrap();
     let mut udp = ports(ends, response);
     udp.extend_from_slice(&length.to_be_bytes());
     udp.extend_from_slice(&[0, 0]);
     udp.extend_from_slice(message);
-    if udp.len() <= FRAGMENT || dice.chance(30) {
-        return vec![whole(dice, ends, response, 17, &udp)];
+    let split = dice.chance(70);
+    carried(dice, ends, response, 17, &udp, split)
+}
+
+/// A datagram or segment as one packet, or as fragments in any order, one of them twice.
+fn carried(
+    dice: &mut Dice,
+    ends: Ends,
+    response: bool,
+    protocol: u8,
+    payload: &[u8],
+    split: bool,
+) -> Vec<Vec<u8>> {
+    if payload.len() <= FRAGMENT || !split {
+        return vec![whole(dice, ends, response, protocol, payload)];
     }
     let identification = dice.u16();
-    let pieces = udp.len().div_ceil(FRAGMENT);
-    let mut fragments: Vec<Vec<u8>> = udp
+    let pieces = payload.len().div_ceil(FRAGMENT);
+    let mut fragments: Vec<Vec<u8>> = payload
         .chunks(FRAGMENT)
         .enumerate()
-        .map(|(index, piece)| fragment(ends, response, identification, index, index + 1 < pieces, piece))
+        .map(|(index, piece)| {
+            fragment(ends, response, protocol, identification, index, index + 1 < pieces, piece)
+        })
         .collect();
     if dice.chance(50) {
         dice.shuffle(&mut fragments);
@@ -94,15 +109,23 @@ fn whole(dice: &mut Dice, ends: Ends, response: bool, protocol: u8, payload: &[u
     ipv6(ends, response, protocol, payload)
 }
 
-fn fragment(ends: Ends, response: bool, id: u16, index: usize, more: bool, piece: &[u8]) -> Vec<u8> {
+fn fragment(
+    ends: Ends,
+    response: bool,
+    protocol: u8,
+    id: u16,
+    index: usize,
+    more: bool,
+    piece: &[u8],
+) -> Vec<u8> {
     let units = u16::try_from(index * FRAGMENT / 8).unwrap();
     if ends.v6 {
         let place = units << 3 | u16::from(more);
-        let header = [[17, 0], place.to_be_bytes(), [0, 7], id.to_be_bytes()].concat();
+        let header = [[protocol, 0], place.to_be_bytes(), [0, 7], id.to_be_bytes()].concat();
         return ipv6(ends, response, 44, &[&header, piece].concat());
     }
     let place = units | u16::from(more) << 13;
-    ipv4(ends, response, id.to_be_bytes(), place.to_be_bytes(), 17, &[], piece)
+    ipv4(ends, response, id.to_be_bytes(), place.to_be_bytes(), protocol, &[], piece)
 }
 
 fn ipv4(
@@ -165,6 +188,10 @@ fn connection(dice: &mut Dice, ends: Ends) -> Vec<Vec<u8>> {
             pieces.extend(segments(dice, &mut next, response, &stream));
         }
     }
+    if dice.chance(20) {
+        // All of the connection in any order, but for its first two segments and its last two.
+        dice.shuffle(&mut pieces[2..]);
+    }
     for response in [false, true] {
         let side = usize::from(response);
         pieces.push(Piece {
@@ -176,7 +203,7 @@ fn connection(dice: &mut Dice, ends: Ends) -> Vec<Vec<u8>> {
         });
         next[side] = next[side].wrapping_add(1);
     }
-    pieces.iter().map(|piece| tcp(dice, ends, piece)).collect()
+    pieces.iter().flat_map(|piece| tcp(dice, ends, piece)).collect()
 }
 
 /// One to three messages, each after its length.
@@ -222,11 +249,12 @@ fn segments(dice: &mut Dice, next: &mut [u32; 2], response: bool, stream: &[u8])
     pieces
 }
 
-fn tcp(dice: &mut Dice, ends: Ends, piece: &Piece) -> Vec<u8> {
+fn tcp(dice: &mut Dice, ends: Ends, piece: &Piece) -> Vec<Vec<u8>> {
     let mut segment = ports(ends, piece.response);
     segment.extend_from_slice(&piece.sequence.to_be_bytes());
     segment.extend_from_slice(&piece.acknowledged.to_be_bytes());
     segment.extend_from_slice(&[0x50, piece.flags, 0xFF, 0xFF, 0, 0, 0, 0]);
     segment.extend_from_slice(&piece.data);
-    whole(dice, ends, piece.response, 6, &segment)
+    let split = dice.chance(10);
+    carried(dice, ends, piece.response, 6, &segment, split)
 }
