@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use namewarden_tests::{cgroup, namespace, program, wait};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
 /// Environment variable with the path of xtask's binary.
@@ -61,13 +61,12 @@ impl Demo {
         format!("nwt-{}-", self.child.id())
     }
 
-    /// Reads lines up to one that contains `words`; all of them. Looks meanwhile at what was made.
+    /// Reads lines up to one that contains `words`; all of them.
     fn until(&mut self, words: &str) -> Result<Vec<String>> {
         let mut read = Vec::new();
         loop {
             let line = self.lines.recv_timeout(PATIENCE);
             let line = line.with_context(|| format!("no {words:?} after:\n{}", read.join("\n")))?;
-            self.look()?;
             let found = line.contains(words);
             read.push(line);
             if found {
@@ -76,14 +75,23 @@ impl Demo {
         }
     }
 
+    /// Waits until everything stands, and looks at it; the demo stands still meanwhile.
+    fn begin(&mut self) -> Result<()> {
+        self.until("Three pods")?;
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::STOP)?;
+        let looked = self.look();
+        kill_process(pid, Signal::CONT)?;
+        looked
+    }
+
     fn look(&mut self) -> Result<()> {
         let prefix = self.prefix();
         self.made.namespaces = self.made.namespaces.max(namespace::list(&prefix)?.len());
         for group in groups(&prefix)? {
-            // It may be going while it is looked at.
             processes(&group, &mut self.made.processes);
-            let tree = program::run("bpftool", &["--json", "cgroup", "tree", &group.to_string_lossy()]);
-            let tree: Value = serde_json::from_str(&tree.unwrap_or_default()).unwrap_or_default();
+            let tree = program::run("bpftool", &["--json", "cgroup", "tree", &group.to_string_lossy()])?;
+            let tree: Value = serde_json::from_str(&tree)?;
             let groups = tree.as_array().into_iter().flatten();
             let programs = groups.filter_map(|group| group.get("programs")?.as_array()).flatten();
             self.made.programs.extend(programs.filter_map(|program| program.get("id")?.as_u64()));
@@ -110,13 +118,20 @@ impl Demo {
     /// All that was made is gone.
     fn left_nothing(&self) -> Result<()> {
         let Made { processes, programs, namespaces } = &self.made;
-        ensure!(processes.len() >= 2 && !programs.is_empty() && *namespaces >= 5, "not seen: {:?}", self.made);
+        ensure!(
+            processes.len() >= 2 && !programs.is_empty() && *namespaces >= 5,
+            "not seen: {:?}",
+            self.made
+        );
         let prefix = self.prefix();
         ensure!(groups(&prefix)?.is_empty(), "cgroups: {:?}", groups(&prefix)?);
         ensure!(namespace::list(&prefix)?.is_empty(), "namespaces: {:?}", namespace::list(&prefix)?);
-        let alive: Vec<&u32> =
-            processes.iter().filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).collect();
-        ensure!(alive.is_empty(), "processes: {alive:?}");
+        for pid in processes {
+            // Ended, it stays in the table until whoever adopted it looks.
+            wait::until("a process gone", || {
+                Ok((!Path::new(&format!("/proc/{pid}")).exists()).then_some(()))
+            })?;
+        }
         for id in programs {
             wait::until("a program unloaded", || {
                 Ok(program::run("bpftool", &["prog", "show", "id", &id.to_string()]).is_err().then_some(()))
@@ -180,6 +195,7 @@ fn alerts(lines: &[String]) -> usize {
 #[test]
 fn the_demo_shows_its_alerts_adds_up_and_leaves_nothing_behind() -> Result<()> {
     let mut demo = Demo::start(&[])?;
+    demo.begin()?;
     let shown = demo.until("It adds up")?;
     let (summary, status) = demo.end()?;
     ensure!(status.success(), "{status}");
@@ -194,6 +210,7 @@ fn the_demo_shows_its_alerts_adds_up_and_leaves_nothing_behind() -> Result<()> {
 #[test]
 fn ctrl_c_in_the_middle_of_the_demo_leaves_nothing_behind() -> Result<()> {
     let mut demo = Demo::start(&[])?;
+    demo.begin()?;
     demo.until(ALERT)?;
     demo.interrupt()?;
     let (rest, status) = demo.end()?;
@@ -205,7 +222,7 @@ fn ctrl_c_in_the_middle_of_the_demo_leaves_nothing_behind() -> Result<()> {
 #[test]
 fn ctrl_c_before_the_first_question_leaves_nothing_behind() -> Result<()> {
     let mut demo = Demo::start(&[])?;
-    demo.until("Three pods")?;
+    demo.begin()?;
     demo.interrupt()?;
     let (rest, status) = demo.end()?;
     ensure!(status.success(), "{status}: {rest:#?}");
@@ -215,6 +232,7 @@ fn ctrl_c_before_the_first_question_leaves_nothing_behind() -> Result<()> {
 #[test]
 fn with_keep_the_demo_runs_and_alerts_until_ctrl_c() -> Result<()> {
     let mut demo = Demo::start(&["--keep"])?;
+    demo.begin()?;
     demo.until("keeps running until Ctrl-C")?;
     let door = demo.until("dig")?.pop().context("no door")?;
     let words: Vec<&str> = door.split_whitespace().collect();

@@ -26,7 +26,7 @@ pub use tally::Tally;
 /// What `cargo xtask test` is told.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Suites to run: unit, fuzz, replay, kernel. All of them when none is named
+    /// Suites to run: unit, fuzz, replay, kernel, demo. All of them when none is named
     #[arg(value_name = "SUITE")]
     suites: Vec<String>,
     /// What follows `--` goes to the test runners: a part of a test's name, or their options
@@ -68,6 +68,8 @@ fn run_suite(layout: &Layout, suite: Suite, runner: &[String]) -> Result<Tally> 
     if let Some(agent) = agent {
         cargo.env("NAMEWARDEN_AGENT", agent);
     }
+    // The tests of the demo run it by this very program.
+    cargo.env("NAMEWARDEN_XTASK", std::env::current_exe()?);
     let log = layout.target.join(format!("xtask/test-{}.log", suite.name()));
     let status = logged(&format!("test {}", suite.name()), &mut cargo, &log)?;
     let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();

@@ -20,10 +20,12 @@ pub enum Suite {
     Replay,
     /// The agent on this machine's kernel (`kernel_*.rs`).
     Kernel,
+    /// `cargo xtask demo` from its first line to what it leaves behind (`demo.rs`).
+    Demo,
 }
 
 /// In the order in which they are run: what fails fastest comes first.
-const ALL: [Suite; 4] = [Suite::Unit, Suite::Fuzz, Suite::Replay, Suite::Kernel];
+const ALL: [Suite; 5] = [Suite::Unit, Suite::Fuzz, Suite::Replay, Suite::Kernel, Suite::Demo];
 
 impl Suite {
     /// The suites that `names` name; all of them for no name.
@@ -47,17 +49,18 @@ impl Suite {
             Suite::Fuzz => "fuzz",
             Suite::Replay => "replay",
             Suite::Kernel => "kernel",
+            Suite::Demo => "demo",
         }
     }
 
     /// Makes network namespaces, cgroups and loads programs into the kernel.
     pub fn needs_root(self) -> bool {
-        self == Suite::Kernel
+        matches!(self, Suite::Kernel | Suite::Demo)
     }
 
     /// Runs the agent as a program.
     pub fn needs_agent(self) -> bool {
-        matches!(self, Suite::Kernel | Suite::Replay)
+        matches!(self, Suite::Kernel | Suite::Replay | Suite::Demo)
     }
 
     /// The suite that an integration test belongs to.
@@ -152,6 +155,9 @@ mod tests {
     #[test]
     fn an_unknown_suite_lists_the_known_ones() {
         let error = Suite::named(&["web".to_owned()]).unwrap_err();
-        assert_eq!(error.to_string(), "there is no suite `web`; the suites are: unit, fuzz, replay, kernel");
+        assert_eq!(
+            error.to_string(),
+            "there is no suite `web`; the suites are: unit, fuzz, replay, kernel, demo"
+        );
     }
 }
