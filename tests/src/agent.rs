@@ -7,6 +7,9 @@ mod lines;
 // What it answers.
 mod ask;
 
+// Its last words: sums that must close.
+mod totals;
+
 use std::{
     fs,
     os::unix::process::CommandExt as _,
@@ -45,8 +48,9 @@ pub struct AgentBuilder {
     readable: bool,
     program: Option<PathBuf>,
     alerts: Option<String>,
-    capabilities: Option<String>,
+    wrapper: Vec<String>,
     whole_machine: bool,
+    environment: Vec<(String, String)>,
     cgroup_root: Option<PathBuf>,
 }
 
@@ -98,10 +102,24 @@ impl AgentBuilder {
         self
     }
 
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Leaves it these capabilities only (`+bpf,+net_admin`), or none.
     #[must_use]
-    pub fn capabilities(mut self, left: &str) -> Self {
-        self.capabilities = Some(format!("-all{}{left}", if left.is_empty() { "" } else { "," }));
+    pub fn capabilities(self, left: &str) -> Self {
+        let set = format!("-all{}{left}", if left.is_empty() { "" } else { "," });
+        self.within(&["setpriv", "--bounding-set", &set])
+    }
+
+    /// Starts it by this program, which becomes the agent, given after these arguments.
+    #[must_use]
+    pub fn within(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -134,12 +152,13 @@ impl AgentBuilder {
     fn command(&self, node: &Node, folder: &Path) -> Result<Command> {
         let unit = format!("namewarden-{}.service", self.name);
         let binary = self.program.clone().map_or_else(program, Ok)?;
-        let mut command = if let Some(left) = &self.capabilities {
-            let mut command = node.unit_command(&unit, Path::new("setpriv"))?;
-            command.args(["--bounding-set", left]).arg(binary);
-            command
-        } else {
-            node.unit_command(&unit, &binary)?
+        let mut command = match self.wrapper.split_first() {
+            Some((program, arguments)) => {
+                let mut command = node.unit_command(&unit, Path::new(program))?;
+                command.args(arguments).arg(binary);
+                command
+            }
+            None => node.unit_command(&unit, &binary)?,
         };
         command.arg("run");
         if !self.whole_machine {
@@ -154,6 +173,7 @@ impl AgentBuilder {
             command.arg("--feed").arg(format!("{name}={}", path.display()));
         }
         command.args(&self.arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if self.readable {
             command.env("CLICOLOR_FORCE", "1");
         }
@@ -208,6 +228,16 @@ impl Agent {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        self.log.copy().join("\n")
+    }
+
+    /// Path of its status socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Sends it a signal.
@@ -299,7 +329,7 @@ impl Agent {
         Ok(Ended { documents, log, status })
     }
 
-    /// Ends it by SIGTERM; its lines of output, its log and how it ended.
+    /// Ends it by SIGTERM; its lines of output, its log and how it ended. Totals that do not add up are an error.
     pub fn end(mut self) -> Result<(Vec<String>, String, ExitStatus)> {
         self.signal(Signal::TERM)?;
         let status = wait::until("the agent ended", || Ok(self.child.try_wait()?))
@@ -313,6 +343,7 @@ impl Agent {
         if !status.success() {
             bail!("the agent ended with {status}:\n{log}");
         }
+        totals::check(&log)?;
         Ok((self.documents.copy(), log, status))
     }
 }

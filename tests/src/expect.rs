@@ -35,6 +35,10 @@ pub struct Alert {
     pub process: Option<String>,
     /// `namewarden.attribution`.
     pub attribution: String,
+    /// `namewarden.side`: `server` where the workload was asked.
+    pub side: Option<String>,
+    /// `service.name`: the unit of what is in no pod.
+    pub unit: Option<String>,
 }
 
 impl Alert {
@@ -53,6 +57,8 @@ impl Alert {
             pid: None,
             process: None,
             attribution: "cgroup".to_owned(),
+            side: None,
+            unit: None,
         }
     }
 
@@ -108,6 +114,20 @@ impl Alert {
         self.from(pod).process(client.pid(), CLIENT_NAME)
     }
 
+    /// The systemd unit that asked.
+    #[must_use]
+    pub fn by_unit(mut self, unit: &str) -> Self {
+        self.unit = Some(unit.to_owned());
+        self
+    }
+
+    /// The workload is the server of the exchange.
+    #[must_use]
+    pub fn at_server(mut self) -> Self {
+        self.side = Some("server".to_owned());
+        self
+    }
+
     /// How the workload was found.
     #[must_use]
     pub fn found_by(mut self, attribution: &str) -> Self {
@@ -134,6 +154,8 @@ impl Alert {
             pid: pid.map(u32::try_from).transpose()?,
             process: text(document, "/process/name"),
             attribution: required("/namewarden/attribution")?,
+            side: text(document, "/namewarden/side"),
+            unit: text(document, "/service/name"),
         })
     }
 }

@@ -28,6 +28,9 @@ pub mod message;
 // A DNS server whose every answer a test decides.
 pub mod server;
 
+// UDP in IP packets made by hand: options, extension headers.
+pub mod ip;
+
 // A TCP peer on a raw socket: what it does not acknowledge comes again, what it sends comes in any order.
 pub mod raw_peer;
 

@@ -18,6 +18,7 @@ use anyhow::Result;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::{
+    ip,
     message::{Reply, read_question, with_length},
     node::{DNS_V4, Node},
     program,
@@ -187,15 +188,5 @@ fn read_segment(packet: &[u8]) -> Option<Segment> {
 fn checksum(target: Ipv4Addr, segment: &[u8]) -> u16 {
     let length = u16::try_from(segment.len()).unwrap_or(u16::MAX).to_be_bytes();
     let pseudo = [&DNS_V4.octets()[..], &target.octets()[..], &[0, 6], &length].concat();
-    let words = pseudo.chunks(2).chain(segment.chunks(2));
-    let mut sum: u32 = words.map(word_of).sum();
-    while sum > 0xffff {
-        sum = (sum >> 16) + (sum & 0xffff);
-    }
-    !u16::try_from(sum).unwrap_or(u16::MAX)
-}
-
-/// Two bytes as a number; a last single byte is the upper half.
-fn word_of(bytes: &[u8]) -> u32 {
-    bytes.iter().zip([8, 0]).map(|(byte, shift)| u32::from(*byte) << shift).sum()
+    ip::checksum(&[&pseudo, segment])
 }

@@ -16,6 +16,14 @@ mod asking;
 #[path = "kernel/answers.rs"]
 mod answers;
 
+// Both sides of an exchange on one node, loopback, Services.
+#[path = "kernel/sides.rs"]
+mod sides;
+
+// IPv4 options and IPv6 extension headers.
+#[path = "kernel/headers.rs"]
+mod headers;
+
 // TCP: how messages are cut into segments.
 #[path = "kernel/streams.rs"]
 mod streams;
@@ -47,6 +55,18 @@ mod accounting;
 // Every byte of a million records.
 #[path = "kernel/integrity.rs"]
 mod integrity;
+
+// The options of `run`.
+#[path = "kernel/options.rs"]
+mod options;
+
+// Where documents go and how they look.
+#[path = "kernel/outputs.rs"]
+mod outputs;
+
+// Feeds read anew.
+#[path = "kernel/reload.rs"]
+mod reload;
 
 // What cannot start says why; what is bad in a feed stops nothing.
 #[path = "kernel/refusals.rs"]

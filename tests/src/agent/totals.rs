@@ -10,7 +10,8 @@ pub(super) fn check(log: &str) -> Result<()> {
     let (_, totals) = log.split_once("Totals of ").with_context(|| format!("no totals:\n{log}"))?;
     for word in SUMS {
         let line = totals.lines().find(|line| line.split_whitespace().next() == Some(word));
-        let (whole, parts) = line.and_then(|line| line.split_once(" = ")).with_context(|| totals.to_owned())?;
+        let (whole, parts) =
+            line.and_then(|line| line.split_once(" = ")).with_context(|| totals.to_owned())?;
         ensure!(sum(whole) == sum(parts), "the sum of {word} does not close:\n{totals}");
     }
     Ok(())

@@ -1,15 +1,17 @@
 //! Floods: whatever one pod does, no other pod loses an alert by it, and the flood is reported.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, process::Command};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use namewarden_tests::{
-    agent::{AgentBuilder, Ended},
-    expect::{Alert, alerts, expect_alerts, is_alert, text},
+    agent::{self, Agent, AgentBuilder, Ended},
+    expect::{Alert, alerts, expect_alerts, text},
     pod::Pod,
+    program,
     server::Zone,
     wait,
 };
+use serde_json::Value;
 
 use crate::scene::{DNS, Scene};
 
@@ -28,8 +30,20 @@ fn feed(more: &str) -> String {
     text
 }
 
-/// One pod does `flood` while another asks for listed names; every alert of the other comes, whatever the flood's are.
-fn while_flooding(scene: Scene, prepare: &[&str], flood: &str, over_budget: bool) -> Result<(Ended, Pod)> {
+/// How a flood is told of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// It may stay within the budget.
+    Perhaps,
+    /// The pod used up its budget of packets.
+    Budget,
+    /// The pod reached its limit of alerts.
+    Limit,
+}
+
+/// One pod does `flood` while another asks for listed names; every alert of the other comes, whatever the flood's are,
+/// and the flood is told of.
+fn while_flooding(scene: Scene, prepare: &[&str], flood: &str, told: Told) -> Result<()> {
     let (flooder, mut noisy) = scene.pod()?;
     let (pod, mut client) = scene.pod()?;
     noisy.tell_all(prepare)?;
@@ -42,30 +56,62 @@ fn while_flooding(scene: Scene, prepare: &[&str], flood: &str, over_budget: bool
         expected.push(Alert::on(&name).by(&pod, &client));
     }
     noisy.reply(flood)?;
-    if over_budget {
-        let status = scene.agent.status()?;
-        let flooding =
-            status.pointer("/flooding/0/workload").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let short = flooder.container.get(..12).unwrap_or_default();
-        assert!(
-            flooding.contains(short),
-            "{short} is reported: {:#?} {:#?}",
-            status.get("flooding"),
-            status.get("loss")
-        );
+    if told == Told::Budget {
+        budget_is_told(&scene.agent, &flooder)?;
     }
     let ended = scene.agent.stop()?;
-    let others =
-        |document: &&serde_json::Value| text(document, "/kubernetes/pod/uid").as_ref() == Some(&pod.uid);
-    let mine: Vec<_> = ended.documents.iter().filter(others).cloned().collect();
-    expect_alerts(&mine, &expected)?;
-    Ok((ended, flooder))
+    expect_alerts(&of(&ended, &pod), &expected)?;
+    if told == Told::Limit {
+        limit_is_told(&ended, &flooder)?;
+    }
+    Ok(())
+}
+
+/// The documents of one pod.
+fn of(ended: &Ended, pod: &Pod) -> Vec<Value> {
+    let uid = |document: &&Value| text(document, "/kubernetes/pod/uid").as_ref() == Some(&pod.uid);
+    ended.documents.iter().filter(uid).cloned().collect()
+}
+
+/// The pod is named in `status`, in words and as data, with as many packets as the metrics say.
+fn budget_is_told(agent: &Agent, flooder: &Pod) -> Result<()> {
+    let short = flooder.container.get(..12).context("no id")?;
+    let socket = agent.socket().to_string_lossy();
+    let words =
+        program::finish(Command::new(agent::program()?).args(["status", "--status-socket", &socket]))?;
+    let line = words.lines().find(|line| line.contains(short) && line.contains("floods"));
+    ensure!(line.is_some(), "{short} is not named:\n{words}");
+    let status = agent.status()?;
+    let floods = status.pointer("/flooding").and_then(Value::as_array).cloned().unwrap_or_default();
+    let of_pod = |flood: &&Value| text(flood, "/workload").is_some_and(|workload| workload.contains(short));
+    let packets: u64 = floods.iter().filter(of_pod).filter_map(|flood| flood.get("packets")?.as_u64()).sum();
+    let counted = agent.counter("kernel_flood_socket")? + agent.counter("kernel_flood_cgroup")?;
+    ensure!(packets > 0 && packets <= counted, "{packets} of {counted}: {status:#}");
+    ensure!(status.pointer("/loss/over_budget").and_then(Value::as_u64) == Some(counted), "{status:#}");
+    Ok(())
+}
+
+/// The pod gets its alerts up to its limit, then documents that say so, with all that was left out.
+fn limit_is_told(ended: &Ended, flooder: &Pod) -> Result<()> {
+    let documents = of(ended, flooder);
+    assert_eq!(alerts(&documents)?.len(), 100, "alerts of the pod that floods");
+    let limits: Vec<&Value> = documents
+        .iter()
+        .filter(|document| text(document, "/event/action").as_deref() == Some("limit-reached"))
+        .collect();
+    ensure!(!limits.is_empty(), "the limit is not told");
+    let suppressed: u64 =
+        limits.iter().filter_map(|document| document.pointer("/namewarden/suppressed")?.as_u64()).sum();
+    // The agent's last words say the same.
+    let beyond = format!("+ {suppressed} beyond a workload's limit");
+    ensure!(suppressed > 0 && ended.log.contains(&beyond), "{beyond} in:\n{}", ended.log);
+    Ok(())
 }
 
 #[test]
 fn bulk_data_on_tcp_port_53_costs_no_other_pod_an_alert() -> Result<()> {
     let scene = Scene::with(Zone::new(), &AgentBuilder::new("agent").feed("bad", &feed("")))?;
-    while_flooding(scene, &[&format!("tcp {DNS}")], "bulk 256", false).map(drop)
+    while_flooding(scene, &[&format!("tcp {DNS}")], "bulk 64", Told::Budget)
 }
 
 #[test]
@@ -83,13 +129,13 @@ fn a_stream_that_is_not_dns_is_no_longer_copied_and_is_reported() -> Result<()> 
 #[test]
 fn messages_made_of_pointers_cost_no_other_pod_an_alert() -> Result<()> {
     let scene = Scene::with(Zone::new(), &AgentBuilder::new("agent").feed("bad", &feed("")))?;
-    while_flooding(scene, &["udp4"], &format!("pointers 4000 {NOBODY}"), true).map(drop)
+    while_flooding(scene, &["udp4"], &format!("pointers 4000 {NOBODY}"), Told::Budget)
 }
 
 #[test]
 fn a_flood_of_queries_costs_no_other_pod_an_alert() -> Result<()> {
     let scene = Scene::with(Zone::new(), &AgentBuilder::new("agent").feed("bad", &feed("")))?;
-    while_flooding(scene, &["udp4"], &format!("flood 100000 {NOBODY} benign.example"), false).map(drop)
+    while_flooding(scene, &["udp4"], &format!("flood 100000 {NOBODY} benign.example"), Told::Perhaps)
 }
 
 /// The flooder gets its alerts up to a limit, then one document that says so with what was left out.
@@ -100,17 +146,5 @@ fn a_hundred_thousand_listed_names_cost_no_other_pod_an_alert_and_are_reported()
         let _ = writeln!(listed, "{index}.flood.example");
     }
     let scene = Scene::with(Zone::new(), &AgentBuilder::new("agent").feed("bad", &feed(&listed)))?;
-    let (ended, flooder) =
-        while_flooding(scene, &["udp4"], &format!("flood 100000 {NOBODY} flood.example"), false)?;
-    let from_flooder =
-        |document: &&serde_json::Value| text(document, "/kubernetes/pod/uid").as_ref() == Some(&flooder.uid);
-    let documents: Vec<_> = ended.documents.iter().filter(from_flooder).cloned().collect();
-    let named = alerts(&documents)?.len();
-    let limits: Vec<_> = documents.iter().filter(|document| !is_alert(document)).collect();
-    assert_eq!(named, 100, "alerts of the pod that floods");
-    assert!(!limits.is_empty(), "the limit is reported");
-    assert!(
-        limits.iter().all(|document| text(document, "/event/action").as_deref() == Some("limit-reached"))
-    );
-    Ok(())
+    while_flooding(scene, &["udp4"], &format!("flood 100000 {NOBODY} flood.example"), Told::Limit)
 }

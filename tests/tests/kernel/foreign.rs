@@ -22,10 +22,10 @@ use crate::scene::Scene;
 const VIRTUAL: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 53);
 
 /// One instruction: code, registers (destination in the lower half), offset, immediate (RFC 9669 section 3).
-type Instruction = (u8, u8, i16, i32);
+pub type Instruction = (u8, u8, i16, i32);
 
 /// `return value`
-fn always(value: i32) -> Vec<Instruction> {
+pub fn always(value: i32) -> Vec<Instruction> {
     vec![(0xb7, 0, 0, value), (0x95, 0, 0, 0)]
 }
 
@@ -49,7 +49,7 @@ fn rewriter(server: Ipv4Addr) -> Vec<Instruction> {
 }
 
 /// An object file with one program a section, as a compiler leaves it.
-fn object(programs: &[(&str, &str, Vec<Instruction>)]) -> Result<Vec<u8>> {
+pub fn object(programs: &[(&str, &str, Vec<Instruction>)]) -> Result<Vec<u8>> {
     let mut object = Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little);
     let license = object.add_section(Vec::new(), b"license".to_vec(), SectionKind::Data);
     object.append_section_data(license, b"GPL\0", 1);

@@ -1,10 +1,13 @@
 //! Who asked: short lives, moves, forks, threads, many at once.
 
-use anyhow::{Context as _, Result};
+use std::thread;
+
+use anyhow::{Context as _, Result, anyhow};
 use namewarden_tests::{
     agent::AgentBuilder,
     cgroup,
     expect::{Alert, alerts, counts, expect_alerts, text},
+    message::Record,
     node::Node,
     pod::Driver,
     program,
@@ -78,6 +81,40 @@ fn a_query_on_a_socket_of_a_former_pod_names_the_pod_that_sends() -> Result<()> 
     cgroup::move_process(client.pid(), &latter.cgroup)?;
     client.tell(&ask())?;
     let alert = Alert::on("evil.example").by(&latter, &client).found_by("process");
+    scene.expect(&[alert]).map(drop)
+}
+
+#[test]
+fn a_query_on_a_socket_made_after_the_move_names_the_pod_that_the_process_is_in() -> Result<()> {
+    let scene = Scene::new()?;
+    let (_former, mut client) = scene.pod()?;
+    let latter = scene.node.pod().start()?;
+    client.tell_all(&["udp4", "ask benign.example A 10.99.0.53:53"])?;
+    cgroup::move_process(client.pid(), &latter.cgroup)?;
+    client.tell_all(&["udp4", &ask()])?;
+    let alert = Alert::on("evil.example").by(&latter, &client);
+    scene.expect(&[alert]).map(drop)
+}
+
+/// The kernel says where a socket was made and who connected it, not where its process went since.
+#[test]
+fn a_query_on_a_connection_of_a_former_pod_names_the_former_pod() -> Result<()> {
+    let scene = Scene::new()?;
+    let (former, mut client) = scene.pod()?;
+    let latter = scene.node.pod().start()?;
+    client.tell(&format!("tcp {DNS}"))?;
+    cgroup::move_process(client.pid(), &latter.cgroup)?;
+    client.tell("ask evil.example A")?;
+    let alert = Alert::on("evil.example").by(&former, &client);
+    scene.expect(&[alert]).map(drop)
+}
+
+#[test]
+fn a_child_over_tcp_on_its_parents_connection_is_taken_for_its_parent() -> Result<()> {
+    let scene = Scene::new()?;
+    let (pod, mut client) = scene.pod()?;
+    client.tell_all(&[&format!("tcp {DNS}"), "child ask evil.example A"])?;
+    let alert = Alert::on("evil.example").by(&pod, &client);
     scene.expect(&[alert]).map(drop)
 }
 
@@ -160,6 +197,37 @@ fn every_one_of_many_short_lived_pods_is_named() -> Result<()> {
         cgroup::remove(&pod.cgroup)?;
     }
     scene.expect(&expected).map(drop)
+}
+
+/// Twenty pods at once, each with a name of its own that only its answer lists, gone when they have it.
+#[test]
+fn pods_that_start_and_end_at_once_are_all_named() -> Result<()> {
+    const PODS: usize = 20;
+    let asked = |number: usize| format!("www.good-{number}.example");
+    let zone = (0..PODS).fold(Zone::new(), |zone, number| {
+        zone.answer(&asked(number), vec![Record::cname(&asked(number), "evil.example")])
+    });
+    let scene = Scene::answering(zone)?;
+    let pods = (0..PODS).map(|_| scene.node.pod().start()).collect::<Result<Vec<_>>>()?;
+    let alerts = thread::scope(|scope| {
+        let pods = pods.iter().enumerate().map(|(number, pod)| {
+            scope.spawn(move || {
+                let mut client = pod.client()?;
+                client.tell_all(&["udp4", &format!("ask {} A {DNS}", asked(number))])?;
+                let alert = Alert::on("evil.example")
+                    .answered(&asked(number), "dns.answers.data", "evil.example")
+                    .by(pod, &client);
+                client.finish()?;
+                cgroup::remove(&pod.cgroup)?;
+                anyhow::Ok(alert)
+            })
+        });
+        let pods: Vec<_> = pods.collect();
+        pods.into_iter()
+            .map(|pod| pod.join().map_err(|_| anyhow!("a pod panicked"))?)
+            .collect::<Result<Vec<_>>>()
+    })?;
+    scene.expect(&alerts).map(drop)
 }
 
 /// The entry bears the node's name, since the agent sees what else runs on the machine.

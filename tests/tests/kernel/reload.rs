@@ -24,6 +24,9 @@ use crate::scene::{DNS, Scene};
 /// Entries that nobody asks for: they make the reading of the feed take its time.
 const BALLAST: usize = 200_000;
 
+/// How often the feed is read anew.
+const TURNS: u64 = 8;
+
 /// A feed that lists these names.
 fn feed(names: &[String]) -> String {
     let mut text = names.join("\n");
@@ -37,10 +40,12 @@ fn ask(name: &str) -> String {
     format!("ask {name} A {DNS}")
 }
 
-/// A node whose agent has one feed, and a file that stands for it.
+/// A node whose agent has one feed, and a file that stands for it. The ring has room for what comes while the agent
+/// waits for a busy CPU: half full it would bring down the budget of the client that asks without pause.
 fn scene() -> Result<(Scene, PathBuf)> {
     let names = ["evil.example".to_owned()];
-    let scene = Scene::with(Zone::new(), &AgentBuilder::new("agent").feed("bad", &feed(&names)))?;
+    let agent = AgentBuilder::new("agent").feed("bad", &feed(&names)).arguments(&["--ring-kib", "65536"]);
+    let scene = Scene::with(Zone::new(), &agent)?;
     let file = scene.node.folder().join("agent/bad");
     Ok((scene, file))
 }
@@ -92,7 +97,7 @@ fn feeds_are_read_anew_under_traffic_without_a_gap() -> Result<()> {
     let mut names = vec!["evil.example".to_owned()];
     let mut alerts = vec![Alert::on("evil.example").by(&steady, &asks)];
     let asked = while_asking(&mut asks, || {
-        for number in 0..8 {
+        for number in 0..TURNS {
             let gained = format!("gained-{number}.example");
             let before = scene.agent.set_number()?;
             // Not yet listed.
@@ -100,22 +105,23 @@ fn feeds_are_read_anew_under_traffic_without_a_gap() -> Result<()> {
             names.push(gained.clone());
             fs::write(&file, feed(&names))?;
             scene.agent.signal(Signal::HUP)?;
-            wait::until("the new set in use", || {
-                Ok((scene.agent.set_number()? != before).then_some(()))
-            })?;
+            wait::until("the new set in use", || Ok((scene.agent.set_number()? != before).then_some(())))?;
             gains.tell(&ask(&gained))?;
             alerts.push(Alert::on(&gained).by(&other, &gains));
         }
         Ok(())
     })?;
-    let messages = wait::until("every message is screened", || {
+    // Question and answer of each exchange; the other pod asked twice in each turn.
+    let messages = 2 * (asked + 2 * TURNS);
+    let screened = wait::until("every message screened", || {
         let screened = scene.agent.counter("screen_messages")?;
-        Ok((screened >= 2 * (asked + 16)).then_some(screened))
-    })?;
-    assert_eq!(messages, 2 * (asked + 16));
+        Ok((screened >= messages).then_some(screened))
+    });
+    let screened = screened.with_context(|| format!("of {messages}: {:?}", scene.agent.get("/metrics")))?;
+    assert_eq!(screened, messages);
     let ended = scene.expect(&alerts)?;
     assert_eq!(sightings(&ended.documents, "evil.example"), asked);
-    assert!((0..8).all(|number| sightings(&ended.documents, &format!("gained-{number}.example")) == 1));
+    assert!((0..TURNS).all(|number| sightings(&ended.documents, &format!("gained-{number}.example")) == 1));
     Ok(())
 }
 

@@ -8,7 +8,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use namewarden_tests::message::{kind_by_name, pointers, query, with_length};
+use data_encoding::HEXLOWER;
+use namewarden_tests::{
+    ip::send_udp,
+    message::{kind_by_name, pointers, query, with_length},
+};
 
 use crate::socket::Socket;
 
@@ -47,6 +51,7 @@ impl Client {
             "flood" => self.flood(&words),
             "bulk" => self.bulk(&words),
             "pointers" => self.pointers(&words),
+            "raw" => self.raw(&words),
             "child" => self.child(rest),
             "thread" => self.thread(&words),
             _ => bail!("unknown command {verb}"),
@@ -160,6 +165,17 @@ impl Client {
         for _ in 0..number(words)? {
             self.socket()?.send(&message, Some(target))?;
         }
+        Ok(String::new())
+    }
+
+    /// `NAME TYPE SOURCE TARGET PIECE...`: a query as a whole IP packet on a raw socket, with these bytes (hexadecimal)
+    /// between IP header and UDP header, see `ip`.
+    fn raw(&mut self, words: &[&str]) -> Result<String> {
+        let message = self.message(words)?;
+        let (source, target) = (address(words, 2)?, address(words, 3)?);
+        let pieces = words.iter().skip(4).map(|piece| Ok(HEXLOWER.decode(piece.as_bytes())?));
+        let between: Vec<Vec<u8>> = pieces.collect::<Result<_>>()?;
+        send_udp(source, target, &between, &message)?;
         Ok(String::new())
     }
 

@@ -1,0 +1,124 @@
+//! Where documents go and how they look: files, names, DNS logs, lines for people.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result};
+use namewarden_tests::{
+    agent::AgentBuilder,
+    expect::{Alert, expect_alerts, text},
+    node::Node,
+    server::{Server, Zone},
+};
+use serde_json::Value;
+
+use crate::scene::{DNS, Scene};
+
+fn agent(arguments: &[&str]) -> AgentBuilder {
+    AgentBuilder::new("agent").feed("bad", "evil.example\n").arguments(arguments)
+}
+
+fn ask(name: &str) -> String {
+    format!("ask {name} A {DNS}")
+}
+
+/// Documents of a file.
+fn read(path: &Path) -> Result<Vec<Value>> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+}
+
+#[test]
+fn documents_go_to_files_and_bear_the_names_that_the_operator_gave() -> Result<()> {
+    let node = Node::start()?;
+    let _server = Server::start(node.dns(), Zone::new())?;
+    let (alert_file, log_file) = (node.folder().join("alerts.json"), node.folder().join("dns.json"));
+    let logs = format!("file:{}", log_file.display());
+    let names = ["--cluster-name", "blue", "--node-name", "node-7", "--dns-logs", &logs];
+    let agent = agent(&names).alerts(&format!("file:{}", alert_file.display())).start(&node)?;
+    let pod = node.pod().start()?;
+    let mut client = pod.client()?;
+    client.tell_all(&["udp4", &ask("evil.example"), &ask("good.example")])?;
+    assert_eq!(agent.stop()?.documents, [] as [Value; 0], "nothing on standard output");
+    let written = read(&alert_file)?;
+    expect_alerts(&written, &[Alert::on("evil.example").by(&pod, &client)])?;
+    let logs = read(&log_file)?;
+    let asked: Vec<_> = logs.iter().filter_map(|log| text(log, "/dns/question/name")).collect();
+    assert_eq!(asked, ["evil.example", "good.example"]);
+    for document in written.iter().chain(&logs) {
+        assert_eq!(text(document, "/orchestrator/cluster/name").as_deref(), Some("blue"));
+        assert_eq!(text(document, "/host/name").as_deref(), Some("node-7"));
+    }
+    Ok(())
+}
+
+/// DNS logs of five exchanges, three of them equal: what each document stands for.
+fn dns_logs(arguments: &[&str]) -> Result<Vec<(String, u64)>> {
+    let mut all = vec!["--dns-logs", "stdout"];
+    all.extend(arguments);
+    let scene = Scene::with(Zone::new(), &agent(&all))?;
+    let (_pod, mut client) = scene.pod()?;
+    client.tell("udp4")?;
+    for name in ["a.example", "a.example", "b.example", "a.example", "c.example"] {
+        client.tell(&ask(name))?;
+    }
+    let ended = scene.expect(&[])?;
+    let said = |log: &Value| {
+        let name = text(log, "/dns/question/name").or_else(|| text(log, "/event/action"));
+        Some((name?, log.pointer("/namewarden/count")?.as_u64()?))
+    };
+    ended.documents.iter().map(|log| said(log).with_context(|| format!("{log:#}"))).collect()
+}
+
+fn logs(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
+    expected.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
+#[test]
+fn every_exchange_has_a_dns_log_of_its_own() -> Result<()> {
+    let each = ["a.example", "a.example", "b.example", "a.example", "c.example"].map(|name| (name, 1));
+    assert_eq!(dns_logs(&[])?, logs(&each));
+    Ok(())
+}
+
+#[test]
+fn equal_exchanges_are_counted_in_one_dns_log() -> Result<()> {
+    let counted = [("a.example", 3), ("b.example", 1), ("c.example", 1)];
+    assert_eq!(dns_logs(&["--dns-log-detail", "counted", "--dns-log-interval", "3600"])?, logs(&counted));
+    Ok(())
+}
+
+#[test]
+fn dns_logs_beyond_the_limit_are_counted_in_one_document() -> Result<()> {
+    let limited = [("a.example", 1), ("a.example", 1), ("unlogged", 3)];
+    assert_eq!(dns_logs(&["--dns-log-limit", "2", "--dns-log-interval", "3600"])?, logs(&limited));
+    Ok(())
+}
+
+#[test]
+fn counted_dns_logs_are_written_when_their_interval_ends() -> Result<()> {
+    let arguments = ["--dns-logs", "stdout", "--dns-log-detail", "counted", "--dns-log-interval", "1"];
+    let scene = Scene::with(Zone::new(), &agent(&arguments))?;
+    let (_pod, mut client) = scene.pod()?;
+    client.tell_all(&["udp4", &ask("a.example")])?;
+    scene.agent.wait_for("a log while the agent runs", |document| {
+        text(document, "/dns/question/name").as_deref() == Some("a.example")
+    })?;
+    scene.expect(&[]).map(drop)
+}
+
+#[test]
+fn alerts_are_lines_for_people_where_the_operator_says_so() -> Result<()> {
+    let node = Node::start()?;
+    let _server = Server::start(node.dns(), Zone::new())?;
+    let agent = agent(&[]).readable().start(&node)?;
+    let pod = node.pod().start()?;
+    let mut client = pod.client()?;
+    client.tell_all(&["udp4", &ask("evil.example")])?;
+    let (lines, _, _) = agent.end()?;
+    let short = pod.container.get(..12).context("no id")?;
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for part in ["\x1b[", short, "dns-client", "evil.example", "bad"] {
+        assert!(lines.iter().all(|line| line.contains(part)), "{part:?} in {lines:?}");
+    }
+    Ok(())
+}
