@@ -36,6 +36,21 @@ const EXAMPLES: &[Example] = &[
         arguments: &[],
         figures: &[("feed_parse_1m", "feed_parse_1m")],
     },
+    Example {
+        package: "namewarden-protocol",
+        name: "wire_speed",
+        arguments: &[],
+        figures: &[
+            ("publish_1m", "publish_1m"),
+            ("publish_10m", "publish_10m"),
+            ("publish_10m_peak", "publish_10m_peak"),
+            ("wire_full", "wire_full"),
+            ("wire_full_apply", "wire_full_apply"),
+            ("wire_delta", "wire_delta"),
+            ("wire_delta_make", "wire_delta_make"),
+            ("wire_delta_apply", "wire_delta_apply"),
+        ],
+    },
 ];
 
 #[derive(Deserialize)]
