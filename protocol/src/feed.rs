@@ -24,6 +24,9 @@ mod guard;
 // Which format the first lines are in; what is no feed at all.
 mod detect;
 
+// One name of a list that says nothing else about it.
+mod item;
+
 // A name a line.
 mod plain;
 
@@ -39,14 +42,26 @@ mod dnsmasq;
 // Response policy zones.
 mod rpz;
 
+// A field of each record of CSV.
+mod csv;
+
+// The strings of a JSON document that a path leads to.
+mod json;
+
+// How a feed is to be read.
+mod options;
+
 use std::fmt;
 use std::io::{self, BufRead, Cursor, Read};
 use std::str::FromStr;
 
-use crate::entry::{Entry, Scope};
+use crate::entry::Entry;
 use intake::{Intake, Line};
 use lines::Lines;
 
+pub use csv::{BadCsv, Column, Csv, CsvSettings, RecordSize};
+pub use json::{BadPath, JsonPath};
+pub use options::{Options, Urls};
 pub use reason::Reason;
 pub use report::{FeedError, FeedReport, GuardedLine, Refusal, RejectedLine, RejectedLines};
 
@@ -54,7 +69,8 @@ pub use report::{FeedError, FeedReport, GuardedLine, Refusal, RejectedLine, Reje
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// A name a line; `*.x` for the names below `x`.
+    /// A name a line; `*.x` for the names below `x`. Also called `newlineDelimited`.
+    #[serde(alias = "newlineDelimited")]
     Plain,
     /// hosts(5): `0.0.0.0 x y`.
     Hosts,
@@ -64,14 +80,26 @@ pub enum Format {
     Dnsmasq,
     /// Response policy zone.
     Rpz,
+    /// Records of fields, one of which is the name ([`Csv`]).
+    Csv,
+    /// A document with a path to the names ([`JsonPath`]).
+    Json,
     /// The first lines decide.
     Auto,
 }
 
 impl Format {
     /// Every format, in the order in which help and documents name them.
-    pub const ALL: [Self; 6] =
-        [Self::Plain, Self::Hosts, Self::Adblock, Self::Dnsmasq, Self::Rpz, Self::Auto];
+    pub const ALL: [Self; 8] = [
+        Self::Plain,
+        Self::Hosts,
+        Self::Adblock,
+        Self::Dnsmasq,
+        Self::Rpz,
+        Self::Csv,
+        Self::Json,
+        Self::Auto,
+    ];
 
     /// The word for it on the command line and in resources.
     pub fn as_str(self) -> &'static str {
@@ -81,6 +109,8 @@ impl Format {
             Self::Adblock => "adblock",
             Self::Dnsmasq => "dnsmasq",
             Self::Rpz => "rpz",
+            Self::Csv => "csv",
+            Self::Json => "json",
             Self::Auto => "auto",
         }
     }
@@ -94,47 +124,20 @@ impl fmt::Display for Format {
 
 /// A word that names no format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown feed format `{0}`: use one of plain, hosts, adblock, dnsmasq, rpz, auto")]
+#[error("unknown feed format `{0}`: use one of plain, hosts, adblock, dnsmasq, rpz, csv, json, auto")]
 pub struct UnknownFormat(pub String);
 
 impl FromStr for Format {
     type Err = UnknownFormat;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.eq_ignore_ascii_case("newlineDelimited") {
+            return Ok(Self::Plain);
+        }
         Self::ALL
             .into_iter()
             .find(|format| format.as_str().eq_ignore_ascii_case(text))
             .ok_or_else(|| UnknownFormat(text.to_owned()))
-    }
-}
-
-/// How a feed is to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// The format, or `Auto`.
-    pub format: Format,
-    /// What a plain line without a wildcard lists; the other formats say it themselves.
-    pub matching: Scope,
-    /// Whether a listed public suffix is kept as exact; not for an allow list, whose names are to have no alert.
-    pub guard: bool,
-    /// A larger feed is refused, in bytes.
-    pub bytes_max: u64,
-    /// A feed with more entries is refused.
-    pub entries_max: u64,
-    /// How many rejected (and guarded) lines the report shows; all are counted.
-    pub lines_shown_max: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            format: Format::Auto,
-            matching: Scope::Both,
-            guard: true,
-            bytes_max: 1 << 30,
-            entries_max: 20_000_000,
-            lines_shown_max: 100,
-        }
     }
 }
 
@@ -180,10 +183,18 @@ fn read_dyn(
         format => format,
     };
     let mut intake = Intake::new(report, options, each);
-    let outcome = each_line(&mut Cursor::new(head).chain(&mut source), &mut intake);
+    let mut body = Cursor::new(head).chain(&mut source);
+    let outcome = match intake.format() {
+        Format::Json => json::read(&mut body, &options.json, &mut intake),
+        _ => each_line(&mut body, options, &mut intake),
+    };
     let too_large = source.limit() == 0;
     let report = intake.finish();
     match outcome {
+        // What a document that was cut off here breaks is no news.
+        Err(Refusal::Json(_)) if too_large => {
+            Err(report.refuse(Refusal::TooLarge { bytes_max: options.bytes_max }))
+        }
         Err(refusal) => Err(report.refuse(refusal)),
         Ok(()) if too_large => Err(report.refuse(Refusal::TooLarge { bytes_max: options.bytes_max })),
         Ok(()) if report.mostly_rejected() => {
@@ -195,8 +206,8 @@ fn read_dyn(
 }
 
 /// Drives the parser of the report's format over every line.
-fn each_line(source: &mut dyn BufRead, intake: &mut Intake<'_>) -> Result<(), Refusal> {
-    let mut parser = Parser::new(intake);
+fn each_line(source: &mut dyn BufRead, options: &Options, intake: &mut Intake<'_>) -> Result<(), Refusal> {
+    let mut parser = Parser::new(intake.format(), options);
     let mut lines = Lines::new(source);
     while let Some(line) = lines.next()? {
         intake.count_line(line.bytes.len());
@@ -207,50 +218,57 @@ fn each_line(source: &mut dyn BufRead, intake: &mut Intake<'_>) -> Result<(), Re
                 continue;
             }
         };
-        parser.line(text, &mut intake.at(line.number, text));
+        parser.line(text, &mut intake.at(line.number, text))?;
         if intake.is_full() {
             return Err(Refusal::TooMany { entries_max: intake.entries_max() });
         }
     }
-    parser.finish(&mut intake.at(0, ""));
-    Ok(())
+    parser.finish(&mut intake.at(0, ""))
 }
 
 /// The parser of one format with what it must remember between lines.
 enum Parser {
-    Plain { matching: Scope },
+    Plain,
     Hosts,
     Adblock,
     Dnsmasq,
     Rpz(Box<rpz::Rpz>),
+    Csv(Box<csv::Records>),
 }
 
 impl Parser {
-    fn new(intake: &Intake<'_>) -> Self {
-        match intake.format() {
+    fn new(format: Format, options: &Options) -> Self {
+        match format {
             Format::Hosts => Self::Hosts,
             Format::Adblock => Self::Adblock,
             Format::Dnsmasq => Self::Dnsmasq,
             Format::Rpz => Self::Rpz(Box::new(rpz::Rpz::new())),
-            Format::Plain | Format::Auto => Self::Plain { matching: intake.matching() },
+            Format::Csv => Self::Csv(Box::new(csv::Records::new(&options.csv))),
+            // A document is not read by lines.
+            Format::Plain | Format::Json | Format::Auto => Self::Plain,
         }
     }
 
-    fn line(&mut self, text: &str, line: &mut Line<'_, '_>) {
+    fn line(&mut self, text: &str, line: &mut Line<'_, '_>) -> Result<(), Refusal> {
         match self {
-            Self::Plain { matching } => plain::parse(text, *matching, line),
+            Self::Plain => plain::parse(text, line),
             Self::Hosts => hosts::parse(text, line),
             Self::Adblock => adblock::parse(text, line),
             Self::Dnsmasq => dnsmasq::parse(text, line),
             Self::Rpz(rpz) => rpz.line(text, line),
+            Self::Csv(records) => return records.line(text, line),
         }
+        Ok(())
     }
 
     /// The end of the feed: what is still open is judged.
-    fn finish(&mut self, line: &mut Line<'_, '_>) {
-        if let Self::Rpz(rpz) = self {
-            rpz.finish(line);
+    fn finish(&mut self, line: &mut Line<'_, '_>) -> Result<(), Refusal> {
+        match self {
+            Self::Rpz(rpz) => rpz.finish(line),
+            Self::Csv(records) => return records.finish(line),
+            Self::Plain | Self::Hosts | Self::Adblock | Self::Dnsmasq => {}
         }
+        Ok(())
     }
 }
 

@@ -13,14 +13,20 @@ use namewarden_protocol::feed::{self, FeedReport, Format, Options};
 use namewarden_protocol::name;
 
 /// The corpus: every fixture of the parsers with its format.
-const SEEDS: [(Format, &[u8]); 6] = [
+const SEEDS: [(Format, &[u8]); 9] = [
     (Format::Plain, include_bytes!("../src/feed/fixtures/plain.txt")),
     (Format::Hosts, include_bytes!("../src/feed/fixtures/hosts.txt")),
     (Format::Adblock, include_bytes!("../src/feed/fixtures/adblock.txt")),
     (Format::Dnsmasq, include_bytes!("../src/feed/fixtures/dnsmasq.conf")),
     (Format::Rpz, include_bytes!("../src/feed/fixtures/rpz.zone")),
     (Format::Rpz, include_bytes!("../src/feed/fixtures/rpz-short.zone")),
+    (Format::Csv, include_bytes!("../src/feed/fixtures/threatfox.csv")),
+    (Format::Csv, include_bytes!("../src/feed/fixtures/phishtank.csv")),
+    (Format::Json, include_bytes!("../src/feed/fixtures/phishtank.json")),
 ];
+
+/// The seeds in front whose lines stand alone.
+const LINES: usize = 6;
 
 /// What lists are made of, and what breaks them.
 const WORDS: [&str; 34] = [
@@ -132,8 +138,10 @@ fn whatever_the_bytes_entries_are_normal_and_the_report_adds_up() {
     for _ in 0..runs() {
         let input = mutate(&mut random);
         hold(&input, || {
-            let lines = input.split(|byte| *byte == b'\n').count();
             for format in Format::ALL {
+                // JSON counts elements.
+                let ends = |byte: &u8| *byte == b'\n' || (format == Format::Json && *byte == b',');
+                let lines = input.split(ends).count();
                 let (entries, report) = read(format, Cursor::new(&input));
                 assert_eq!(report.entries, entries.len() as u64);
                 assert!(report.lines <= lines as u64);
@@ -171,7 +179,8 @@ fn how_the_bytes_come_in_does_not_matter() {
 fn a_bad_line_costs_no_other_line_its_entries() {
     let mut random = Random::new();
     for _ in 0..runs() {
-        let (format, seed) = SEEDS[random.below(SEEDS.len())];
+        // A JSON document has no lines, and a quoted field of CSV may take in the next one.
+        let (format, seed) = SEEDS[random.below(LINES)];
         let mutated = mutate(&mut random);
         let bad = mutated.split(|byte| *byte == b'\n').nth(random.below(20)).unwrap_or_default();
         let upper = String::from_utf8_lossy(bad).to_uppercase();

@@ -40,8 +40,8 @@ pub struct LookupArgs {
     )]
     pub feeds: Vec<String>,
 
-    /// Format of a feed: plain, hosts, adblock, dnsmasq, rpz or auto; for one feed with its name before `=`, else
-    /// for all. Repeatable.
+    /// Format of a feed: plain, hosts, adblock, dnsmasq, rpz, csv (its first field), json (a list of strings)
+    /// or auto; for one feed with its name before `=`, else for all. Repeatable.
     #[arg(long, env = "NAMEWARDEN_FEED_FORMAT", value_delimiter = ' ', value_name = "[NAME=]FORMAT")]
     pub feed_format: Vec<String>,
 

@@ -123,6 +123,10 @@ impl Feed {
 
     /// The text of a line of what is in use.
     pub fn line(&self, number: u32) -> Option<String> {
+        // What an entry of JSON has is an element's number.
+        if self.spec.format == feed::Format::Json {
+            return None;
+        }
         let reader = self.copy.as_ref()?.reader().ok()?;
         feed::line(reader, number).ok()?
     }

@@ -92,7 +92,7 @@ impl Votes {
             Some(Format::Dnsmasq) => self.dnsmasq += 1,
             Some(Format::Rpz) => self.rpz += 1,
             Some(Format::Plain) => self.plain += 1,
-            Some(Format::Auto) | None => {}
+            Some(Format::Csv | Format::Json | Format::Auto) | None => {}
         }
     }
 

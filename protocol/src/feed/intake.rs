@@ -2,7 +2,7 @@
 
 use super::reason::Reason;
 use super::report::FeedReport;
-use super::{Format, Options, guard};
+use super::{Format, Options, Urls, guard};
 use crate::entry::{Entry, Scope, Verdict};
 use crate::name;
 
@@ -39,10 +39,6 @@ impl<'i> Intake<'i> {
         self.report.format
     }
 
-    pub(super) fn matching(&self) -> Scope {
-        self.options.matching
-    }
-
     pub(super) fn entries_max(&self) -> u64 {
         self.options.entries_max
     }
@@ -71,6 +67,16 @@ impl<'i> Line<'_, 'i> {
     /// Its number, from 1.
     pub(super) fn number(&self) -> u32 {
         self.number
+    }
+
+    /// What a name alone lists.
+    pub(super) fn matching(&self) -> Scope {
+        self.intake.options.matching
+    }
+
+    /// What a URL is taken for.
+    pub(super) fn urls(&self) -> Urls {
+        self.intake.options.urls
     }
 
     /// Another line of the same feed, for what only this one decides.

@@ -81,6 +81,20 @@ pub enum Reason {
     /// RPZ: `CNAME rpz-tcp-only.`
     #[error("rpz-tcp-only makes the client ask again over TCP: that is no block")]
     RpzTcpOnly,
+    /// CSV: a quote opens and does not close.
+    #[error("a quoted field does not end")]
+    CsvQuote,
+    /// CSV: more or fewer fields than the others have.
+    #[error(
+        "the record has another number of fields than it should (`recordSize`, or as many as the first record)"
+    )]
+    CsvRecordSize,
+    /// CSV: fewer fields than the position of the name.
+    #[error("the record has no such field (`fieldNum` counts from 0)")]
+    CsvColumn,
+    /// JSON: a number, an object, a list.
+    #[error("the path leads to something that is no string")]
+    JsonNotString,
 }
 
 impl Reason {
@@ -111,6 +125,10 @@ impl Reason {
             Self::RpzZone => "rpz-zone",
             Self::RpzTrigger => "rpz-trigger",
             Self::RpzTcpOnly => "rpz-tcp-only",
+            Self::CsvQuote => "csv-quote",
+            Self::CsvRecordSize => "csv-record-size",
+            Self::CsvColumn => "csv-column",
+            Self::JsonNotString => "json-not-string",
         }
     }
 }

@@ -13,7 +13,7 @@ pub(super) const TEXT_BYTES_MAX: usize = 200;
 /// A line that was not taken, as a report shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedLine {
-    /// Line of the source, from 1.
+    /// Line of the source, from 1; of JSON, which element.
     pub line: u32,
     /// Its first 200 bytes, control characters escaped: safe on a terminal.
     pub text: String,
@@ -42,7 +42,7 @@ pub type RejectedLines = Vec<(Reason, u64)>;
 pub struct FeedReport {
     /// The format it was read as; `Auto` only where nothing was read.
     pub format: Format,
-    /// Lines in all.
+    /// Lines in all; of JSON, elements.
     pub lines: u64,
     /// Bytes in all, without line ends.
     pub bytes: u64,
@@ -153,6 +153,23 @@ pub enum Refusal {
         rejected: u64,
         /// Items in all.
         of: u64,
+    },
+    /// CSV: the header does not name the column.
+    #[error("its header has no field `{column}`; it has: {header}")]
+    NoColumn {
+        /// The name looked for.
+        column: String,
+        /// The header's names.
+        header: String,
+    },
+    /// JSON: not well-formed, or too large in some way.
+    #[error("it is not the JSON expected: {0}")]
+    Json(String),
+    /// JSON: the document has nothing at the path.
+    #[error("the path `{path}` leads to nothing in it")]
+    NoMatch {
+        /// The path.
+        path: String,
     },
     /// More bytes than allowed.
     #[error("it is larger than the limit of {bytes_max} bytes")]

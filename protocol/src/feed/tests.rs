@@ -2,7 +2,10 @@ use std::fmt::Write as _;
 use std::io::Cursor;
 
 use super::*;
+use crate::entry::Scope;
 use crate::name::NameError;
+
+mod layouts;
 
 /// Entries and report as text, for snapshots; a refusal with what was read until then.
 fn render(text: &[u8], options: &Options) -> String {
@@ -239,7 +242,8 @@ fn formats_are_named_as_they_are_shown() {
     for format in Format::ALL {
         assert_eq!(format.to_string().parse(), Ok(format));
     }
-    assert!("csv".parse::<Format>().is_err());
+    assert_eq!("newlineDelimited".parse(), Ok(Format::Plain));
+    assert!("tsv".parse::<Format>().is_err());
 }
 
 #[test]
@@ -357,7 +361,8 @@ proptest::proptest! {
         bytes.extend(junk);
         for format in Format::ALL {
             let options = Options { format, ..Options::default() };
-            let lines = bytes.split(|byte| *byte == b'\n').count();
+            // JSON counts elements.
+            let lines = bytes.split(|byte| *byte == b'\n' || (format == Format::Json && *byte == b',')).count();
             let mut count = 0;
             let outcome = read(Cursor::new(&bytes), &options, &mut |entry| {
                 count += 1;

@@ -76,7 +76,7 @@ fn a_format_for_no_feed_and_an_unknown_word_are_errors() {
     let feeds = strings(&["a=/a"]);
     let format = |text: &str| FeedSpec::parse_all(&feeds, &strings(&[text]), &[]).unwrap_err();
     assert!(matches!(format("b=plain"), SpecError::UnknownFeed { .. }));
-    assert!(matches!(format("a=csv"), SpecError::Format(_)));
+    assert!(matches!(format("a=tsv"), SpecError::Format(_)));
     assert!(matches!(
         FeedSpec::parse_all(&feeds, &[], &strings(&["suffix"])).unwrap_err(),
         SpecError::Matching(_)
