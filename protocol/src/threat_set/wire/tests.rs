@@ -386,6 +386,17 @@ fn a_feed_that_comes_first_or_goes_changes_little_for_the_others() {
 }
 
 #[test]
+fn feeds_that_share_names_and_change_places_change_little() {
+    let [one, two] = [(1, numbered(0..20_000)), (2, numbered(0..10_000))];
+    let base = Made::new(&Content { feeds: vec![one.clone(), two.clone()], ..Content::default() }, 1);
+    let new = Made::new(&Content { feeds: vec![two, one], ..Content::default() }, 2);
+    let bytes = delta(&base.set, &new.set).unwrap();
+    assert!(bytes.len() < 1000, "{} bytes", bytes.len());
+    apply_delta(&bytes, &base.set, &new.target()).unwrap();
+    assert_eq!(fs::read(new.target()).unwrap(), new.file());
+}
+
+#[test]
 fn a_set_of_many_shards_travels_in_under_seven_bytes_a_domain_and_a_small_change_in_little() {
     let entries = numbered(0..200_000);
     let base = Made::new(&Content { feeds: vec![(1, entries.clone())], ..Content::default() }, 1);
