@@ -159,6 +159,10 @@ pub struct ServeArgs {
     /// Address to serve on. Port 0 picks one.
     #[arg(long, env = "NAMEWARDEN_LISTEN", default_value = "127.0.0.1:8443", value_name = "ADDR")]
     pub listen: SocketAddr,
+
+    /// Where other controllers reach this one while it leads (default: nowhere, they serve what they have).
+    #[arg(long, env = "NAMEWARDEN_ADVERTISE_URL", value_name = "URL")]
+    pub advertise_url: Option<reqwest::Url>,
 }
 
 /// Options of `crd`.

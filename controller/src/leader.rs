@@ -1,9 +1,32 @@
 //! Who leads: one controller pulls, compiles and writes status; the others serve what it made.
 //!
 //! In: a Lease of the API server, or nothing (embedded: always the leader). Out: a [`Role`] to watch.
+//!
+//! A leader that cannot renew stops leading before anybody else may begin. The Lease also says up to which number sets
+//! may have been published: whoever takes over begins behind it, so that no number is used twice whatever was lost.
 
+// What a Lease says, and what may be written into it.
+mod lease;
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::PostParams;
+use kube::{Api, Client};
 use reqwest::Url;
 use tokio::sync::watch;
+
+use crate::publish::{PublishError, Publisher};
+use lease::{Claim, Observed};
+
+/// Between two renewals, and between two looks of a follower.
+const RENEW: Duration = Duration::from_millis(1500);
+/// How long a request may take.
+const REQUEST: Duration = Duration::from_secs(2);
+/// A leader that was not able to renew for so long leads no longer.
+const RENEW_DEADLINE: Duration = Duration::from_secs(6);
+/// A Lease that nobody renewed for so long, as a follower sees it, is free.
+const LEASE: Duration = Duration::from_secs(8);
 
 /// What this controller is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,10 +40,20 @@ pub enum Role {
     },
 }
 
-/// The role as it changes.
+/// The role as it changes. Cheap to share.
 #[derive(Clone, Debug)]
 pub struct Leadership {
     role: watch::Receiver<Role>,
+}
+
+/// How the controllers of a deployment find their leader.
+pub struct Election {
+    leases: Api<Lease>,
+    claim: Claim,
+    publisher: Publisher,
+    role: watch::Sender<Role>,
+    observed: Option<Observed>,
+    renewed_at: Option<Instant>,
 }
 
 impl Leadership {
@@ -39,4 +72,120 @@ impl Leadership {
     pub fn is_leader(&self) -> bool {
         *self.role.borrow() == Role::Leader
     }
+}
+
+impl Election {
+    /// An election by the Lease `name`; `identity` is this controller's alone, `url` is where it is reached.
+    pub fn new(
+        client: Client,
+        (namespace, name): (&str, &str),
+        identity: String,
+        url: Option<Url>,
+        publisher: Publisher,
+    ) -> (Self, Leadership) {
+        let (role, watched) = watch::channel(Role::Follower { leader: None });
+        let election = Self {
+            leases: Api::namespaced(client, namespace),
+            claim: Claim { name: name.to_owned(), identity, url, duration: LEASE },
+            publisher,
+            role,
+            observed: None,
+            renewed_at: None,
+        };
+        (election, Leadership { role: watched })
+    }
+
+    /// Takes part, for ever.
+    pub async fn run(&mut self) {
+        loop {
+            let begun = Instant::now();
+            match tokio::time::timeout(REQUEST * 2, self.step(begun)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!("the Lease {} cannot be had: {error}", self.claim.name),
+                Err(_) => {
+                    tracing::warn!("the Lease {} cannot be had: the API server is silent", self.claim.name);
+                }
+            }
+            if self.renewed_at.is_some_and(|at| at.elapsed() + RENEW > RENEW_DEADLINE) {
+                self.follow(None);
+            }
+            tokio::time::sleep(RENEW.saturating_sub(begun.elapsed())).await;
+        }
+    }
+
+    /// Gives the Lease up, so that the next leader need not wait for its end.
+    pub async fn resign(&mut self) {
+        let Some(observed) = self.observed.take().filter(|_| self.renewed_at.take().is_some()) else {
+            return;
+        };
+        self.role.send_replace(Role::Follower { leader: None });
+        let (how, released) = (PostParams::default(), observed.released());
+        let replaced = self.leases.replace(&self.claim.name, &how, &released);
+        // Best effort: without it the others wait a few seconds longer.
+        let _ = tokio::time::timeout(REQUEST, replaced).await;
+    }
+
+    /// Looks at the Lease; renews it, takes it, or follows whoever holds it.
+    async fn step(&mut self, now: Instant) -> Result<(), ElectionError> {
+        let Some(lease) = self.leases.get_opt(&self.claim.name).await? else {
+            let lease = self.claim.first(self.publisher.position());
+            return self.hold(self.leases.create(&PostParams::default(), &lease).await, now);
+        };
+        let observed = Observed::again(self.observed.take(), lease, now);
+        let is_ours = observed.holder() == Some(&*self.claim.identity);
+        if !is_ours && !observed.is_free(now, LEASE) {
+            self.follow(observed.url());
+            self.observed = Some(observed);
+            return Ok(());
+        }
+        let is_new = self.renewed_at.is_none();
+        if is_new {
+            // Whoever led before may have published up to there.
+            let (epoch, number) = observed.reserved();
+            self.publisher.skip_to(epoch, number)?;
+        }
+        let lease = self.claim.renewed(&observed, !is_ours, is_new, self.publisher.position());
+        self.observed = Some(observed);
+        self.hold(self.leases.replace(&self.claim.name, &PostParams::default(), &lease).await, now)
+    }
+
+    /// The Lease is ours, unless somebody else was quicker.
+    fn hold(&mut self, written: Result<Lease, kube::Error>, now: Instant) -> Result<(), ElectionError> {
+        match written {
+            Ok(lease) => {
+                self.observed = Some(Observed::again(self.observed.take(), lease, now));
+                // Counted from before the request: nobody else counts from earlier.
+                if self.renewed_at.replace(now).is_none() {
+                    tracing::info!(identity = self.claim.identity, "this controller leads");
+                }
+                self.role.send_if_modified(|role| std::mem::replace(role, Role::Leader) != Role::Leader);
+                Ok(())
+            }
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                self.follow(None);
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn follow(&mut self, leader: Option<Url>) {
+        if self.renewed_at.take().is_some() {
+            tracing::warn!(identity = self.claim.identity, "this controller no longer leads");
+        }
+        let role = Role::Follower { leader };
+        self.role.send_if_modified(|known| {
+            let is_other = *known != role;
+            *known = role;
+            is_other
+        });
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ElectionError {
+    #[error(transparent)]
+    Kubernetes(#[from] kube::Error),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
 }

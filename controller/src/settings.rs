@@ -23,6 +23,8 @@ pub struct RunSettings {
     pub allow_local_feeds: bool,
     /// Where it serves.
     pub listen: SocketAddr,
+    /// Where other controllers reach this one.
+    pub advertise_url: Option<reqwest::Url>,
     /// What outlives the process.
     pub state_dir: PathBuf,
     /// Name of the cluster.
@@ -85,6 +87,7 @@ impl RunSettings {
             feed_ca: feed_ca.clone(),
             allow_local_feeds: *allow_local_feeds,
             listen: serve.listen,
+            advertise_url: serve.advertise_url.clone(),
             state_dir: state_dir.clone(),
             cluster_name: cluster_name.clone(),
         })

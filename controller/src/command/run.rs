@@ -1,6 +1,10 @@
 //! `run`: the parts put together, until a signal.
 
+// Where resources come from, and who leads.
+mod source;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,20 +15,19 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::RunArgs;
 use crate::context::Context;
+use crate::feed::Pushes;
 use crate::feed::copy::Shelf;
 use crate::feed::pull::Puller;
 use crate::feed::reconcile::{Parts, Reconciler};
-use crate::feed::source::manifests::Manifests;
-use crate::feed::{Pushes, Source};
-use crate::leader::Leadership;
 use crate::publish::Publisher;
-use crate::settings::{RunSettings, SourceSettings};
+use crate::settings::RunSettings;
+use source::Connected;
 
 /// Runs until SIGINT or SIGTERM.
 pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = RunSettings::new(arguments)?;
     let _lock = lock(&settings.state_dir)?;
-    // Made here: a fetcher has a runtime of its own, which may not be made inside another one.
+    // Made here, and dropped here: it has a runtime of its own, which may not end inside another one.
     let fetcher = Arc::new(Fetcher::new(settings.feed_ca.as_deref())?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -38,17 +41,18 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
 
 async fn serve(settings: RunSettings, fetcher: Arc<Fetcher>) -> anyhow::Result<()> {
     let state = settings.state_dir.clone();
-    let SourceSettings::Manifests(folder) = &settings.source else { bail!("not yet") };
-    let source = Source::Manifests(Manifests::open(folder)?);
-    let publisher = Publisher::open(&state, None)?;
-    let leadership = Leadership::alone();
+    let Connected { source, key } = source::connect(&settings).await?;
+    let publisher = Publisher::open(&state, key)?;
+    if let Some(set) = &*publisher.current().borrow() {
+        tracing::info!(set = %set.id, entries = set.entries, "the last threat set is served again");
+    }
     let pushes = Pushes::open(&state.join("pushes")).context("cannot read the pushed documents")?;
     let shelf = Arc::new(Shelf::open(&state).context("cannot use the state folder")?);
+    let (mut election, leadership) = source::leadership(&settings, &source, &publisher)?;
     let limits = settings.feeds.limits;
-    let puller = Puller { source: source.clone(), shelf, fetcher, limits };
     let (reconciler, feeds) = Reconciler::new(Parts {
+        puller: Puller { source: source.clone(), shelf, fetcher, limits },
         source: source.clone(),
-        puller,
         pushes: pushes.clone(),
         publisher: publisher.clone(),
         leadership: leadership.clone(),
@@ -57,9 +61,13 @@ async fn serve(settings: RunSettings, fetcher: Arc<Fetcher>) -> anyhow::Result<(
     let _context = Context { settings, source, feeds, pushes, publisher, leadership };
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     tokio::select! {
-        () = reconciler.run() => {}
+        () = reconciler.run() => bail!("the feeds cannot be read from the state folder"),
+        () = source::take_part(&mut election) => {}
         _ = terminate.recv() => {}
         ended = tokio::signal::ctrl_c() => ended.context("cannot wait for SIGINT")?,
+    }
+    if let Some(election) = &mut election {
+        election.resign().await;
     }
     tracing::info!("ended");
     Ok(())
@@ -78,6 +86,7 @@ fn lock(state: &Path) -> anyhow::Result<File> {
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(0o600)
         .open(state.join("lock"))
         .with_context(cannot)?;
     match file.try_lock() {

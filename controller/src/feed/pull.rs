@@ -36,7 +36,7 @@ pub struct Order {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pulled {
     /// A new last good copy.
-    New(Record),
+    New(Box<Record>),
     /// The server says that the copy is still right.
     Unchanged,
     /// What was received is no feed, or not yet believed.
@@ -201,7 +201,7 @@ impl Puller {
             synced_at: now_seconds(),
         };
         match self.shelf.keep(draft, &record) {
-            Ok(()) => Pulled::New(record),
+            Ok(()) => Pulled::New(Box::new(record)),
             Err(error) => disk(&error),
         }
     }

@@ -36,6 +36,8 @@ pub const PULL_ANNOTATION: &str = "namewarden.dev/pull";
 pub const SEVERITY_DEFAULT: u8 = 75;
 
 /// A threat feed: a list of names (or addresses) that is pulled from a URL, or pushed.
+// Columns of one type are no duplicates.
+#[allow(clippy::duplicated_attributes)]
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[kube(
     group = "projectcalico.org",

@@ -70,7 +70,7 @@ pub enum SourceError {
 #[derive(Clone, Debug)]
 pub enum Source {
     /// An API server.
-    Kubernetes(kubernetes::Kubernetes),
+    Kubernetes(Box<kubernetes::Kubernetes>),
     /// A folder.
     Manifests(manifests::Manifests),
 }

@@ -33,9 +33,13 @@ impl Run<'_> {
 
     fn observe_all(&mut self, all: Vec<Observed>) {
         let named: BTreeSet<_> = all.iter().map(|observed| name(observed).to_owned()).collect();
-        all.into_iter().for_each(|observed| self.apply(observed));
+        for observed in all {
+            self.apply(observed);
+        }
         let gone: Vec<_> = self.feeds.keys().filter(|name| !named.contains(*name)).cloned().collect();
-        gone.iter().for_each(|name| self.delete(name));
+        for name in &gone {
+            self.delete(name);
+        }
         // What an earlier process kept of feeds that were deleted while none ran.
         let orphans: Vec<_> = std::mem::take(&mut self.records).into_keys().collect();
         orphans.iter().filter(|name| !named.contains(*name)).for_each(|name| self.forget_copy(name));

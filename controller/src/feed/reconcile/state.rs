@@ -194,7 +194,7 @@ impl Feed {
                     .kept
                     .as_ref()
                     .is_none_or(|kept| kept.digest != record.digest || kept.reading != record.reading);
-                self.kept = Some(record);
+                self.kept = Some(*record);
                 self.succeed(now, period);
                 is_new
             }

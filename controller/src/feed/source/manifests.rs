@@ -4,7 +4,7 @@
 //! when it last could; its feeds say so. `NAME.status.yaml` is written here and never read as a manifest.
 
 // One file -> resources and values.
-mod file;
+pub mod file;
 
 #[cfg(test)]
 mod tests;
@@ -176,7 +176,7 @@ impl Manifests {
                 Ok(watcher)
             })
             .inspect_err(|error| {
-                tracing::warn!("the folder of manifests is not watched: {error}; it is read now and then")
+                tracing::warn!("the folder of manifests is not watched: {error}; it is read now and then");
             })
             .ok()
     }

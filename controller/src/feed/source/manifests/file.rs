@@ -85,7 +85,7 @@ impl Contents {
             ("Secret", _) if api_version == "v1" => self.take_secret(typed(document)?),
             ("ConfigMap", _) if api_version == "v1" => {
                 let map: ConfigMap = typed(document)?;
-                let values = map.data.unwrap_or_default().into_iter().map(|(key, value)| (key, text(value)));
+                let values = map.data.unwrap_or_default().into_iter().map(|(key, value)| (key, text(&value)));
                 let name = map.metadata.name.unwrap_or_default();
                 self.values.insert((Holder::ConfigMap, name), values.collect());
                 Ok(())
@@ -123,10 +123,10 @@ impl Contents {
         for (key, value) in secret.data.unwrap_or_default() {
             let value =
                 String::from_utf8(value.0).map_err(|_| format!("key {key} of Secret {name} is no text"))?;
-            values.insert(key, text(value));
+            values.insert(key, text(&value));
         }
         values.extend(
-            secret.string_data.unwrap_or_default().into_iter().map(|(key, value)| (key, text(value))),
+            secret.string_data.unwrap_or_default().into_iter().map(|(key, value)| (key, text(&value))),
         );
         self.values.insert((Holder::Secret, name), values);
         Ok(())
@@ -138,7 +138,7 @@ fn typed<T: DeserializeOwned>(document: Value) -> Result<T, String> {
 }
 
 /// Without the line end that files have.
-fn text(value: String) -> SecretText {
+fn text(value: &str) -> SecretText {
     SecretText::new(value.trim_end_matches(['\r', '\n']).to_owned())
 }
 
