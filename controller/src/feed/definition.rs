@@ -266,34 +266,26 @@ fn check_format(format: &Format, wrong: &mut Vec<String>) {
     if format.names().len() > 1 {
         wrong.push(format!("spec.pull.http.format names {} at once: name one", format.names().join(" and ")));
     }
-    if let Some(csv) = &format.csv {
-        check_csv(csv, &mut |reason| wrong.push(format!("spec.pull.http.format.csv: {reason}")));
+    let place = "spec.pull.http.format";
+    if let Some(Err(error)) = format.csv.as_ref().map(csv) {
+        wrong.push(format!("{place}: {error}"));
     }
-    if format.json.as_ref().is_some_and(|json| json.path.is_empty()) {
-        wrong.push("spec.pull.http.format.json: path is empty; `$.` is the whole document".to_owned());
+    if let Some(Err(error)) = format.json.as_ref().map(|json| json.path.parse::<feed::JsonPath>()) {
+        wrong.push(format!("{place}: {error}"));
     }
 }
 
-fn check_csv(csv: &CsvFormat, wrong: &mut dyn FnMut(&str)) {
-    if csv.field_num.is_some() == csv.field_name.is_some() {
-        wrong("name the column by exactly one of fieldNum and fieldName");
-    }
-    if csv.field_name.is_some() && !csv.header {
-        wrong("fieldName needs header: true");
-    }
-    if csv.record_size.is_some() && csv.disable_record_size_validation {
-        wrong("recordSize and disableRecordSizeValidation exclude each other");
-    }
-    if csv.record_size == Some(0) {
-        wrong("recordSize has to be 1 or more");
-    }
-    for (what, text) in
-        [("columnDelimiter", &csv.column_delimiter), ("commentDelimiter", &csv.comment_delimiter)]
-    {
-        if text.as_ref().is_some_and(|text| text.chars().count() != 1) {
-            wrong(&format!("{what} has to be one character"));
-        }
-    }
+/// As the feed parser has it.
+fn csv(settings: &CsvFormat) -> Result<feed::Csv, feed::BadCsv> {
+    feed::Csv::try_from(&feed::CsvSettings {
+        field_num: settings.field_num,
+        field_name: settings.field_name.clone(),
+        header: settings.header,
+        column_delimiter: settings.column_delimiter.clone(),
+        comment_delimiter: settings.comment_delimiter.clone(),
+        record_size: settings.record_size,
+        disable_record_size_validation: settings.disable_record_size_validation,
+    })
 }
 
 impl Format {
@@ -353,11 +345,20 @@ impl Reading {
             Some(&"dnsmasq") => feed::Format::Dnsmasq,
             Some(&"rpz") => feed::Format::Rpz,
             Some(&"auto") => feed::Format::Auto,
+            Some(&"csv") => feed::Format::Csv,
+            Some(&"json") => feed::Format::Json,
             _ => feed::Format::Plain,
         };
         feed::Options {
             format,
             matching: self.matching.into(),
+            urls: match self.urls {
+                Urls::Reject => feed::Urls::Reject,
+                Urls::Host => feed::Urls::Host,
+            },
+            // Checked when the resource was applied.
+            csv: self.format.csv.as_ref().and_then(|settings| csv(settings).ok()).unwrap_or_default(),
+            json: self.format.json.as_ref().and_then(|json| json.path.parse().ok()).unwrap_or_default(),
             bytes_max: limits.bytes_max,
             entries_max: limits.entries_max,
             ..feed::Options::default()

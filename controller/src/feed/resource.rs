@@ -285,7 +285,7 @@ pub struct CsvFormat {
     pub column_delimiter: Option<String>,
     /// What a line that is a comment begins with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1))]
+    #[schemars(length(max = 1))]
     pub comment_delimiter: Option<String>,
     /// Fields of every record; the first record's number where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -64,16 +64,16 @@ fn what_contradicts_itself_is_refused_with_its_place() {
             pull(json!({ "url": url, "format": { "csv": { "fieldNum": 1 }, "json": { "path": "$." } } })),
             "json and csv",
         ),
-        (pull(json!({ "url": url, "format": { "csv": {} } })), "exactly one of fieldNum and fieldName"),
+        (pull(json!({ "url": url, "format": { "csv": {} } })), "set `fieldNum`"),
         (pull(json!({ "url": url, "format": { "csv": { "fieldName": "x" } } })), "header: true"),
         (
             pull(json!({ "url": url, "format": { "csv":
                 { "fieldNum": 1, "recordSize": 2, "disableRecordSizeValidation": true } } })),
-            "exclude each other",
+            "keep one of them",
         ),
         (
             pull(json!({ "url": url, "format": { "csv": { "fieldNum": 1, "columnDelimiter": "||" } } })),
-            "one character",
+            "must be one character",
         ),
         (pull(json!({ "url": url, "headers": [{ "name": "A" }] })), "exactly one of value and valueFrom"),
         (pull(json!({ "url": url, "headers": [{ "name": "A b", "value": "x" }] })), "no name of a header"),
