@@ -20,6 +20,9 @@ mod stream;
 // Bytes in order -> messages.
 mod framing;
 
+// Bytes of a stream joined in its middle -> where a message may start.
+mod search;
+
 // Whether bytes can be a message.
 mod fit;
 
@@ -66,7 +69,7 @@ impl Limits {
 }
 
 /// What became of the segments. The sum closes: `bytes = message_bytes + duplicate_bytes + skipped_bytes + lost_bytes +
-/// muted_bytes` + what is held (`Reassembler::held_bytes`).
+/// muted_bytes + held_bytes`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReassembleCounts {
     /// UDP datagrams handed on as they are.
@@ -105,6 +108,10 @@ pub struct ReassembleCounts {
     pub evicted: u64,
     /// Connections forgotten because they were silent.
     pub idle: u64,
+    /// Connections known now.
+    pub connections: u64,
+    /// Bytes that wait now: for a hole to be filled, or for the rest of their message.
+    pub held_bytes: u64,
 }
 
 /// The stage: the connections known, and what they hold.
@@ -115,6 +122,7 @@ pub struct Reassembler {
     /// Sockets in the order in which they are looked at when room is needed; may name some twice, or some long gone.
     queue: VecDeque<u64>,
     cost: usize,
+    held: usize,
     swept: Timestamp,
     not_dns: Vec<u64>,
     counts: ReassembleCounts,
@@ -128,6 +136,7 @@ impl Reassembler {
             connections: HashMap::default(),
             queue: VecDeque::new(),
             cost: 0,
+            held: 0,
             swept: Timestamp::default(),
             not_dns: Vec::new(),
             counts: ReassembleCounts::default(),
@@ -149,12 +158,13 @@ impl Reassembler {
             self.queue.push_back(socket);
         }
         let connection = self.connections.entry(socket).or_default();
-        let before = connection.cost();
+        let (cost, held) = (connection.cost(), connection.held());
         let counts = &mut self.counts;
         let mut hand_on = |stamp: Stamp, bytes: &[u8]| each(&message_of(&stamped(packet, stamp), bytes));
         let mut with = Context { counts, each: &mut hand_on };
         let muted_now = connection.segment(packet, segment, &self.limits, &mut with);
-        self.cost = (self.cost + connection.cost()).saturating_sub(before);
+        self.cost = (self.cost + connection.cost()).saturating_sub(cost);
+        self.held = (self.held + connection.held()).saturating_sub(held);
         if muted_now && self.not_dns.len() < NOT_DNS_MAX {
             self.not_dns.push(socket);
         }
@@ -183,33 +193,28 @@ impl Reassembler {
 
     /// What became of the segments so far.
     pub fn counts(&self) -> ReassembleCounts {
-        self.counts
-    }
-
-    /// Bytes of payload that wait.
-    pub fn held_bytes(&self) -> u64 {
-        self.connections.values().map(|connection| connection.held() as u64).sum()
-    }
-
-    /// Connections known.
-    pub fn connections(&self) -> usize {
-        self.connections.len()
+        ReassembleCounts {
+            connections: self.connections.len() as u64,
+            held_bytes: self.held as u64,
+            ..self.counts
+        }
     }
 
     fn sweep(&mut self, now: Timestamp, limits: Limits, each: &mut impl FnMut(&RawMessage<'_>)) {
-        let (counts, mut cost) = (&mut self.counts, 0);
+        let (counts, mut cost, mut held) = (&mut self.counts, 0, 0);
         self.connections.retain(|_, connection| {
             connection.give_up_holes(now, limits.hole_age_ns, counts, each);
             let stays = !is_over(connection.touched(), limits.idle_age_ns, now);
             if stays {
                 cost += connection.cost();
+                held += connection.held();
             } else {
                 counts.idle += 1;
                 connection.abandon(counts);
             }
             stays
         });
-        self.cost = cost;
+        (self.cost, self.held) = (cost, held);
         self.tidy_queue();
     }
 
@@ -245,6 +250,7 @@ impl Reassembler {
             return false;
         };
         self.cost = self.cost.saturating_sub(connection.cost());
+        self.held = self.held.saturating_sub(connection.held());
         self.counts.evicted += 1;
         connection.abandon(&mut self.counts);
         true

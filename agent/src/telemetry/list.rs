@@ -93,6 +93,8 @@ stage!(reassemble, ReassembleCounts, "reassemble", {
     muted_bytes: counter "Bytes of such connections, from then on",
     evicted: counter "Connections dropped to make room",
     idle: counter "Connections forgotten because they were silent",
+    connections: gauge "TCP connections known now",
+    held_bytes: gauge "Bytes that wait now: for a hole to be filled, or for the rest of their message",
 });
 
 stage!(screen, ScreenCounts, "screen", {

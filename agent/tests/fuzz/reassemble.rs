@@ -21,11 +21,11 @@ fn target(input: &[u8]) {
         stage.expire(packet.time, &mut |message| handed_on += 2 + message.bytes.len());
         stage.segment(&packet, &mut |message| handed_on += 2 + message.bytes.len());
         check(&stage, handed_on);
-        assert!(stage.held_bytes() <= 2000);
+        assert!(stage.counts().held_bytes <= 2000);
     }
     stage.finish(&mut |message| handed_on += 2 + message.bytes.len());
     check(&stage, handed_on);
-    assert_eq!(stage.held_bytes(), 0);
+    assert_eq!(stage.counts().held_bytes, 0);
 }
 
 fn check(stage: &Reassembler, handed_on: usize) {
@@ -36,7 +36,7 @@ fn check(stage: &Reassembler, handed_on: usize) {
         + counts.skipped_bytes
         + counts.lost_bytes
         + counts.muted_bytes
-        + stage.held_bytes();
+        + stage.counts().held_bytes;
     assert_eq!(counts.bytes, known, "{counts:?}");
 }
 

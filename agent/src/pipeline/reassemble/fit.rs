@@ -8,6 +8,10 @@ pub(super) const PREFIX: usize = 2;
 pub(super) const HEADER: usize = 12;
 /// The shortest question: root name, type, class.
 const QUESTION_MIN: usize = 5;
+/// Bytes of the longest name (RFC 1035 section 3.1).
+const NAME_MAX: usize = 255;
+/// Type of the record that carries EDNS (RFC 6891), whose class is no class.
+const OPT: u8 = 41;
 /// The shortest record: root name, type, class, TTL, no data.
 const RECORD_MIN: usize = 11;
 
@@ -44,34 +48,81 @@ fn fits_within(message: &[u8], length: usize) -> bool {
     matches!(opcode, 0..=2 | 4..=6) && HEADER + questions * QUESTION_MIN + records * RECORD_MIN <= length
 }
 
-/// Whether a segment in the middle of an unknown stream starts a message. Stricter than `header_fits`: one question at
-/// most, reserved bit clear, and the question's name and class are looked at as far as they are there.
-pub(super) fn starts_message(bytes: &[u8]) -> Fit {
+/// How many labels may still be looked at: what keeps a search linear in the bytes searched.
+#[derive(Debug)]
+pub(super) struct Effort(usize);
+
+impl Effort {
+    /// As much as so many bytes are worth.
+    pub(super) fn of(bytes: usize) -> Self {
+        Self(64 + 4 * bytes)
+    }
+
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        Self(0)
+    }
+
+    fn spend(&mut self) -> bool {
+        let is_left = self.0 > 0;
+        self.0 = self.0.saturating_sub(1);
+        is_left
+    }
+}
+
+/// Whether bytes in the middle of an unknown stream start a message. Stricter than `header_fits`: one question at most,
+/// reserved bit clear, and the first name, with the class behind it, is looked at as far as it is there.
+pub(super) fn starts_message(bytes: &[u8], effort: &mut Effort) -> Fit {
     let Some(length) = prefix(bytes) else { return Fit::More };
     if length < HEADER {
         return Fit::No;
     }
     let message = bytes.get(PREFIX..).unwrap_or_default();
     let Some((header, body)) = message.split_first_chunk::<HEADER>() else { return Fit::More };
-    let [_, _, flags, more_flags, q0, questions, ..] = *header;
+    let [_, _, flags, more_flags, q0, questions, counts @ ..] = *header;
     let response = flags & 0x80 != 0;
     let reserved = more_flags & 0x40 != 0;
-    let plain = q0 == 0 && questions <= 1 && !reserved && fits_within(message, length);
-    // A message without any question is an answer: a zone transfer's later part, or a bare FORMERR.
-    let asked = if questions == 0 { response } else { question_fits(body) };
-    if plain && asked { Fit::Yes } else { Fit::No }
+    let body = body.get(..length - HEADER).unwrap_or(body);
+    let fits = q0 == 0 && questions <= 1 && !reserved && fits_within(message, length);
+    let first = match (questions, counts) {
+        (1.., _) => Named::Question,
+        // A message without any question is an answer: a zone transfer's later part, or a bare FORMERR.
+        (0, [0, 0, 0, 0, 0, 0]) => {
+            return if fits && response && length == HEADER { Fit::Yes } else { Fit::No };
+        }
+        (0, _) => Named::Record,
+    };
+    let plausible = fits && (response || first == Named::Question) && name_fits(body, first, effort);
+    if plausible { Fit::Yes } else { Fit::No }
 }
 
-/// Whether a question can start with these bytes: labels of up to 63 bytes, uncompressed, then a class that exists.
-fn question_fits(mut body: &[u8]) -> bool {
-    loop {
-        let Some((length, rest)) = body.split_first() else { return true };
-        if *length > 63 {
+/// What a name is the beginning of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named {
+    Question,
+    Record,
+}
+
+/// Whether a question or a record can start with these bytes: labels of up to 63 bytes, 255 in all, in a record also a
+/// pointer, then a class that exists; OPT has none.
+fn name_fits(body: &[u8], named: Named, effort: &mut Effort) -> bool {
+    let mut rest = body;
+    while let Some((length, after)) = rest.split_first() {
+        if !effort.spend() || body.len() - after.len() > NAME_MAX {
             return false;
         }
-        if *length == 0 {
-            return rest.get(2..4).is_none_or(|class| matches!(class, [0, 1 | 3 | 4 | 254 | 255]));
+        let fixed = match (*length, named) {
+            (0, _) => Some(after),
+            (0xC0.., Named::Record) => Some(after.get(1..).unwrap_or_default()),
+            (1..=63, _) => None,
+            _ => return false,
+        };
+        match fixed.map(|fixed| (fixed.get(..2), fixed.get(2..4))) {
+            None => rest = after.get(usize::from(*length)..).unwrap_or_default(),
+            Some((Some([0, OPT]), _)) => return named == Named::Record,
+            Some((_, class)) => return class.is_none_or(|class| matches!(class, [0, 1 | 3 | 4 | 254 | 255])),
         }
-        body = rest.get(usize::from(*length)..).unwrap_or_default();
     }
+    // It goes on beyond what is there.
+    true
 }

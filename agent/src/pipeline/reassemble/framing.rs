@@ -1,48 +1,78 @@
 //! Bytes of one direction, in order -> messages, by their length prefixes.
 //!
 //! A message that lies whole in the bytes at hand is handed on from there; only one that spans segments is copied. A
-//! stream joined in its middle is searched, segment by segment, for one that starts a message.
+//! stream joined in its middle is searched for a message; what was found by a search is given up at the first message
+//! that makes no sense.
 
 use super::ReassembleCounts;
-use super::fit::{self, Fit, HEADER, PREFIX};
+use super::fit::{self, Effort, Fit, HEADER, PREFIX};
+use super::search::{self, Boundary};
 
-/// Impossible messages in a row, none possible before, that show a stream not to be DNS.
+/// Impossible messages in a row, none possible before, that show a stream not to be DNS, when they hold bytes enough: a
+/// server may read on behind a few short ones.
 const STRIKES_MAX: u32 = 8;
+/// Their bytes: four times the longest message.
+const RUBBISH_MAX: u64 = 256 << 10;
 /// Bytes searched in vain that show the same: sixteen times the longest message.
 const SEARCHED_MAX: u64 = 1 << 20;
 /// A larger buffer is given back once its message is complete: streams are many and mostly idle.
 const KEPT_CAPACITY: usize = 512;
+
+/// How well it is known where messages start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Sync {
+    /// Not at all: bytes are searched, and the few that may start a header kept.
+    #[default]
+    Searching,
+    /// What is kept may be a message; its end will tell.
+    Trying,
+    /// A search found it.
+    Found,
+    /// The stream was seen to open.
+    Opened,
+}
 
 /// State of one direction's framing.
 #[derive(Debug, Default)]
 pub(super) struct Framer {
     /// Length prefix and message as far as they are there.
     partial: Vec<u8>,
-    /// Whether the next byte is known to start a message, or to go on with `partial`.
-    synced: bool,
+    sync: Sync,
     /// Whether a message was seen whose header fits.
     proved: bool,
     strikes: u32,
+    /// Bytes of the impossible messages.
+    rubbish: u64,
     searched: u64,
+}
+
+/// What passes the framer with each segment.
+struct Outlet<'o> {
+    counts: &'o mut ReassembleCounts,
+    each: &'o mut dyn FnMut(&[u8]),
+    effort: Effort,
 }
 
 impl Framer {
     /// The next byte starts a message: the stream was seen to open.
     pub(super) fn open(&mut self, counts: &mut ReassembleCounts) {
         self.abandon(counts);
-        self.synced = true;
+        self.sync = Sync::Opened;
     }
 
     /// Bytes are missing: what was begun is lost, and the stream has to be searched.
     pub(super) fn lose_sync(&mut self, counts: &mut ReassembleCounts) {
         self.abandon(counts);
-        self.synced = false;
+        self.sync = Sync::Searching;
     }
 
     /// Drops a message that will not be completed.
     pub(super) fn abandon(&mut self, counts: &mut ReassembleCounts) {
         counts.lost_bytes += self.partial.len() as u64;
         self.partial = Vec::new();
+        if self.sync == Sync::Trying {
+            self.sync = Sync::Searching;
+        }
     }
 
     /// Bytes that wait for the rest of their message.
@@ -62,100 +92,132 @@ impl Framer {
 
     /// Whether this direction, by itself, looks like anything but DNS.
     pub(super) fn condemned(&self) -> bool {
-        !self.proved && (self.strikes >= STRIKES_MAX || self.searched >= SEARCHED_MAX)
+        let rubbish = self.strikes >= STRIKES_MAX && self.rubbish >= RUBBISH_MAX;
+        !self.proved && (rubbish || self.searched >= SEARCHED_MAX)
     }
 
     /// Takes the bytes of one segment that follow those taken before.
     pub(super) fn feed(&mut self, bytes: &[u8], counts: &mut ReassembleCounts, each: &mut dyn FnMut(&[u8])) {
-        if self.synced || self.search(bytes, counts) {
-            self.frame(bytes, counts, each);
+        let mut outlet = Outlet { counts, each, effort: Effort::of(bytes.len()) };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            rest = match self.sync {
+                Sync::Searching => self.search(rest, &mut outlet),
+                Sync::Trying => self.attempt(rest, &mut outlet),
+                Sync::Found | Sync::Opened => self.frame(rest, &mut outlet),
+            };
         }
     }
 
-    fn frame(&mut self, mut bytes: &[u8], counts: &mut ReassembleCounts, each: &mut dyn FnMut(&[u8])) {
-        while !bytes.is_empty() {
-            if self.partial.is_empty()
-                && let Some((message, rest)) = split_message(bytes)
-            {
-                self.complete(message, counts, each);
-                bytes = rest;
-                continue;
-            }
-            bytes = self.gather(bytes, counts, each);
+    /// Takes the message at the start of the bytes, or what there is of it; the rest is returned.
+    fn frame<'b>(&mut self, bytes: &'b [u8], outlet: &mut Outlet<'_>) -> &'b [u8] {
+        if self.partial.is_empty()
+            && let Some((message, rest)) = split_message(bytes)
+        {
+            self.complete(message, outlet);
+            return rest;
         }
-    }
-
-    /// Moves as many bytes to `partial` as its message wants; the rest is returned.
-    fn gather<'b>(
-        &mut self,
-        bytes: &'b [u8],
-        counts: &mut ReassembleCounts,
-        each: &mut dyn FnMut(&[u8]),
-    ) -> &'b [u8] {
-        let wanted = fit::prefix(&self.partial).map_or(PREFIX, |length| PREFIX + length);
-        let missing = wanted.saturating_sub(self.partial.len());
-        let (taken, rest) = bytes.split_at_checked(missing).unwrap_or((bytes, &[]));
-        self.partial.extend_from_slice(taken);
-        if fit::prefix(&self.partial).is_some_and(|length| self.partial.len() >= PREFIX + length) {
-            let mut framed = std::mem::take(&mut self.partial);
-            self.complete(framed.get(PREFIX..).unwrap_or_default(), counts, each);
-            if framed.capacity() <= KEPT_CAPACITY {
-                framed.clear();
-                self.partial = framed;
-            }
+        let rest = self.gather(bytes);
+        if self.is_whole() {
+            self.complete_partial(outlet);
         }
         rest
     }
 
-    fn complete(&mut self, message: &[u8], counts: &mut ReassembleCounts, each: &mut dyn FnMut(&[u8])) {
-        let framed = (PREFIX + message.len()) as u64;
-        if message.len() < HEADER {
-            counts.short += 1;
-            counts.skipped_bytes += framed;
-            self.strikes += 1;
-            return;
+    /// Moves as many bytes to `partial` as its message wants; the rest is returned.
+    fn gather<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let wanted = fit::prefix(&self.partial).map_or(PREFIX, |length| PREFIX + length);
+        let missing = wanted.saturating_sub(self.partial.len());
+        let (taken, rest) = bytes.split_at_checked(missing).unwrap_or((bytes, &[]));
+        self.partial.extend_from_slice(taken);
+        rest
+    }
+
+    /// Whether `partial` is one message.
+    fn is_whole(&self) -> bool {
+        fit::prefix(&self.partial).is_some_and(|length| self.partial.len() >= PREFIX + length)
+    }
+
+    fn complete_partial(&mut self, outlet: &mut Outlet<'_>) {
+        let mut framed = std::mem::take(&mut self.partial);
+        self.complete(framed.get(PREFIX..).unwrap_or_default(), outlet);
+        if framed.capacity() <= KEPT_CAPACITY {
+            framed.clear();
+            self.partial = framed;
         }
+    }
+
+    fn complete(&mut self, message: &[u8], outlet: &mut Outlet<'_>) {
+        let Outlet { counts, each, .. } = outlet;
+        let framed = PREFIX + message.len();
+        let is_short = message.len() < HEADER;
+        counts.short += u64::from(is_short);
         if fit::header_fits(message) {
             self.proved = true;
-            self.strikes = 0;
+            (self.strikes, self.rubbish) = (0, 0);
+        } else if self.sync == Sync::Found {
+            // What the search found was not it after all.
+            self.sync = Sync::Searching;
+            return self.skip(framed, counts);
         } else {
-            counts.implausible += 1;
             self.strikes += 1;
+            self.rubbish += framed as u64;
+            counts.implausible += u64::from(!is_short);
+        }
+        if is_short {
+            counts.skipped_bytes += framed as u64;
+            return;
         }
         counts.messages += 1;
-        counts.message_bytes += framed;
+        counts.message_bytes += framed as u64;
         each(message);
     }
 
-    /// Looks whether this segment, or the few bytes kept from the one before together with it, starts a message. The
-    /// bytes are then left to be framed; else they are kept (too few to tell) or skipped.
-    fn search(&mut self, bytes: &[u8], counts: &mut ReassembleCounts) -> bool {
-        let before = self.partial.len();
-        if before > 0 {
-            self.partial.extend_from_slice(bytes);
-            match fit::starts_message(&self.partial) {
-                Fit::Yes => {
-                    self.partial.truncate(before);
-                    return self.found(counts);
-                }
-                Fit::More => return false,
-                Fit::No => self.partial.truncate(before),
+    /// Looks for the start of a message in the few bytes kept and in these; the bytes from there on are returned, or kept.
+    fn search<'b>(&mut self, bytes: &'b [u8], outlet: &mut Outlet<'_>) -> &'b [u8] {
+        let seam = self.partial.len();
+        let joined;
+        let view = if seam == 0 {
+            bytes
+        } else {
+            joined = [&self.partial, bytes].concat();
+            &joined
+        };
+        let boundary = search::boundary(view, seam, &mut outlet.effort);
+        let (Boundary::Found(at) | Boundary::Open(at) | Boundary::Rest(at)) = boundary;
+        self.skip(at, outlet.counts);
+        self.partial.drain(..at.min(seam));
+        let rest = bytes.get(at.saturating_sub(seam)..).unwrap_or_default();
+        match boundary {
+            Boundary::Found(_) => {
+                outlet.counts.resynchronised += 1;
+                self.sync = Sync::Found;
+                return rest;
             }
-            self.skip(before, counts);
-            self.partial.clear();
+            Boundary::Open(_) => self.sync = Sync::Trying,
+            Boundary::Rest(_) => {}
         }
-        match fit::starts_message(bytes) {
-            Fit::Yes => return self.found(counts),
-            Fit::More => self.partial.extend_from_slice(bytes),
-            Fit::No => self.skip(bytes.len(), counts),
-        }
-        false
+        self.partial.extend_from_slice(rest);
+        &[]
     }
 
-    fn found(&mut self, counts: &mut ReassembleCounts) -> bool {
-        counts.resynchronised += 1;
-        self.synced = true;
-        true
+    /// Goes on with what may be a message; at its end what follows it decides. If it was none, all of it is skipped: to
+    /// search it again would make the work more than linear.
+    fn attempt<'b>(&mut self, bytes: &'b [u8], outlet: &mut Outlet<'_>) -> &'b [u8] {
+        let rest = self.gather(bytes);
+        if !self.is_whole() {
+            return rest;
+        }
+        if search::follows(rest, &mut outlet.effort) == Fit::Yes {
+            outlet.counts.resynchronised += 1;
+            self.sync = Sync::Found;
+            self.complete_partial(outlet);
+        } else {
+            self.skip(self.partial.len(), outlet.counts);
+            self.partial = Vec::new();
+            self.sync = Sync::Searching;
+        }
+        rest
     }
 
     fn skip(&mut self, bytes: usize, counts: &mut ReassembleCounts) {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::super::packet::{Segment, Timestamp};
 use super::ReassembleCounts;
-use super::fit::{self, Fit, PREFIX};
+use super::fit::{self, Effort, Fit, PREFIX};
 use super::framing::{Framer, split_message};
 
 /// Further from the next byte wanted than this is not disorder but another place of the stream, or another stream.
@@ -214,8 +214,8 @@ impl Stream {
     /// handed on, the rest of it belongs to nothing.
     fn earlier(&mut self, position: u64, payload: &[u8], now: Stamp, with: &mut Context<'_>) {
         self.first = position;
-        let mut rest = payload;
-        while fit::starts_message(rest) == Fit::Yes
+        let (mut rest, mut effort) = (payload, Effort::of(payload.len()));
+        while fit::starts_message(rest, &mut effort) == Fit::Yes
             && let Some((message, after)) = split_message(rest)
         {
             with.counts.messages += 1;

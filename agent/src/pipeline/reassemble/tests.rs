@@ -78,7 +78,7 @@ impl Bench {
             + counts.skipped_bytes
             + counts.lost_bytes
             + counts.muted_bytes
-            + self.stage.held_bytes();
+            + self.stage.counts().held_bytes;
         assert_eq!(counts.bytes, known, "{counts:?}");
     }
 }
@@ -122,7 +122,7 @@ fn several_messages_in_one_segment_are_handed_on_without_being_copied() {
         inside += usize::from(stream.as_ptr_range().contains(&message.bytes.as_ptr()));
     });
     assert_eq!(inside, 3);
-    assert_eq!((stage.counts().messages, stage.held_bytes()), (3, 0));
+    assert_eq!((stage.counts().messages, stage.counts().held_bytes), (3, 0));
 }
 
 #[test]
@@ -224,6 +224,83 @@ fn a_stream_older_than_the_agent_is_joined_at_a_length_prefix_in_its_own_segment
     assert_eq!(bench.messages, [query(1, 0)]);
 }
 
+/// A message of a zone transfer: no question, many records of fixed form.
+fn transfer(id: u16, records: u16) -> Vec<u8> {
+    let [high, low] = records.to_be_bytes();
+    let mut bytes = id.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&[0x84, 0, 0, 0, high, low, 0, 0, 0, 0]);
+    for number in 0..records {
+        let [b, c] = number.to_be_bytes();
+        bytes.extend_from_slice(b"\x03www\x07example\x03net\x00\x00\x01\x00\x01\x00\x00\x0e\x10\x00\x04");
+        bytes.extend_from_slice(&[10, 0, b, c]);
+    }
+    bytes
+}
+
+#[test]
+fn a_stream_whose_messages_start_within_segments_is_joined_all_the_same() {
+    let messages = [query(1, 300), query(2, 700), query(3, 0), query(4, 10)];
+    let stream = framed(&messages);
+    let mut bench = Bench::new(Limits::LIVE);
+    // Every segment but the last ends within a message.
+    let cuts = [100, 500, 1_020, stream.len()];
+    for pair in cuts.windows(2) {
+        bench.data(u32::try_from(pair[0]).unwrap(), &stream[pair[0]..pair[1]]);
+    }
+    assert_eq!(bench.messages, messages[1..]);
+    assert_eq!(bench.stage.counts().resynchronised, 1);
+    bench.assert_accounted();
+}
+
+#[test]
+fn a_zone_transfer_is_joined_at_its_next_message() {
+    let messages: Vec<_> = (0..8).map(|id| transfer(id, 400)).collect();
+    let stream = framed(&messages);
+    let mut bench = Bench::new(Limits::LIVE);
+    for (number, piece) in stream[9_000..].chunks(1448).enumerate() {
+        bench.data(u32::try_from(number * 1448).unwrap(), piece);
+    }
+    assert_eq!(bench.messages, messages[1..]);
+    bench.assert_accounted();
+}
+
+#[test]
+fn what_looked_like_a_message_and_was_none_is_skipped_and_the_next_one_found() {
+    let mut bench = Bench::new(Limits::LIVE);
+    let rubbish = [&framed(&[query(1, 50)])[..60], &[0xFF; 40]].concat();
+    bench.data(0, &rubbish[..50]);
+    bench.data(50, &rubbish[50..]);
+    bench.data(100, &framed(&[query(2, 0)]));
+    assert_eq!(bench.messages, [query(2, 0)]);
+    assert_eq!((bench.stage.counts().resynchronised, bench.stage.counts().skipped_bytes), (1, 100));
+    bench.assert_accounted();
+}
+
+#[test]
+fn a_start_that_a_search_found_is_given_up_at_the_first_message_that_makes_no_sense() {
+    let mut bench = Bench::new(Limits::LIVE);
+    let mut stream = framed(&[query(1, 0)]);
+    stream.extend_from_slice(&framed(&[vec![0x7F; 40]]));
+    bench.data(0, &stream[..31]);
+    bench.data(31, &stream[31..]);
+    bench.data(73, &[&[9; 5], framed(&[query(2, 0)]).as_slice()].concat());
+    assert_eq!(bench.messages, [query(1, 0), query(2, 0)]);
+    assert_eq!(bench.stage.counts().resynchronised, 2);
+    bench.assert_accounted();
+}
+
+#[test]
+fn a_few_empty_messages_do_not_hide_a_stream() {
+    let mut bench = Bench::opened();
+    for number in 0..100 {
+        bench.data(1000 + 2 * number, &[0, 0]);
+    }
+    bench.data(1200, &framed(&[query(1, 0)]));
+    assert_eq!(bench.messages, [query(1, 0)]);
+    assert_eq!(bench.stage.not_dns(), [0; 0]);
+    bench.assert_accounted();
+}
+
 #[test]
 fn a_keep_alive_probe_does_not_spoil_an_unknown_stream() {
     let mut bench = Bench::new(Limits::LIVE);
@@ -298,11 +375,11 @@ fn connections_are_bounded_and_silent_ones_forgotten() {
     let mut bench = Bench::new(Limits { connections: 10, ..Limits::LIVE });
     for socket in 0..100 {
         bench.syn(socket, 5);
-        assert!(bench.stage.connections() <= 10);
+        assert!(bench.stage.counts().connections <= 10);
     }
     assert_eq!(bench.stage.counts().evicted, 90);
     bench.expire(Limits::LIVE.idle_age_ns + 1);
-    assert_eq!((bench.stage.connections(), bench.stage.counts().idle), (0, 10));
+    assert_eq!((bench.stage.counts().connections, bench.stage.counts().idle), (0, 10));
 }
 
 #[test]
@@ -315,9 +392,9 @@ fn only_silent_connections_are_forgotten_after_the_clock_was_set_back() {
     bench.expire(later);
     bench.at(earlier, 1000, &framed(&[query(1, 0)]));
     bench.expire(earlier);
-    assert_eq!((bench.stage.connections(), bench.stage.counts().idle), (1, 1));
+    assert_eq!((bench.stage.counts().connections, bench.stage.counts().idle), (1, 1));
     bench.expire(earlier + Limits::LIVE.idle_age_ns + 1);
-    assert_eq!((bench.stage.connections(), bench.stage.counts().idle), (0, 2));
+    assert_eq!((bench.stage.counts().connections, bench.stage.counts().idle), (0, 2));
 }
 
 #[test]
@@ -366,7 +443,7 @@ fn fin_and_rst_let_go_of_what_is_unfinished() {
         let mut bench = Bench::opened();
         bench.data(1000, &framed(&[query(1, 0)])[..20]);
         bench.send(7, Direction::Egress, 0, Segment { sequence: 1020, ..ending }, &[]);
-        assert_eq!((bench.stage.held_bytes(), bench.stage.counts().lost_bytes), (0, 20));
+        assert_eq!((bench.stage.counts().held_bytes, bench.stage.counts().lost_bytes), (0, 20));
         bench.assert_accounted();
     }
 }
@@ -505,7 +582,37 @@ proptest! {
             bench.data(sequence, &stream[from..to]);
         }
         prop_assert_eq!(&bench.messages, &messages);
-        prop_assert_eq!(bench.stage.held_bytes(), 0);
+        prop_assert_eq!(bench.stage.counts().held_bytes, 0);
+        bench.assert_accounted();
+    }
+
+    #[test]
+    fn a_stream_joined_anywhere_gives_no_message_that_is_none_and_all_from_the_second_start_on(
+        sizes in prop::collection::vec(0..1500_usize, 4..10),
+        cuts in prop::collection::vec(20..1448_usize, 1..20),
+        joined in 0..2000_usize,
+    ) {
+        let messages: Vec<Vec<u8>> = sizes.iter().zip(1..).map(|(size, id)| query(id, *size)).collect();
+        let stream = framed(&messages);
+        let joined = joined.min(stream.len());
+        let mut bench = Bench::new(Limits::LIVE);
+        let mut at = joined;
+        for cut in cuts.iter().cycle() {
+            let end = stream.len().min(at + cut);
+            bench.data(u32::try_from(at).unwrap(), &stream[at..end]);
+            at = end;
+            if at == stream.len() {
+                break;
+            }
+        }
+        let starts = messages.iter().scan(0, |start, message| {
+            let this = *start;
+            *start += 2 + message.len();
+            Some(this)
+        });
+        let wanted = starts.filter(|start| *start >= joined).count();
+        prop_assert!(bench.messages.len() >= wanted.saturating_sub(1), "{} of {wanted}", bench.messages.len());
+        prop_assert_eq!(&bench.messages[..], &messages[messages.len() - bench.messages.len()..]);
         bench.assert_accounted();
     }
 
@@ -526,7 +633,7 @@ proptest! {
             prop_assert!(bench.stage.cost <= 900);
         }
         bench.stage.finish(&mut |_| ());
-        prop_assert_eq!(bench.stage.held_bytes(), 0);
+        prop_assert_eq!(bench.stage.counts().held_bytes, 0);
         bench.assert_accounted();
     }
 }
