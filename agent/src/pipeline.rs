@@ -36,6 +36,9 @@ pub mod roll_up;
 // Queries and answers -> DNS logs, joined and counted.
 pub mod dns_log;
 
+// Which document bears its group's name; numbers for all others.
+pub mod numbering;
+
 // Alerts and DNS logs -> documents.
 pub mod compose;
 

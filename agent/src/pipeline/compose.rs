@@ -97,10 +97,7 @@ impl Composer {
 
     /// The first document of a group is named as the group, so that the same fact is kept once, whoever writes it.
     fn event(&self, alert: &Alert, action: Action) -> Event {
-        let id = match alert.number {
-            0 => alert.group.clone(),
-            number => id::member(&alert.group, &self.identity.instance, number),
-        };
+        let id = id::of_group(&alert.group, &self.identity.instance, alert.number);
         let mut event = Event::new(action, id, Time(alert.created.0));
         event.start = Some(Time(alert.first_seen.0));
         event.end = Some(Time(alert.last_seen.0.max(alert.exchange.answered.unwrap_or_default().0)));

@@ -14,6 +14,11 @@ impl Timestamp {
         let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         now.0 >= self.0.saturating_add(nanoseconds(span)) || now.0.saturating_add(nanoseconds(slack)) < self.0
     }
+
+    /// Number of the window of this length that holds it, whichever agent counts: by the clock, not by what came first.
+    pub fn window(self, length: Duration) -> u64 {
+        self.0 / u64::try_from(length.as_nanos()).unwrap_or(u64::MAX).max(1)
+    }
 }
 
 /// What carried the message.

@@ -13,6 +13,7 @@ use ahash::{AHashMap, RandomState};
 
 use super::exchange::Exchange;
 use super::matching::Finding;
+use super::numbering::{NAMES_MAX, Numbering};
 use super::packet::Timestamp;
 
 // One workload and one entry within one window.
@@ -22,7 +23,7 @@ mod group;
 mod limit;
 
 use group::Group;
-use limit::{Limits, Taken};
+use limit::{Limits, Outlet, Taken};
 
 /// Clocks of messages and of `poll` may differ by this much before a time counts as stepped back.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
@@ -91,7 +92,7 @@ pub struct Alert {
     pub saying: Saying,
     /// Name of the group; `_id` of its first document.
     pub group: String,
-    /// Number of the document within its group, from 0.
+    /// 0 of the document that bears its group's name; of any other a number that no document of this run has twice.
     pub number: u64,
     /// Sightings that it stands for.
     pub count: u64,
@@ -149,6 +150,7 @@ pub struct RollUp {
     /// Groups whose first alert waits, in the order of their opening.
     waiting: VecDeque<Turn>,
     limits: Limits,
+    numbering: Numbering,
     /// Alerts that the next `poll` hands out.
     ready: Vec<Alert>,
     counts: RollUpCounts,
@@ -164,6 +166,7 @@ impl RollUp {
             opened: VecDeque::new(),
             waiting: VecDeque::new(),
             limits: Limits::default(),
+            numbering: Numbering::new(NAMES_MAX),
             ready: Vec::new(),
             counts: RollUpCounts::default(),
         }
@@ -211,7 +214,8 @@ impl RollUp {
                 self.close(&key, now);
             }
         }
-        self.limits.close_over(&self.settings, now, &mut self.ready);
+        let (limits, mut outlet) = self.limits();
+        limits.close_over(now, &mut outlet);
         self.hand_out(each);
     }
 
@@ -221,7 +225,8 @@ impl RollUp {
         for (_, key) in std::mem::take(&mut self.opened) {
             self.close(&key, now);
         }
-        self.limits.close_all(&self.settings, now, &mut self.ready);
+        let (limits, mut outlet) = self.limits();
+        limits.close_all(now, &mut outlet);
         self.hand_out(each);
     }
 
@@ -243,8 +248,9 @@ impl RollUp {
         }
         let time = sighting.exchange.time;
         let name = group::name(&self.settings, &sighting.exchange, &sighting.finding.entry);
+        let number = self.numbering.first(&name, time.window(self.settings.window));
         self.counts.first += 1;
-        self.groups.insert(key.clone(), Group::new(name, sighting, identity));
+        self.groups.insert(key.clone(), Group::new(name, number, sighting, identity));
         self.opened.push_back((time, key.clone()));
         if self.groups.get(&key).is_some_and(Group::is_ready) {
             self.write_first(&key, time);
@@ -263,6 +269,11 @@ impl RollUp {
         }
     }
 
+    fn limits(&mut self) -> (&mut Limits, Outlet<'_>) {
+        let Self { settings, limits, numbering, ready, .. } = self;
+        (limits, Outlet { settings, numbering, ready })
+    }
+
     fn is_open(&self, opened: Timestamp, key: &str) -> bool {
         self.groups.get(key).is_some_and(|group| group.opened == opened)
     }
@@ -277,13 +288,14 @@ impl RollUp {
         self.write_first(key, now);
         let Some(mut group) = self.groups.remove(key) else { return };
         if let Some(alert) = group.closing(now) {
-            self.ready.push(alert);
+            self.ready.push(Alert { number: self.numbering.later(), ..alert });
         }
     }
 
     /// Whether the workload may open one more group; what may not is counted here.
     fn is_within_limit(&mut self, sighting: &Sighting, identity: u64) -> bool {
-        match self.limits.take(&self.settings, sighting, identity, &mut self.ready) {
+        let (limits, mut outlet) = self.limits();
+        match limits.take(sighting, identity, &mut outlet) {
             Taken::Within => return true,
             Taken::Answer => self.counts.answers += 1,
             Taken::Beyond => self.counts.left_out += 1,

@@ -17,14 +17,20 @@ pub fn limit_group(cluster: &str, workload: &str, window: u64) -> String {
     digest(&[b"limit", cluster.as_bytes(), workload.as_bytes(), &window.to_be_bytes()])
 }
 
+/// Group of the reports of one workload's floods in one window, and `_id` of its first document.
+pub fn flood_group(cluster: &str, workload: &str, window: u64) -> String {
+    digest(&[b"flood", cluster.as_bytes(), workload.as_bytes(), &window.to_be_bytes()])
+}
+
 /// `_id` of the document about one time without capture.
 pub fn gap(cluster: &str, node: &str, start: u64) -> String {
     digest(&[b"gap", cluster.as_bytes(), node.as_bytes(), &start.to_be_bytes()])
 }
 
-/// `_id` of a later document of a group: never collides, whoever else writes to the group.
-pub fn member(group: &str, instance: &str, number: u64) -> String {
-    format!("{group}-{instance}-{number}")
+/// `_id` of a document of a group: the group's name for number 0, the document that is the same fact whoever writes it; any
+/// other number is never used twice in one run, so that it collides with nobody's.
+pub fn of_group(group: &str, instance: &str, number: u64) -> String {
+    if number == 0 { group.to_owned() } else { format!("{group}-{instance}-{number}") }
 }
 
 /// `_id` of a DNS log: unique within one run of an agent.

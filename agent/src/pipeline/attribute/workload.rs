@@ -136,6 +136,11 @@ impl Workload {
         matches!(self.kind, Kind::Container | Kind::Pod)
     }
 
+    /// What tells it from all other workloads of the cluster: units and the host are told apart by node.
+    pub fn global_key(&self, node: &str) -> String {
+        if self.is_global() { self.key.clone() } else { format!("node/{node}/{}", self.key) }
+    }
+
     /// As a person is told of it: the container's short id, the pod's UID, the unit, the address.
     pub fn label(&self) -> String {
         match self.kind {

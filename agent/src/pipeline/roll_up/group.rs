@@ -48,6 +48,8 @@ pub(super) enum Again {
 pub(super) struct Group {
     pub(super) opened: Timestamp,
     name: String,
+    /// Of its first document.
+    number: u64,
     first_identity: u64,
     exchange: Arc<Exchange>,
     finding: Arc<Finding>,
@@ -61,7 +63,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(name: String, sighting: Sighting, identity: u64) -> Self {
+    pub(super) fn new(name: String, number: u64, sighting: Sighting, identity: u64) -> Self {
         let mut awaited = Awaited::default();
         if !sighting.exchange.is_answered() {
             awaited.push(identity, AWAITED_MAX);
@@ -69,6 +71,7 @@ impl Group {
         Self {
             opened: sighting.exchange.time,
             name,
+            number,
             first_identity: identity,
             exchange: sighting.exchange,
             finding: Arc::new(sighting.finding),
@@ -117,7 +120,8 @@ impl Group {
         Some(Alert { first_seen, last_seen, exchange, ..self.alert(Saying::First, 1, created) })
     }
 
-    /// The document that says how often it was met again, and what the first sighting's answer was if it came late.
+    /// The document that says how often it was met again, and what the first sighting's answer was if it came late. Its
+    /// number is the caller's to give.
     pub(super) fn closing(&mut self, created: Timestamp) -> Option<Alert> {
         let late_answer = self.late_answer.take();
         if self.repeats == 0 && late_answer.is_none() {
@@ -146,7 +150,7 @@ impl Group {
         Alert {
             saying,
             group: self.name.clone(),
-            number: u64::from(saying != Saying::First),
+            number: self.number,
             count,
             first_seen: self.opened,
             last_seen: self.opened,
@@ -157,30 +161,20 @@ impl Group {
     }
 }
 
-/// Name of a group. Units and the host are told apart by node, what a workload was asked from what it asked.
+/// Name of a group: what a workload was asked is told from what it asked.
 pub(super) fn name(settings: &Settings, exchange: &Exchange, entry: &str) -> String {
-    let mut workload = global_key(settings, exchange);
+    let mut workload = whose(settings, exchange);
     if exchange.server_side {
         workload.push_str("#server");
     }
-    id::group(&settings.cluster, &workload, entry, window(settings, exchange))
+    id::group(&settings.cluster, &workload, entry, exchange.time.window(settings.window))
 }
 
 /// Name of the group of summaries of one workload.
 pub(super) fn limit_name(settings: &Settings, exchange: &Exchange) -> String {
-    id::limit_group(&settings.cluster, &global_key(settings, exchange), window(settings, exchange))
+    id::limit_group(&settings.cluster, &whose(settings, exchange), exchange.time.window(settings.window))
 }
 
-fn global_key(settings: &Settings, exchange: &Exchange) -> String {
-    let workload = &exchange.attributed.workload;
-    if workload.is_global() {
-        return workload.key().to_owned();
-    }
-    format!("node/{}/{}", settings.node, workload.key())
-}
-
-/// Number of the window that holds the sighting, whichever agent counts: by the clock, not by its first message.
-fn window(settings: &Settings, exchange: &Exchange) -> u64 {
-    let window = u64::try_from(settings.window.as_nanos()).unwrap_or(u64::MAX);
-    exchange.time.0 / window.max(1)
+fn whose(settings: &Settings, exchange: &Exchange) -> String {
+    exchange.attributed.workload.global_key(&settings.node)
 }

@@ -9,6 +9,7 @@ use super::group::{self, Awaited};
 use super::{Alert, Saying, Settings, Sighting, Turn, is_over, next};
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::matching::Finding;
+use crate::pipeline::numbering::Numbering;
 use crate::pipeline::packet::Timestamp;
 
 /// Left-out queries whose answers are awaited.
@@ -25,6 +26,13 @@ pub(super) enum Taken {
     Answer,
 }
 
+/// Where what is to be said becomes ready, and what is needed to say it.
+pub(super) struct Outlet<'o> {
+    pub(super) settings: &'o Settings,
+    pub(super) numbering: &'o mut Numbering,
+    pub(super) ready: &'o mut Vec<Alert>,
+}
+
 /// The limits of all workloads.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
@@ -34,46 +42,40 @@ pub(super) struct Limits {
 
 impl Limits {
     /// Counts one listed name of a workload, or leaves it out; what is to be said of that becomes ready.
-    pub(super) fn take(
-        &mut self,
-        settings: &Settings,
-        sighting: &Sighting,
-        identity: u64,
-        ready: &mut Vec<Alert>,
-    ) -> Taken {
-        let most = settings.names_per_workload;
+    pub(super) fn take(&mut self, sighting: &Sighting, identity: u64, outlet: &mut Outlet<'_>) -> Taken {
+        let settings = outlet.settings;
         let time = sighting.exchange.time;
         let key: Arc<str> = Arc::from(sighting.exchange.attributed.workload.key());
         if self.of.get(&key).is_some_and(|limit| is_over(limit.opened, settings.window, time)) {
-            self.close(&key, most, time, ready);
+            self.close(&key, time, outlet);
         }
         if !self.of.contains_key(&key) {
-            self.make_room(settings, time, ready);
+            self.make_room(time, outlet);
             self.opened.push_back((time, key.clone()));
         }
         let name = || group::limit_name(settings, &sighting.exchange);
         let limit = self.of.entry(key).or_insert_with(|| Limit::new(name(), time));
-        let taken = limit.take(most, sighting, identity);
+        let taken = limit.take(settings.names_per_workload, sighting, identity);
         if taken == Taken::Beyond {
-            ready.extend(limit.first(most, time));
+            limit.say_first(time, outlet);
         }
         taken
     }
 
     /// Closes the windows that are over.
-    pub(super) fn close_over(&mut self, settings: &Settings, now: Timestamp, ready: &mut Vec<Alert>) {
-        while let Some((opened, key)) = next(&mut self.opened, |opened| is_over(opened, settings.window, now))
-        {
+    pub(super) fn close_over(&mut self, now: Timestamp, outlet: &mut Outlet<'_>) {
+        let window = outlet.settings.window;
+        while let Some((opened, key)) = next(&mut self.opened, |opened| is_over(opened, window, now)) {
             if self.is_open(opened, &key) {
-                self.close(&key, settings.names_per_workload, now, ready);
+                self.close(&key, now, outlet);
             }
         }
     }
 
     /// Closes all windows.
-    pub(super) fn close_all(&mut self, settings: &Settings, now: Timestamp, ready: &mut Vec<Alert>) {
+    pub(super) fn close_all(&mut self, now: Timestamp, outlet: &mut Outlet<'_>) {
         for (_, key) in std::mem::take(&mut self.opened) {
-            self.close(&key, settings.names_per_workload, now, ready);
+            self.close(&key, now, outlet);
         }
     }
 
@@ -82,12 +84,12 @@ impl Limits {
         self.of.len()
     }
 
-    fn make_room(&mut self, settings: &Settings, now: Timestamp, ready: &mut Vec<Alert>) {
-        while self.of.len() >= settings.workloads_max.max(1)
+    fn make_room(&mut self, now: Timestamp, outlet: &mut Outlet<'_>) {
+        while self.of.len() >= outlet.settings.workloads_max.max(1)
             && let Some((opened, oldest)) = self.opened.pop_front()
         {
             if self.is_open(opened, &oldest) {
-                self.close(&oldest, settings.names_per_workload, now, ready);
+                self.close(&oldest, now, outlet);
             }
         }
     }
@@ -96,8 +98,10 @@ impl Limits {
         self.of.get(key).is_some_and(|limit| limit.opened == opened)
     }
 
-    fn close(&mut self, key: &str, most: u64, now: Timestamp, ready: &mut Vec<Alert>) {
-        ready.extend(self.of.remove(key).and_then(|mut limit| limit.closing(most, now)));
+    fn close(&mut self, key: &str, now: Timestamp, outlet: &mut Outlet<'_>) {
+        if let Some(mut limit) = self.of.remove(key) {
+            limit.say(now, outlet);
+        }
     }
 }
 
@@ -113,7 +117,8 @@ struct Limit {
     last_seen: Timestamp,
     /// What the first left-out sighting was; kept for the documents.
     example: Option<(Arc<Exchange>, Arc<Finding>)>,
-    documents: u64,
+    /// Whether a document said that the limit is reached.
+    said: bool,
 }
 
 impl Limit {
@@ -127,7 +132,7 @@ impl Limit {
             first_seen: opened,
             last_seen: opened,
             example: None,
-            documents: 0,
+            said: false,
         }
     }
 
@@ -158,21 +163,25 @@ impl Limit {
         Taken::Beyond
     }
 
-    /// The document that says at once that the limit is reached; once.
-    fn first(&mut self, most: u64, created: Timestamp) -> Option<Alert> {
-        if self.documents > 0 { None } else { self.closing(most, created) }
+    /// Says at once that the limit is reached; once.
+    fn say_first(&mut self, created: Timestamp, outlet: &mut Outlet<'_>) {
+        if !self.said {
+            self.say(created, outlet);
+        }
     }
 
-    /// The document that says how many were left out since the last one.
-    fn closing(&mut self, most: u64, created: Timestamp) -> Option<Alert> {
-        if self.left_out == 0 {
-            return None;
-        }
-        let (exchange, finding) = self.example.clone()?;
-        let number = self.documents;
-        self.documents += 1;
-        Some(Alert {
-            saying: Saying::LeftOut { limit: most },
+    /// Says how many were left out since the last document, if any.
+    fn say(&mut self, created: Timestamp, outlet: &mut Outlet<'_>) {
+        let Some((exchange, finding)) = self.example.clone().filter(|_| self.left_out > 0) else { return };
+        let numbering = &mut *outlet.numbering;
+        let number = if self.said {
+            numbering.later()
+        } else {
+            numbering.first(&self.name, self.opened.window(outlet.settings.window))
+        };
+        self.said = true;
+        outlet.ready.push(Alert {
+            saying: Saying::LeftOut { limit: outlet.settings.names_per_workload },
             group: self.name.clone(),
             number,
             count: std::mem::take(&mut self.left_out),
@@ -181,7 +190,7 @@ impl Limit {
             created,
             exchange,
             finding,
-        })
+        });
     }
 }
 

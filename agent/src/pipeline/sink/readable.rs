@@ -105,7 +105,8 @@ fn outcome(document: &Document, name: &str, matched: Option<&str>) -> String {
     // A later document of a group.
     let repeats = document.namewarden.count.filter(|_| document.event.id.contains('-'));
     match (repeats, matched.filter(|matched| *matched != name), &document.dns) {
-        (Some(count), _, _) if count > 0 => format!("{count} times more"),
+        (Some(1), _, _) => "once more".to_owned(),
+        (Some(count), _, _) if count > 1 => format!("{count} times more"),
         (_, Some(matched), _) => printable(matched),
         (_, None, Some(dns)) => answer(dns),
         (_, None, None) => "no answer".to_owned(),
