@@ -36,6 +36,9 @@ pub mod roll_up;
 // Queries and answers -> DNS logs, joined and counted.
 pub mod dns_log;
 
+// What the kernel half did not copy of workloads over their budget -> reports.
+pub mod flood;
+
 // Which document bears its group's name; numbers for all others.
 pub mod numbering;
 

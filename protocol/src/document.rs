@@ -30,7 +30,7 @@ pub use ecs::{
     Action, Agent, Container, DataStream, Endpoint, Error, Event, Host, Kubernetes, Network, Orchestrator,
     Process, Related,
 };
-pub use namewarden::{Facts, Latency, Set};
+pub use namewarden::{Facts, Latency, Set, Uncaptured};
 pub use threat::{Enrichment, Threat};
 pub use time::Time;
 

@@ -29,6 +29,9 @@ mod rates;
 // The pipeline thread.
 mod turn;
 
+// Who floods.
+mod floods;
+
 // What the pages ask.
 mod observe;
 
@@ -38,6 +41,7 @@ mod watch;
 // The last words.
 mod totals;
 
+use floods::Floods;
 use gap::LastCapture;
 use observe::{Observatory, Parts};
 use turn::{Shown, Turning};
@@ -88,6 +92,7 @@ fn report(feeds: &[threat_source::FeedStatus]) {
 /// The agent while it captures.
 struct Running {
     observatory: Arc<Observatory>,
+    floods: Floods,
     shown: Arc<Shown>,
     attached: Arc<Attached>,
     sink: Arc<Sink>,
@@ -108,6 +113,7 @@ impl Running {
         let last_capture = settings.state_dir.as_deref().map(LastCapture::new);
         let set = Arc::new(Current::new(first.set));
         let handle = machine.handle();
+        let floods = Floods::new(identity.clone(), handle.clone());
         let pipeline = Pipeline::new(settings.pipeline, Arc::clone(&set), machine);
         let shown = Arc::new(Shown::new());
         let (attached, ring) = loaded.attach()?;
@@ -137,7 +143,12 @@ impl Running {
             cgroup_root = %attached.cgroup_root().display(),
             "ready: capturing"
         );
-        Ok(Self { observatory, shown, attached, sink, set, last_capture, pipeline })
+        Ok(Self { observatory, floods, shown, attached, sink, set, last_capture, pipeline })
+    }
+
+    /// Writes the documents of floods that are due.
+    fn tell_floods(&self) {
+        self.floods.look(&self.attached, &mut |document| self.sink.write(document));
     }
 
     /// Says that capture is alive, for the next agent to know since when it was not.
@@ -156,6 +167,7 @@ impl Running {
         self.mark_alive();
         self.shown.stop();
         let ended = self.pipeline.join().unwrap_or_else(|_| Err(anyhow!("the pipeline thread ended early")));
+        self.floods.finish(&self.attached, &mut |document| self.sink.write(document));
         let written = self.sink.close(LAST_WRITES);
         let readings = self.attached.counters().unwrap_or_default();
         anstream::eprint!(

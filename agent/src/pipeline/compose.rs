@@ -21,6 +21,9 @@ mod common;
 // DNS logs.
 mod log;
 
+// Floods.
+mod flood;
+
 // One plain sentence for a person.
 mod sentence;
 

@@ -14,6 +14,8 @@ pub enum Action {
     ListedName,
     /// A workload reached its limit of alerts; what followed was only counted.
     LimitReached,
+    /// A workload used up its capture budget; packets beyond were counted, not read.
+    Flood,
     /// One exchange, or a number of equal exchanges in one interval.
     DnsLog,
     /// Exchanges that were not logged, because the node's limit was reached.
@@ -26,7 +28,7 @@ impl Action {
     /// `event.dataset` and `data_stream.dataset`.
     pub fn dataset(self) -> &'static str {
         match self {
-            Self::ListedName | Self::LimitReached | Self::CaptureGap => "namewarden.alert",
+            Self::ListedName | Self::LimitReached | Self::Flood | Self::CaptureGap => "namewarden.alert",
             Self::DnsLog | Self::Unlogged => "namewarden.dns",
         }
     }
@@ -34,7 +36,7 @@ impl Action {
     /// `event.kind`.
     fn kind(self) -> &'static str {
         match self {
-            Self::ListedName | Self::LimitReached => "alert",
+            Self::ListedName | Self::LimitReached | Self::Flood => "alert",
             Self::DnsLog | Self::Unlogged | Self::CaptureGap => "event",
         }
     }
@@ -43,7 +45,7 @@ impl Action {
     fn categories(self) -> &'static [&'static str] {
         match self {
             Self::ListedName | Self::LimitReached => &["network", "threat"],
-            Self::DnsLog | Self::Unlogged => &["network"],
+            Self::Flood | Self::DnsLog | Self::Unlogged => &["network"],
             Self::CaptureGap => &["host"],
         }
     }
@@ -53,7 +55,7 @@ impl Action {
         match self {
             Self::ListedName => &["protocol", "indicator"],
             Self::DnsLog => &["protocol"],
-            Self::LimitReached | Self::Unlogged | Self::CaptureGap => &["info"],
+            Self::LimitReached | Self::Flood | Self::Unlogged | Self::CaptureGap => &["info"],
         }
     }
 }

@@ -44,6 +44,9 @@ pub struct Facts {
     /// Sightings of other listed names that were left out, because the workload reached its limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppressed: Option<u64>,
+    /// Packets of the workload that were not captured, because it used up its budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncaptured: Option<Uncaptured>,
     /// Limit that was reached: listed names a workload and window, or DNS logs a node and interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
@@ -78,6 +81,15 @@ impl Set {
     pub fn new(epoch: u64, number: u64, digest: &[u8]) -> Self {
         Self { epoch: epoch.to_string(), number, digest: super::id::hex(digest.iter().copied()) }
     }
+}
+
+/// `namewarden.uncaptured.*`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uncaptured {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of their payload.
+    pub bytes: u64,
 }
 
 /// `namewarden.latency.*`, nanoseconds.

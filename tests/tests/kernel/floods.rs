@@ -61,6 +61,9 @@ fn while_flooding(scene: Scene, prepare: &[&str], flood: &str, told: Told) -> Re
     }
     let ended = scene.agent.stop()?;
     expect_alerts(&of(&ended, &pod), &expected)?;
+    if told == Told::Budget {
+        flood_is_written(&ended, &flooder)?;
+    }
     if told == Told::Limit {
         limit_is_told(&ended, &flooder)?;
     }
@@ -88,6 +91,19 @@ fn budget_is_told(agent: &Agent, flooder: &Pod) -> Result<()> {
     let counted = agent.counter("kernel_flood_socket")? + agent.counter("kernel_flood_cgroup")?;
     ensure!(packets > 0 && packets <= counted, "{packets} of {counted}: {status:#}");
     ensure!(status.pointer("/loss/over_budget").and_then(Value::as_u64) == Some(counted), "{status:#}");
+    Ok(())
+}
+
+/// The pod, and nobody else, has documents that say so, with as many packets as the agent's last words.
+fn flood_is_written(ended: &Ended, flooder: &Pod) -> Result<()> {
+    let is_flood = |document: &&Value| text(document, "/event/action").as_deref() == Some("flood");
+    let floods: Vec<&Value> = ended.documents.iter().filter(is_flood).collect();
+    let of_pod = |document: &&&Value| text(document, "/container/id").as_ref() == Some(&flooder.container);
+    ensure!(!floods.is_empty() && floods.iter().all(|flood| of_pod(&flood)), "{floods:#?}");
+    let packets: u64 =
+        floods.iter().filter_map(|flood| flood.pointer("/namewarden/uncaptured/packets")?.as_u64()).sum();
+    let over = format!("+ {packets} over budget");
+    ensure!(packets > 0 && ended.log.contains(&over), "{over} in:\n{}", ended.log);
     Ok(())
 }
 

@@ -1,7 +1,6 @@
 //! What the pages and `status` ask of a running agent, put together at the moment of asking.
 
 use std::{
-    collections::HashMap,
     fmt::Write as _,
     sync::{
         Arc, Mutex, PoisonError,
@@ -43,8 +42,6 @@ pub struct Observatory {
     set: Arc<Current>,
     source: Mutex<SourceView>,
     rates: Mutex<RateWindow>,
-    /// Packets over budget by cgroup, as last told.
-    told_floods: Mutex<HashMap<u64, u64>>,
     ready: AtomicBool,
 }
 
@@ -87,7 +84,6 @@ impl Observatory {
             set,
             source: Mutex::new(source),
             rates: Mutex::new(RateWindow::default()),
-            told_floods: Mutex::new(HashMap::new()),
             ready: AtomicBool::new(false),
         }
     }
@@ -110,29 +106,10 @@ impl Observatory {
         self.source.lock().unwrap_or_else(PoisonError::into_inner).failed_loads += 1;
     }
 
-    /// Takes a sample for the rates and tells of workloads that flood; called every few seconds.
+    /// Takes a sample for the rates; called every few seconds.
     pub fn sample(&self) {
-        self.tell_floods();
         let sample = self.moment(&self.shown.counts());
         self.rates.lock().unwrap_or_else(PoisonError::into_inner).sample(sample);
-    }
-
-    /// One line for each cgroup that was over its budget since the last look.
-    fn tell_floods(&self) {
-        let floods = self.attached.floods().unwrap_or_default();
-        let mut told = self.told_floods.lock().unwrap_or_else(PoisonError::into_inner);
-        for flood in &floods {
-            let grown = flood.packets.saturating_sub(told.get(&flood.cgroup_id).copied().unwrap_or(0));
-            if grown > 0 {
-                let Flooding { workload, packets } = self.named(flood);
-                tracing::warn!(
-                    workload,
-                    packets,
-                    "floods: {grown} packets beyond its budget were counted, not read"
-                );
-            }
-        }
-        *told = floods.iter().map(|flood| (flood.cgroup_id, flood.packets)).collect();
     }
 
     fn moment(&self, counts: &PipelineCounts) -> Sample {

@@ -148,6 +148,7 @@ pub async fn until_signal(
             () = sleep_until_due(due) => feeds.refresh(),
             _ = tick.tick() => {
                 running.observatory.sample();
+                running.tell_floods();
                 running.mark_alive();
                 if running.shown.has_failed() {
                     bail!("the pipeline ended by itself");

@@ -12,6 +12,7 @@ use super::tests::{alert, answered, composer, evil};
 use super::*;
 use crate::pipeline::dns_log::{Detail, DnsLog, DnsLogger, Settings};
 use crate::pipeline::exchange::samples::{answer, at, query, workload};
+use crate::pipeline::flood::{Report, Volume};
 use crate::pipeline::screen::Place;
 
 fn path() -> PathBuf {
@@ -36,10 +37,22 @@ fn examples() -> Vec<(&'static str, Document)> {
     let mut limit = alert(Saying::LeftOut { limit: 100 }, answered(), evil());
     (limit.number, limit.count, limit.last_seen, limit.created) = (1, 99_900, at(3_500_000), at(3_600_000));
     let unlogged = DnsLog::Unlogged { count: 4_711, limit: 1_000, start: at(0), end: at(60_000) };
+    let uncaptured = Volume { packets: 1_840_112, bytes: 2_664_482_176 };
+    let flood = Report {
+        workload: workload('3'),
+        group: "0f".repeat(16),
+        number: 0,
+        goes_on: false,
+        uncaptured,
+        first_seen: at(0),
+        last_seen: at(5_000),
+        created: at(5_000),
+    };
     vec![
         ("alert", composer().alert(&alert(Saying::First, answered(), evil()))),
         ("repeats", composer().alert(&repeats)),
         ("limit", composer().alert(&limit)),
+        ("flood", composer().flood(&flood)),
         ("gap", composer().gap(at(0), at(8_250), at(8_251), "the agent was restarted")),
         ("dns-log", composer().log(&DnsLog::One(Box::new(answered())), at(4))),
         ("counted-dns-log", counted()),

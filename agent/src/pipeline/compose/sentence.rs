@@ -10,6 +10,7 @@ use namewarden_protocol::document::{Dns, Time};
 use crate::pipeline::attribute::{Kind, Workload};
 use crate::pipeline::dns_log::Counted;
 use crate::pipeline::exchange::Exchange;
+use crate::pipeline::flood::{Report, Volume};
 use crate::pipeline::matching::Finding;
 use crate::pipeline::printable::printable;
 use crate::pipeline::roll_up::Alert;
@@ -51,6 +52,29 @@ pub(super) fn left_out(alert: &Alert, limit: u64) -> String {
 /// "nothing was captured from … to …: the agent was restarted".
 pub(super) fn gap(start: Time, end: Time, reason: &str) -> String {
     printable(&format!("nothing was captured from {start} to {end}: {reason}"))
+}
+
+/// "container 3f1c2b9d8e7a floods: 4711 packets (3.2 MB) beyond its capture budget were counted, not read".
+pub(super) fn flood(report: &Report) -> String {
+    let Volume { packets, bytes } = report.uncaptured;
+    let (floods, more) = if report.goes_on { ("flooded on", "more ") } else { ("floods", "") };
+    let (s, were) = if packets == 1 { ("", "was") } else { ("s", "were") };
+    printable(&format!(
+        "{} {floods}: {packets} {more}packet{s} ({}) beyond its capture budget {were} counted, not read",
+        who(&report.workload),
+        size(bytes)
+    ))
+}
+
+/// Bytes with at most one digit behind the point.
+fn size(bytes: u64) -> String {
+    let (unit, word) = match bytes {
+        1_000_000_000.. => (1_000_000_000, "GB"),
+        1_000_000.. => (1_000_000, "MB"),
+        1_000.. => (1_000, "kB"),
+        _ => return format!("{bytes} B"),
+    };
+    format!("{}.{} {word}", bytes / unit, bytes % unit * 10 / unit)
 }
 
 /// "container 3f1c2b9d8e7a (curl) asked 10.0.0.53 for www.example (A): NOERROR".
