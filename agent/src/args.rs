@@ -141,7 +141,8 @@ pub struct OutputArgs {
     )]
     pub dns_log_interval: u64,
 
-    /// DNS logs of this node in one interval at most; exchanges beyond are counted in one document. 0: no limit.
+    /// DNS logs of this node in one interval at most, of which one workload gets half at most; what goes beyond is counted,
+    /// in a document for each workload. 0: no limit.
     #[arg(long, env = "NAMEWARDEN_DNS_LOG_LIMIT", default_value_t = 0, value_name = "DOCUMENTS")]
     pub dns_log_limit: u64,
 

@@ -4,8 +4,10 @@
 //! answer is logged when its time is up. What a limit keeps from being logged is counted and said. Time is an argument.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::attribute::{Attributed, Attribution, Workload};
 use super::exchange::Exchange;
 use super::packet::Timestamp;
 
@@ -15,9 +17,13 @@ mod waiting;
 // Equal exchanges of one interval, counted together.
 mod counted;
 
+// What each workload may use of the limit.
+mod share;
+
 pub use counted::Counted;
 
 use counted::Table;
+use share::Shares;
 use waiting::Waiting;
 
 /// Clocks of messages and of `poll` may differ by this much before a time counts as stepped back.
@@ -43,7 +49,7 @@ pub struct Settings {
     pub answer_wait: Duration,
     /// Queries that wait at most; the oldest is logged without an answer.
     pub waiting_max: usize,
-    /// Documents an interval at most; exchanges beyond are counted.
+    /// Documents an interval at most, shared out among the workloads; exchanges beyond are counted.
     pub limit: u64,
 }
 
@@ -72,11 +78,13 @@ pub enum DnsLog {
     One(Box<Exchange>),
     /// Equal exchanges of one interval.
     Counted(Box<Counted>),
-    /// Exchanges that were not logged.
+    /// Exchanges of one workload that were not logged.
     Unlogged {
+        /// Whose they were, and how that was found; `None` where those of several workloads are summed up.
+        whose: Option<(Arc<Workload>, Attribution)>,
         /// How many.
         count: u64,
-        /// The limit that they were beyond.
+        /// The limit whose share was used up.
         limit: u64,
         /// When the interval began.
         start: Timestamp,
@@ -105,7 +113,7 @@ pub struct DnsLogCounts {
     pub malformed: u64,
     /// Exchanges that a document stands for, or will at the end of the interval.
     pub logged: u64,
-    /// Exchanges beyond the limit.
+    /// Exchanges beyond their workload's share of the limit.
     pub unlogged: u64,
     /// Queries that wait now.
     pub waiting: u64,
@@ -122,10 +130,8 @@ pub struct DnsLogger {
     ready: VecDeque<DnsLog>,
     /// When the interval began; none before the first message.
     began: Option<Timestamp>,
-    /// Documents of this interval.
-    spent: u64,
-    /// Exchanges of this interval beyond the limit.
-    unlogged: u64,
+    /// Of this interval's limit.
+    shares: Shares,
     counts: DnsLogCounts,
 }
 
@@ -138,8 +144,7 @@ impl DnsLogger {
             table: Table::default(),
             ready: VecDeque::new(),
             began: None,
-            spent: 0,
-            unlogged: 0,
+            shares: Shares::default(),
             counts: DnsLogCounts::default(),
         }
     }
@@ -199,22 +204,23 @@ impl DnsLogger {
         self.log(query);
     }
 
-    /// Logs one exchange, if the limit allows it.
+    /// Logs one exchange, if its workload's share of the limit allows it.
     fn log(&mut self, exchange: Exchange) {
-        let logged = match self.settings.detail {
+        let limit = self.limit();
+        let Self { settings, table, shares, ready, counts, .. } = self;
+        let mut may = |attributed: &Attributed| limit == u64::MAX || shares.take(attributed, limit);
+        let logged = match settings.detail {
             Detail::Every => {
-                let may = self.spent < self.settings.limit;
+                let may = may(&exchange.attributed);
                 if may {
-                    self.spent += 1;
-                    self.ready.push_back(DnsLog::One(Box::new(exchange)));
+                    ready.push_back(DnsLog::One(Box::new(exchange)));
                 }
                 may
             }
-            Detail::Counted => self.table.count(exchange, self.limit()),
+            Detail::Counted => table.count(exchange, may),
         };
-        self.counts.logged += u64::from(logged);
-        self.counts.unlogged += u64::from(!logged);
-        self.unlogged += u64::from(!logged);
+        counts.logged += u64::from(logged);
+        counts.unlogged += u64::from(!logged);
     }
 
     fn end_interval(&mut self, now: Timestamp) {
@@ -222,11 +228,10 @@ impl DnsLogger {
         for counted in self.table.take() {
             self.ready.push_back(DnsLog::Counted(Box::new(counted)));
         }
-        let (count, limit) = (std::mem::take(&mut self.unlogged), self.limit());
-        if count > 0 {
-            self.ready.push_back(DnsLog::Unlogged { count, limit, start, end: now });
+        let limit = self.limit();
+        for (whose, count) in self.shares.end() {
+            self.ready.push_back(DnsLog::Unlogged { whose, count, limit, start, end: now });
         }
-        self.spent = 0;
         // An interval that ends while queries wait goes on with the next message or poll.
         self.began = (self.waiting.len() > 0).then_some(now);
     }

@@ -139,7 +139,7 @@ stage!(dns_log, DnsLogCounts, "dns_log", {
     evicted: counter "Queries logged early to make room",
     malformed: counter "Malformed messages",
     logged: counter "Exchanges that a document stands for",
-    unlogged: counter "Exchanges beyond the node's limit, counted only",
+    unlogged: counter "Exchanges beyond their workload's share of the node's limit, counted only",
     waiting: gauge "Queries that wait now",
     documents: counter "DNS logs handed out",
 });

@@ -15,11 +15,15 @@ impl Composer {
         match log {
             DnsLog::One(exchange) => self.exchange(exchange, created),
             DnsLog::Counted(counted) => self.counted(counted, created),
-            DnsLog::Unlogged { count, limit, start, end } => {
+            DnsLog::Unlogged { whose, count, limit, start, end } => {
                 let mut event = self.numbered(Action::Unlogged, created);
                 (event.start, event.end) = (Some(Time(start.0)), Some(Time(end.0)));
                 let mut document = Document::new(Time(end.0), event, &self.identity);
-                document.message = sentence::unlogged(*count, *limit);
+                document.message = sentence::unlogged(whose.as_ref().map(|whose| &*whose.0), *count, *limit);
+                if let Some((workload, attribution)) = whose {
+                    document.namewarden.attribution = Some(Cow::Borrowed(attribution.as_str()));
+                    common::workload(&mut document, workload);
+                }
                 (document.namewarden.count, document.namewarden.limit) = (Some(*count), Some(*limit));
                 document
             }

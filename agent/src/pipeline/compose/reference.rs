@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::tests::{alert, answered, composer, evil};
 use super::*;
+use crate::pipeline::attribute::Attribution;
 use crate::pipeline::dns_log::{Detail, DnsLog, DnsLogger, Settings};
 use crate::pipeline::exchange::samples::{answer, at, query, workload};
 use crate::pipeline::flood::{Report, Volume};
@@ -36,7 +37,8 @@ fn examples() -> Vec<(&'static str, Document)> {
     repeats.created = at(3_600_000);
     let mut limit = alert(Saying::LeftOut { limit: 100 }, answered(), evil());
     (limit.number, limit.count, limit.last_seen, limit.created) = (1, 99_900, at(3_500_000), at(3_600_000));
-    let unlogged = DnsLog::Unlogged { count: 4_711, limit: 1_000, start: at(0), end: at(60_000) };
+    let whose = Some((workload('3'), Attribution::Cgroup));
+    let unlogged = DnsLog::Unlogged { whose, count: 4_711, limit: 1_000, start: at(0), end: at(60_000) };
     let uncaptured = Volume { packets: 1_840_112, bytes: 2_664_482_176 };
     let flood = Report {
         workload: workload('3'),

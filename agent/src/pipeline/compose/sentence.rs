@@ -97,10 +97,17 @@ pub(super) fn counted(counted: &Counted) -> String {
     log(&format!("{} {deed}", who(&counted.workload)), &counted.dns, counted.count)
 }
 
-/// "12 exchanges were not logged: the limit of 1000 documents an interval was reached".
-pub(super) fn unlogged(count: u64, limit: u64) -> String {
-    let exchanges = if count == 1 { "exchange was" } else { "exchanges were" };
-    format!("{count} {exchanges} not logged: the limit of {limit} documents an interval was reached")
+/// "12 exchanges of container 3f1c2b9d8e7a were not logged: its share of the limit of 1000 documents an interval is used up".
+pub(super) fn unlogged(workload: Option<&Workload>, count: u64, limit: u64) -> String {
+    let exchanges = if count == 1 { "exchange" } else { "exchanges" };
+    let were = if count == 1 { "was" } else { "were" };
+    let (whose, share) = match workload {
+        Some(workload) => (who(workload), "its share"),
+        None => ("other workloads".to_owned(), "their share"),
+    };
+    printable(&format!(
+        "{count} {exchanges} of {whose} {were} not logged: {share} of the limit of {limit} documents an interval is used up"
+    ))
 }
 
 fn was_asked(client: IpAddr) -> String {

@@ -97,7 +97,7 @@ fn exchanges_counted_together_are_logged_with_count_and_latency() {
 
 #[test]
 fn what_was_not_logged_is_said() {
-    let log = DnsLog::Unlogged { count: 4_711, limit: 1_000, start: at(0), end: at(60_000) };
+    let log = DnsLog::Unlogged { whose: None, count: 4_711, limit: 1_000, start: at(0), end: at(60_000) };
     insta::assert_json_snapshot!(composer().log(&log, at(60_000)));
 }
 

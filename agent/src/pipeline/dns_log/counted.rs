@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use namewarden_protocol::document::{Dns, Latency};
 
-use crate::pipeline::attribute::{Attribution, Workload};
+use crate::pipeline::attribute::{Attributed, Attribution, Workload};
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::packet::{Timestamp, Transport};
 
@@ -69,13 +69,13 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Counts one exchange; false where it would be one more than `most` different ones.
-    pub(super) fn count(&mut self, exchange: Exchange, most: u64) -> bool {
+    /// Counts one exchange; false where it is one that was not met before, and no more of them may be kept.
+    pub(super) fn count(&mut self, exchange: Exchange, may: impl FnOnce(&Attributed) -> bool) -> bool {
         let latency = exchange.latency();
         let time = exchange.time;
-        let workload = exchange.attributed.workload;
+        let attributed = exchange.attributed;
         let key = Key {
-            workload: Arc::from(workload.key()),
+            workload: Arc::from(attributed.workload.key()),
             server_side: exchange.server_side,
             transport: exchange.transport,
             client: exchange.client.ip().to_canonical(),
@@ -83,12 +83,12 @@ impl Table {
             dns: comparable(exchange.dns),
             is_malformed: exchange.malformed.is_some(),
         };
-        if self.entries.len() as u64 >= most && !self.entries.contains_key(&key) {
+        if !self.entries.contains_key(&key) && !may(&attributed) {
             return false;
         }
         let entry = self.entries.entry(key).or_insert_with(|| Entry {
-            workload,
-            attribution: exchange.attributed.attribution,
+            workload: attributed.workload,
+            attribution: attributed.attribution,
             malformed: exchange.malformed,
             count: 0,
             latency_count: 0,

@@ -191,19 +191,63 @@ fn what_a_server_turns_is_equal_and_what_it_answers_is_not() {
     assert_eq!(counted(&logs).iter().map(|one| one.count).collect::<Vec<_>>(), [2, 1, 1, 1]);
 }
 
+fn unlogged(logs: &[DnsLog]) -> Vec<(Option<String>, u64)> {
+    logs.iter()
+        .filter_map(|log| match log {
+            DnsLog::Unlogged { whose, count, .. } => {
+                Some((whose.as_ref().map(|(workload, _)| workload.label()), *count))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
 #[test]
 fn what_is_beyond_the_limit_is_counted_and_said() {
     for detail in [Detail::Every, Detail::Counted] {
-        let mut logger = logger(|settings| (settings.detail, settings.limit) = (detail, 3));
+        let mut logger = logger(|settings| (settings.detail, settings.limit) = (detail, 6));
         for id in 0..10 {
             reply(&mut logger, u64::from(id), id, &format!("n{id}.example"));
         }
         let logs = poll(&mut logger, MINUTE);
         assert_eq!(logs.len(), 4, "{detail:?}");
-        assert_eq!(logs[3], DnsLog::Unlogged { count: 7, limit: 3, start: at(0), end: at(MINUTE) });
+        let whose = Some((workload('a'), Attribution::Cgroup));
+        assert_eq!(logs[3], DnsLog::Unlogged { whose, count: 7, limit: 6, start: at(0), end: at(MINUTE) });
         reply(&mut logger, MINUTE + 1, 1, "again.example");
         assert_eq!((logger.counts().logged, logger.counts().unlogged), (4, 7));
     }
+}
+
+#[test]
+fn one_noisy_workload_leaves_room_for_the_others() {
+    for detail in [Detail::Every, Detail::Counted] {
+        let mut logger = logger(|settings| (settings.detail, settings.limit) = (detail, 100));
+        for id in 0..1_000 {
+            reply(&mut logger, 0, id, &format!("n{id}.example"));
+        }
+        for pod in ['b', 'c'] {
+            for id in 0..5 {
+                logger.message(answer(workload(pod), at(1), id, &format!("n{id}.example")));
+            }
+        }
+        let logs = poll(&mut logger, MINUTE);
+        assert_eq!(unlogged(&logs), [(Some("a".repeat(12)), 950)], "{detail:?}");
+        assert_eq!(logger.counts().logged, 60);
+    }
+}
+
+#[test]
+fn one_query_without_an_answer_does_not_hold_up_what_is_remembered_of_others() {
+    let mut logger = every();
+    ask(&mut logger, 0, 1, "silent.example");
+    for round in 0..200 {
+        for id in 2..100 {
+            ask(&mut logger, round, id, "www.example");
+            reply(&mut logger, round, id, "www.example");
+        }
+    }
+    assert!(logger.waiting.turns() < 2_000, "{}", logger.waiting.turns());
+    assert_eq!(logger.counts().joined, 200 * 98);
 }
 
 #[test]

@@ -10,6 +10,9 @@ use crate::pipeline::packet::Timestamp;
 /// Queries of one socket and id that wait at most: finding one among them takes no longer.
 const SAME_MAX: usize = 16;
 
+/// Stale turns that may outnumber the queries that wait before they are cleared away.
+const STALE_MAX: usize = 1_024;
+
 /// Socket and id in the header.
 type Key = (u64, u16);
 
@@ -26,9 +29,15 @@ impl Waiting {
         self.length
     }
 
+    #[cfg(test)]
+    pub(super) fn turns(&self) -> usize {
+        self.order.len()
+    }
+
     /// Takes in a query; gives back the oldest of its socket and id where there are too many.
     pub(super) fn push(&mut self, query: Exchange) -> Option<Exchange> {
         let key = (query.socket, query.id);
+        self.tidy();
         self.order.push_back((query.time, key));
         let of_key = self.queries.entry(key).or_default();
         of_key.push_back(query);
@@ -50,7 +59,6 @@ impl Waiting {
             self.queries.remove(&key);
         }
         self.length -= 1;
-        // Stale turns are dropped from the front here, so that they never outnumber the queries of one wait.
         while self.order.front().is_some_and(|(since, key)| !self.is_waiting(*since, *key)) {
             self.order.pop_front();
         }
@@ -81,6 +89,15 @@ impl Waiting {
         }
         self.length -= 1;
         Some(query)
+    }
+
+    /// Behind one query that nobody answers, turns of all that were answered since would pile up.
+    fn tidy(&mut self) {
+        if self.order.len() >= STALE_MAX + 2 * self.length {
+            let mut order = std::mem::take(&mut self.order);
+            order.retain(|(since, key)| self.is_waiting(*since, *key));
+            self.order = order;
+        }
     }
 
     fn is_waiting(&self, since: Timestamp, key: Key) -> bool {
