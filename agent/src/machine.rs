@@ -82,11 +82,11 @@ pub struct MachineCounts {
     pub watch_failures: u64,
     /// Questions about a cgroup that was not known.
     pub unknown_cgroups: u64,
-    /// Processes read.
+    /// Processes and threads read.
     pub processes_read: u64,
-    /// Processes that were not there any more.
+    /// Processes and threads that were not there any more.
     pub processes_missing: u64,
-    /// Pids that another process had got since.
+    /// Ids that another process or thread had got since.
     pub pids_reused: u64,
 }
 
@@ -156,6 +156,10 @@ impl Machine for LiveMachine {
 
     fn process_name(&mut self, pid: u32, at: Timestamp) -> Option<Arc<str>> {
         self.processes.name(pid, at)
+    }
+
+    fn thread_name(&mut self, pid: u32, tid: u32, at: Timestamp) -> Option<Arc<str>> {
+        self.processes.thread_name(pid, tid, at)
     }
 
     fn process_cgroup(&mut self, pid: u32, at: Timestamp) -> Option<Arc<Workload>> {

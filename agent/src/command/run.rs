@@ -61,7 +61,7 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let loaded = Kernel::load(&settings.kernel)?;
     if !loaded.has_thread_names() {
         tracing::info!(
-            "this kernel gives threads' names to CAP_PERFMON only; they stay empty, processes are named"
+            "this kernel gives threads' names to CAP_PERFMON only; they are read from the process table instead"
         );
     }
     let source = ThreatSource::new(settings.source.feeds.clone(), settings.source.options.clone())?;

@@ -1,4 +1,4 @@
-//! Live view of the process table: pid -> name and workload, as the host's `/proc` shows them.
+//! Live view of the process table: pid -> name and workload, thread -> name, as the host's `/proc` shows them.
 //!
 //! A pid is given out again: an answer counts only for a process that was there at the time asked for. What was read is
 //! remembered for a moment, also that there was nothing; the memory is bounded.
@@ -34,7 +34,7 @@ const GONE: Duration = Duration::from_secs(2);
 const MISSING: Duration = Duration::from_secs(1);
 /// How much later than a packet its process may seem to start: a tick, and what the clocks are apart.
 const TOLERANCE_NS: u64 = 200_000_000;
-/// Processes remembered.
+/// Processes and threads remembered.
 const REMEMBERED: usize = 4_096;
 /// More of a file of the process table is not read.
 const LONGEST: u64 = 64 * 1024;
@@ -42,18 +42,40 @@ const LONGEST: u64 = 64 * 1024;
 /// Counted by the process table.
 #[derive(Debug, Default)]
 pub(super) struct ProcessCounters {
-    /// Processes read.
+    /// Processes and threads read.
     pub read: AtomicU64,
-    /// Processes that were not there (any more).
+    /// Processes and threads that were not there (any more).
     pub missing: AtomicU64,
-    /// Pids that another process had got since.
+    /// Ids that another process or thread had got since.
     pub reused: AtomicU64,
 }
 
-/// One process, as it was read.
+/// A thread by its process; the process itself by the thread that it began with, whose id and name are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Task {
+    pid: u32,
+    tid: u32,
+}
+
+impl Task {
+    fn process(pid: u32) -> Self {
+        Self { pid, tid: pid }
+    }
+
+    fn is_process(self) -> bool {
+        self.pid == self.tid
+    }
+
+    /// Its folder below the root of the process table.
+    fn folder(self) -> String {
+        if self.is_process() { self.pid.to_string() } else { format!("{}/task/{}", self.pid, self.tid) }
+    }
+}
+
+/// One process or thread, as it was read.
 #[derive(Clone, Debug)]
 struct Reading {
-    /// When the process started, nanoseconds since the Unix epoch.
+    /// When it started, nanoseconds since the Unix epoch.
     start: u64,
     name: Option<Arc<str>>,
     workload: Option<Arc<Workload>>,
@@ -85,7 +107,7 @@ impl Remembered {
 pub(super) struct Processes {
     /// `None`: not to be looked at.
     root: Option<PathBuf>,
-    memory: Memory<Remembered>,
+    memory: Memory<Task, Remembered>,
     counters: Arc<ProcessCounters>,
     tick_ns: u64,
 }
@@ -109,24 +131,29 @@ impl Processes {
 
     /// Name of the process that had this id at that time.
     pub fn name(&mut self, pid: u32, at: Timestamp) -> Option<Arc<str>> {
-        self.reading(pid, at)?.name.clone()
+        self.reading(Task::process(pid), at)?.name.clone()
+    }
+
+    /// Name of the thread of this process that had this id at that time.
+    pub fn thread_name(&mut self, pid: u32, tid: u32, at: Timestamp) -> Option<Arc<str>> {
+        self.reading(Task { pid, tid }, at)?.name.clone()
     }
 
     /// Workload of the process that had this id at that time.
     pub fn workload(&mut self, pid: u32, at: Timestamp) -> Option<Arc<Workload>> {
-        self.reading(pid, at)?.workload.clone()
+        self.reading(Task::process(pid), at)?.workload.clone()
     }
 
-    fn reading(&mut self, pid: u32, at: Timestamp) -> Option<&Reading> {
-        if self.memory.recall(pid).is_none_or(|remembered| !remembered.counts_for(at)) {
-            let earlier = self.memory.recall(pid).filter(|earlier| earlier.outlives_its_process()).cloned();
-            let remembered = match (self.read(pid), earlier) {
+    fn reading(&mut self, task: Task, at: Timestamp) -> Option<&Reading> {
+        if self.memory.recall(task).is_none_or(|remembered| !remembered.counts_for(at)) {
+            let earlier = self.memory.recall(task).filter(|earlier| earlier.outlives_its_process()).cloned();
+            let remembered = match (self.read(task), earlier) {
                 (None, Some(earlier)) => Remembered { at: now(), ..earlier },
                 (reading, _) => Remembered { at: now(), since: Instant::now(), reading },
             };
-            self.memory.keep(pid, remembered);
+            self.memory.keep(task, remembered);
         }
-        let reading = self.memory.recall(pid)?.reading.as_ref()?;
+        let reading = self.memory.recall(task)?.reading.as_ref()?;
         if reading.start > at.0.saturating_add(TOLERANCE_NS) {
             self.counters.reused.fetch_add(1, Relaxed);
             return None;
@@ -134,18 +161,18 @@ impl Processes {
         Some(reading)
     }
 
-    fn read(&self, pid: u32) -> Option<Reading> {
-        let reading = self.try_read(pid).ok().flatten();
+    fn read(&self, task: Task) -> Option<Reading> {
+        let reading = self.try_read(task).ok().flatten();
         let counter = if reading.is_some() { &self.counters.read } else { &self.counters.missing };
         counter.fetch_add(1, Relaxed);
         reading
     }
 
     /// Name and start stand in one file, and the open folder leads to no other process: both are of the same one.
-    fn try_read(&self, pid: u32) -> io::Result<Option<Reading>> {
+    fn try_read(&self, task: Task) -> io::Result<Option<Reading>> {
         let Some(root) = &self.root else { return Ok(None) };
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let folder = rustix::fs::open(root.join(pid.to_string()), flags | OFlags::DIRECTORY, Mode::empty())?;
+        let folder = rustix::fs::open(root.join(task.folder()), flags | OFlags::DIRECTORY, Mode::empty())?;
         let text = |name: &str| -> io::Result<String> {
             let mut bytes = Vec::new();
             let file = File::from(rustix::fs::openat(&folder, name, flags, Mode::empty())?);
@@ -154,7 +181,9 @@ impl Processes {
         };
         let line = text("stat")?;
         let Some(entry::Stat { name, start_ticks }) = entry::stat(&line) else { return Ok(None) };
-        let workload = text("cgroup").ok().and_then(|cgroups| entry::workload(&cgroups)).map(Arc::new);
+        // A thread's workload is its process's: nobody asks.
+        let cgroups = if task.is_process() { text("cgroup").ok() } else { None };
+        let workload = cgroups.and_then(|cgroups| entry::workload(&cgroups)).map(Arc::new);
         let start = boot_ns().saturating_add(start_ticks.saturating_mul(self.tick_ns));
         Ok(Some(Reading { start, name: name.map(Arc::from), workload }))
     }

@@ -24,6 +24,9 @@ pub trait Machine {
     /// Name of the process (its thread-group leader) that had this id at that time.
     fn process_name(&mut self, pid: u32, at: Timestamp) -> Option<Arc<str>>;
 
+    /// Name of the thread of that process that had this id at that time.
+    fn thread_name(&mut self, pid: u32, tid: u32, at: Timestamp) -> Option<Arc<str>>;
+
     /// The workload of the process that had this id at that time, by its cgroup path of any hierarchy.
     fn process_cgroup(&mut self, pid: u32, at: Timestamp) -> Option<Arc<Workload>>;
 }
@@ -38,6 +41,10 @@ impl Machine for NoMachine {
     }
 
     fn process_name(&mut self, _: u32, _: Timestamp) -> Option<Arc<str>> {
+        None
+    }
+
+    fn thread_name(&mut self, _: u32, _: u32, _: Timestamp) -> Option<Arc<str>> {
         None
     }
 
@@ -180,15 +187,23 @@ impl<M: Machine> Attributor<M> {
         (Arc::new(Workload::address(local)), Attribution::Address)
     }
 
+    /// Names that the kernel half gave are those of the moment of sending; what it may not say is read from the process
+    /// table at once.
     fn process(&mut self, origin: &Origin, at: Timestamp) -> Process {
-        let thread_name = text(&origin.thread_name);
-        let name = match (origin.pid, &thread_name) {
-            (0, _) => None,
+        let Origin { pid, tid, thread_name, .. } = *origin;
+        let given = text(&thread_name);
+        let (name, thread_name) = match given {
+            _ if pid == 0 => (None, given),
             // The leader's thread is named as the process is.
-            (pid, Some(name)) if pid == origin.tid => Some(name.clone()),
-            (pid, _) => self.machine.process_name(pid, at),
+            Some(name) if pid == tid => (Some(name.clone()), Some(name)),
+            Some(thread) => (self.machine.process_name(pid, at), Some(thread)),
+            None => (self.machine.process_name(pid, at), self.thread_name(pid, tid, at)),
         };
-        Process { pid: origin.pid, name, tid: origin.tid, thread_name }
+        Process { pid, name, tid, thread_name }
+    }
+
+    fn thread_name(&mut self, pid: u32, tid: u32, at: Timestamp) -> Option<Arc<str>> {
+        if tid == 0 { None } else { self.machine.thread_name(pid, tid, at) }
     }
 
     fn count(&mut self, attribution: Attribution, process: &Process) {

@@ -176,9 +176,9 @@ stage!(
     watches: gauge "Folders watched now",
     watch_failures: counter "Folders that could not be watched",
     unknown_cgroups: counter "Questions about a cgroup that was not known",
-    processes_read: counter "Processes read",
-    processes_missing: counter "Processes that were not there any more",
-    pids_reused: counter "Pids that another process had got since",
+    processes_read: counter "Processes and threads read",
+    processes_missing: counter "Processes and threads that were not there any more",
+    pids_reused: counter "Ids that another process or thread had got since",
 });
 
 /// What is said of the threat set and of the agent as a whole.

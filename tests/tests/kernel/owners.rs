@@ -140,7 +140,17 @@ fn a_child_on_its_parents_connected_socket_is_taken_for_its_parent() -> Result<(
 
 #[test]
 fn a_thread_with_a_name_of_its_own_is_named_beside_its_process() -> Result<()> {
-    let scene = Scene::new()?;
+    names_the_thread(Scene::new()?)
+}
+
+/// The kernel half may not say it on newer kernels then; the process table does.
+#[test]
+fn a_thread_is_named_to_an_agent_with_two_capabilities_too() -> Result<()> {
+    let agent = AgentBuilder::new("agent").feed("bad", "evil.example\n").capabilities("+bpf,+net_admin");
+    names_the_thread(Scene::with(Zone::new(), &agent)?)
+}
+
+fn names_the_thread(scene: Scene) -> Result<()> {
     let (pod, mut client) = scene.pod()?;
     client.tell_all(&["udp4", &format!("thread resolver-7 {}", ask())])?;
     let alert = Alert::on("evil.example").by(&pod, &client);

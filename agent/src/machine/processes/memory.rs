@@ -1,33 +1,34 @@
-//! A bounded memory by pid: two halves, of which the older is dropped when the younger is full.
+//! A bounded memory of tasks: two halves, of which the older is dropped when the younger is full.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 /// Keeps at most `capacity` values; what is asked for stays.
 #[derive(Debug)]
-pub(super) struct Memory<V> {
-    young: HashMap<u32, V, ahash::RandomState>,
-    old: HashMap<u32, V, ahash::RandomState>,
+pub(super) struct Memory<K, V> {
+    young: HashMap<K, V, ahash::RandomState>,
+    old: HashMap<K, V, ahash::RandomState>,
     half: usize,
 }
 
-impl<V> Memory<V> {
+impl<K: Copy + Eq + Hash, V> Memory<K, V> {
     pub fn new(capacity: usize) -> Self {
         Self { young: HashMap::default(), old: HashMap::default(), half: (capacity / 2).max(1) }
     }
 
-    pub fn recall(&mut self, pid: u32) -> Option<&V> {
-        if let Some(value) = self.old.remove(&pid) {
-            self.keep(pid, value);
+    pub fn recall(&mut self, key: K) -> Option<&V> {
+        if let Some(value) = self.old.remove(&key) {
+            self.keep(key, value);
         }
-        self.young.get(&pid)
+        self.young.get(&key)
     }
 
-    pub fn keep(&mut self, pid: u32, value: V) {
-        if self.young.len() >= self.half && !self.young.contains_key(&pid) {
+    pub fn keep(&mut self, key: K, value: V) {
+        if self.young.len() >= self.half && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
         }
-        self.old.remove(&pid);
-        self.young.insert(pid, value);
+        self.old.remove(&key);
+        self.young.insert(key, value);
     }
 }
 

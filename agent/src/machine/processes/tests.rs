@@ -54,10 +54,10 @@ fn a_name_that_changed_is_read_anew_once_the_reading_is_old() {
     process(root.path(), 7, "sh", 1, "/a.service");
     assert_eq!(processes.name(7, now()).as_deref(), Some("sh"));
     process(root.path(), 7, "curl", 1, "/a.service");
-    let remembered = processes.memory.recall(7).unwrap().clone();
+    let remembered = processes.memory.recall(Task::process(7)).unwrap().clone();
     let aged = Remembered { since: remembered.since.checked_sub(FRESH).unwrap(), ..remembered };
     let before = aged.at;
-    processes.memory.keep(7, aged);
+    processes.memory.keep(Task::process(7), aged);
     assert_eq!(processes.name(7, before).as_deref(), Some("sh"));
     assert_eq!(processes.name(7, Timestamp(before.0 + 1)).as_deref(), Some("curl"));
 }
@@ -69,9 +69,9 @@ fn the_last_packets_of_a_process_that_has_gone_still_have_its_name() {
     assert_eq!(processes.name(7, now()).as_deref(), Some("curl"));
     fs::remove_dir_all(root.path().join("7")).unwrap();
     let age = |processes: &mut Processes, age| {
-        let remembered = processes.memory.recall(7).unwrap().clone();
+        let remembered = processes.memory.recall(Task::process(7)).unwrap().clone();
         let since = remembered.since.checked_sub(age).unwrap();
-        processes.memory.keep(7, Remembered { since, ..remembered });
+        processes.memory.keep(Task::process(7), Remembered { since, ..remembered });
     };
     age(&mut processes, FRESH);
     let later = now();
@@ -87,9 +87,9 @@ fn that_a_process_is_missing_is_remembered_for_a_moment() {
     process(root.path(), 7, "curl", 1, "/a.service");
     assert_eq!(processes.name(7, now()), None);
     assert_eq!(processes.counters.missing.load(Relaxed), 1);
-    let remembered = processes.memory.recall(7).unwrap().clone();
+    let remembered = processes.memory.recall(Task::process(7)).unwrap().clone();
     let aged = Remembered { since: remembered.since.checked_sub(MISSING).unwrap(), ..remembered };
-    processes.memory.keep(7, aged);
+    processes.memory.keep(Task::process(7), aged);
     assert_eq!(processes.name(7, now()).as_deref(), Some("curl"));
 }
 
@@ -100,6 +100,48 @@ fn a_process_without_a_readable_cgroup_is_named_all_the_same() {
     fs::remove_file(root.path().join("7/cgroup")).unwrap();
     assert_eq!(processes.name(7, now()).as_deref(), Some("curl"));
     assert_eq!(processes.workload(7, now()), None);
+}
+
+fn thread(root: &Path, pid: u32, tid: u32, name: &str, start_ticks: u64) {
+    process(&root.join(pid.to_string()).join("task"), tid, name, start_ticks, "/a.service");
+}
+
+#[test]
+fn a_thread_is_named_beside_its_process() {
+    let (root, mut processes) = table();
+    process(root.path(), 7, "java", 1, "/a.service");
+    thread(root.path(), 7, 8, "http-nio-exec-1", 1);
+    assert_eq!(processes.thread_name(7, 8, now()).as_deref(), Some("http-nio-exec-1"));
+    assert_eq!(processes.name(7, now()).as_deref(), Some("java"));
+    assert_eq!(processes.thread_name(7, 7, now()).as_deref(), Some("java"));
+    assert_eq!(processes.counters.read.load(Relaxed), 2, "the first thread is read with its process");
+    assert_eq!(processes.thread_name(9, 8, now()), None, "no thread of another process");
+}
+
+#[test]
+fn a_thread_of_this_process_is_named_by_the_real_table() {
+    let (said, hear) = std::sync::mpsc::channel();
+    let (ask, asked) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::Builder::new().name("named-thread".into()).spawn(move || {
+        said.send(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()).unwrap();
+        // Until it was looked at.
+        let _ = asked.recv();
+    });
+    let tid = hear.recv().unwrap();
+    let mut processes = Processes::new(Some("/proc".into()));
+    assert_eq!(processes.thread_name(std::process::id(), tid, now()).as_deref(), Some("named-thread"));
+    drop(ask);
+    thread.unwrap().join().unwrap();
+}
+
+#[test]
+fn a_thread_id_given_out_again_does_not_lend_its_name_to_the_past() {
+    let (root, mut processes) = table();
+    let up = u64::try_from(clock_gettime(ClockId::Boottime).tv_sec).unwrap();
+    let ticks = rustix::param::clock_ticks_per_second();
+    process(root.path(), 7, "java", 1, "/a.service");
+    thread(root.path(), 7, 8, "new", up * ticks);
+    assert_eq!(processes.thread_name(7, 8, Timestamp(now().0 - 60_000_000_000)), None);
 }
 
 #[test]

@@ -18,6 +18,7 @@ fn container(digit: char) -> String {
 struct Table {
     cgroups: HashMap<u64, Arc<Workload>>,
     names: HashMap<u32, &'static str>,
+    threads: HashMap<(u32, u32), &'static str>,
     processes: HashMap<u32, String>,
 }
 
@@ -28,6 +29,10 @@ impl Machine for Table {
 
     fn process_name(&mut self, pid: u32, _: Timestamp) -> Option<Arc<str>> {
         self.names.get(&pid).map(|name| Arc::from(*name))
+    }
+
+    fn thread_name(&mut self, pid: u32, tid: u32, _: Timestamp) -> Option<Arc<str>> {
+        self.threads.get(&(pid, tid)).map(|name| Arc::from(*name))
     }
 
     fn process_cgroup(&mut self, pid: u32, _: Timestamp) -> Option<Arc<Workload>> {
@@ -163,6 +168,26 @@ fn another_thread_does_not_name_the_process() {
         (Some("java"), Some("http-nio-exec-1"))
     );
     assert_eq!(attribute(table(), origin).process.name, None);
+}
+
+#[test]
+fn where_the_kernel_names_no_thread_the_process_table_does() {
+    let mut machine = table();
+    machine.names.insert(7, "java");
+    machine.threads.insert((7, 8), "http-nio-exec-1");
+    let process = attribute(machine, Origin { pid: 7, tid: 8, ..Origin::default() }).process;
+    assert_eq!(
+        (process.name.as_deref(), process.thread_name.as_deref()),
+        (Some("java"), Some("http-nio-exec-1"))
+    );
+}
+
+#[test]
+fn the_name_of_the_moment_of_sending_is_not_read_anew() {
+    let mut machine = table();
+    machine.threads.insert((7, 8), "renamed");
+    let origin = Origin { pid: 7, tid: 8, thread_name: name("sender"), ..Origin::default() };
+    assert_eq!(attribute(machine, origin).process.thread_name.as_deref(), Some("sender"));
 }
 
 #[test]
