@@ -1,9 +1,6 @@
 //! `namewarden-agent`: reads the command line, runs one subcommand, says in one sentence what went wrong.
 
-use std::{
-    io::{self, IsTerminal},
-    process::ExitCode,
-};
+use std::{io, process::ExitCode};
 
 use clap::{Parser, error::ErrorKind};
 use mimalloc::MiMalloc;
@@ -60,7 +57,8 @@ fn start_log(arguments: &AgentArgs) -> anyhow::Result<()> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match arguments.log_format {
         LogFormat::Text => {
-            builder.with_target(false).with_ansi(io::stderr().is_terminal()).init();
+            let choice = anstream::AutoStream::choice(&io::stderr());
+            builder.with_target(false).with_ansi(choice != anstream::ColorChoice::Never).init();
         }
         LogFormat::Json => {
             builder.json().flatten_event(true).init();

@@ -56,7 +56,10 @@ pub struct Loss {
     pub ring_full: u64,
     /// Packets not copied because their workload or socket had used up its budget.
     pub over_budget: u64,
-    /// Payload bytes or TCP stretches that never reached the parser.
+    /// Packets that the kernel refused to copy, and records that make no sense.
+    #[serde(default)]
+    pub unreadable: u64,
+    /// Holes in TCP streams and in packets of several records.
     pub gaps: u64,
     /// Documents that the sink dropped.
     pub documents: u64,

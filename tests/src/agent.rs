@@ -45,7 +45,8 @@ pub struct AgentBuilder {
     name: String,
     feeds: Vec<(String, String)>,
     arguments: Vec<String>,
-    readable: bool,
+    /// Columns of its readable lines.
+    readable: Option<usize>,
     program: Option<PathBuf>,
     alerts: Option<String>,
     wrapper: Vec<String>,
@@ -125,8 +126,8 @@ impl AgentBuilder {
 
     /// Lets it write lines for people, in colour, instead of JSON.
     #[must_use]
-    pub fn readable(mut self) -> Self {
-        self.readable = true;
+    pub fn readable(mut self, columns: usize) -> Self {
+        self.readable = Some(columns);
         self
     }
 
@@ -166,7 +167,7 @@ impl AgentBuilder {
         }
         command.arg("--status-socket").arg(folder.join(SOCKET)).arg("--state-dir").arg(folder.join("state"));
         command.arg("--alerts").arg(self.alerts.as_deref().unwrap_or("stdout"));
-        command.args(["--format", if self.readable { "text" } else { "json" }]);
+        command.args(["--format", if self.readable.is_some() { "text" } else { "json" }]);
         for (name, text) in &self.feeds {
             let path = folder.join(name);
             fs::write(&path, text)?;
@@ -174,8 +175,8 @@ impl AgentBuilder {
         }
         command.args(&self.arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        if self.readable {
-            command.env("CLICOLOR_FORCE", "1");
+        if let Some(columns) = self.readable {
+            command.env("CLICOLOR_FORCE", "1").env("COLUMNS", columns.to_string());
         }
         // Ctrl-C is for who started the agent: it decides when the agent ends.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, io::Write as _, process::ExitCode, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use namewarden_protocol::endpoint::{AgentStatus, FeedStatus, STATUS_PATH};
 
 use crate::args::StatusArgs;
@@ -39,16 +39,26 @@ async fn ask(arguments: &StatusArgs) -> anyhow::Result<Vec<u8>> {
             arguments.status_socket.display().to_string(),
         ),
     };
-    let answer = client.get(url).send().await.with_context(|| {
-        format!(
-            "no agent answers at {place}; is `namewarden-agent run` running, and with the same --status-socket \
-             or --listen?"
+    let answer = client.get(url).send().await.map_err(|error| {
+        anyhow!(
+            "no agent answers at {place} ({}); is `namewarden-agent run` running, and with the same --status-socket \
+             or --listen?",
+            root_cause(&error)
         )
     })?;
     if !answer.status().is_success() {
         bail!("{place} answered {}; is that a Namewarden agent?", answer.status());
     }
     Ok(answer.bytes().await?.to_vec())
+}
+
+/// What the system said: what a library wraps around it tells a person nothing.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }
 
 /// The account as a person reads it.
@@ -93,17 +103,22 @@ pub fn in_words(status: &AgentStatus) -> String {
 
 fn loss(status: &AgentStatus) -> String {
     let loss = &status.loss;
-    if !loss.any() {
+    let parts = [
+        (loss.ring_full, "packets for want of room in the ring"),
+        (loss.over_budget, "packets beyond a workload's budget"),
+        (loss.unreadable, "packets that could not be read"),
+        (loss.gaps, "gaps in streams"),
+        (loss.documents, "documents"),
+    ];
+    let said: Vec<_> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", grouped(*count)))
+        .collect();
+    if said.is_empty() {
         return "Nothing was lost since the start.\n".to_owned();
     }
-    format!(
-        "Lost since the start: {} packets for want of room in the ring, {} beyond a workload's budget, {} gaps in \
-         streams, {} documents.\n",
-        grouped(loss.ring_full),
-        grouped(loss.over_budget),
-        grouped(loss.gaps),
-        grouped(loss.documents)
-    )
+    format!("Lost since the start: {}.\n", said.join(", "))
 }
 
 fn feed_line(feed: &FeedStatus) -> String {
@@ -188,7 +203,7 @@ mod tests {
     #[test]
     fn loss_and_a_bad_feed_are_said() {
         let mut status = mk_status();
-        status.loss = Loss { ring_full: 12_345, ..Default::default() };
+        status.loss = Loss { ring_full: 12_345, documents: 2, ..Default::default() };
         status.feeds = vec![FeedStatus {
             name: "urlhaus".into(),
             location: "/feeds/urlhaus.txt".into(),
@@ -199,7 +214,8 @@ mod tests {
             ..Default::default()
         }];
         let text = in_words(&status);
-        assert!(text.contains("Lost since the start: 12,345 packets for want of room in the ring"), "{text}");
+        let lost = "Lost since the start: 12,345 packets for want of room in the ring, 2 documents.\n";
+        assert!(text.contains(lost), "{text}");
         assert!(
             text.contains(
                 "urlhaus (hosts, /feeds/urlhaus.txt): 7 entries, 2 lines rejected; NOT READ: it is"

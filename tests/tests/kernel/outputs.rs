@@ -110,7 +110,7 @@ fn counted_dns_logs_are_written_when_their_interval_ends() -> Result<()> {
 fn alerts_are_lines_for_people_where_the_operator_says_so() -> Result<()> {
     let node = Node::start()?;
     let _server = Server::start(node.dns(), Zone::new())?;
-    let agent = agent(&[]).readable().start(&node)?;
+    let agent = agent(&[]).readable(110).start(&node)?;
     let pod = node.pod().start()?;
     let mut client = pod.client()?;
     client.tell_all(&["udp4", &ask("evil.example")])?;

@@ -17,6 +17,16 @@ const COMMAND_WIDTH: usize = 48;
 /// Width of the column with the answer's address.
 const ADDRESS_WIDTH: usize = 12;
 
+/// What a line of the agent's is indented by.
+const INDENT: usize = 2;
+
+/// Columns that a line of the agent's may take: the terminal's less the indent.
+pub fn alert_columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    let columns = size.map_or(0, |size| usize::from(size.ws_col));
+    if columns == 0 { 110 } else { columns.saturating_sub(INDENT) }
+}
+
 /// Writes to standard output, in colour on a terminal.
 pub struct Screen {
     colour: bool,

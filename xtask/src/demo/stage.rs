@@ -42,7 +42,7 @@ impl Stage {
         let resolver = node.folder().join("resolv.conf");
         fs::write(&resolver, format!("nameserver {DNS_V4}\n"))?;
         let pods = PODS.iter().map(|_| node.pod().start()).collect::<Result<_>>()?;
-        let mut builder = AgentBuilder::new("agent").program(agent).readable();
+        let mut builder = AgentBuilder::new("agent").program(agent).readable(super::screen::alert_columns());
         for (name, file) in FEEDS {
             let path = layout.root.join("deploy/examples/feeds").join(file);
             let text =

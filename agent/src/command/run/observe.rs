@@ -137,6 +137,7 @@ impl Observatory {
         Loss {
             ring_full: exit(&["lost", "partly_lost"]),
             over_budget: exit(&["flood_socket", "flood_cgroup"]),
+            unreadable: exit(&["copy_failed"]) + counts.decode.short + counts.decode.foreign,
             gaps: counts.reassemble.gaps + counts.decode.incomplete + counts.decode.orphans,
             documents: [sink.alerts, sink.logs].iter().map(|kind| kind.dropped + kind.failed).sum(),
         }

@@ -2,8 +2,8 @@
 //!
 //! `16:21:05  high  0f3a9c2d1b7e    curl        a.evil.example → NXDOMAIN  evil.example in urlhaus`
 //!
-//! A line is at most 110 columns wide where that can be helped: a long name loses its beginning, for what it belongs to
-//! stands at its end. The whole of it is in the JSON.
+//! A line is as wide as the terminal, and at most 110 columns, where that can be helped: a long name loses its beginning, for
+//! what it belongs to stands at its end. A narrow terminal leaves no room for the process. The whole of it is in the JSON.
 
 use std::fmt::Write as _;
 
@@ -19,40 +19,47 @@ const PLAIN: Style = Style::new();
 const WORKLOAD: Style = AnsiColor::Cyan.on_default();
 const NOTE: Style = AnsiColor::Magenta.on_default();
 
+/// Of a line that is not for a terminal, and of the longest on one.
 const WIDTH: usize = 110;
+/// On less the process is left out, and an entry that the name ends with.
+const WIDE_FROM: usize = 100;
+/// On less lines may wrap.
+const NARROWEST: usize = 60;
 const CLOCK_WIDTH: usize = 8;
 const SEVERITY_WIDTH: usize = 4;
 /// A container's short id, and two more.
 const WORKLOAD_WIDTH: usize = 14;
 const PROCESS_WIDTH: usize = 10;
-/// What is left for what happened; two blanks stand behind each column.
-const ROOM: usize = WIDTH - CLOCK_WIDTH - SEVERITY_WIDTH - WORKLOAD_WIDTH - PROCESS_WIDTH - 8;
 /// An arrow, two blanks and ` in ` stand between name, answer, entry and feed.
 const SEPARATORS: usize = 3 + 2 + 4;
-/// Nothing is cut shorter than this: name, answer, entry, feed.
-const SHORTEST: [usize; 4] = [20, 12, 14, 10];
+/// What is too long is cut to this, then, where that is not enough, to less: name, answer, entry, feed.
+const SHORT: [usize; 4] = [20, 12, 14, 10];
+const SHORTEST: [usize; 4] = [14, 8, 8, 5];
 
 /// Makes lines of documents.
 #[derive(Clone, Debug)]
 pub(super) struct Readable {
     zone: TimeZone,
     colour: bool,
+    /// `None`: what the terminal has at that moment.
+    width: Option<usize>,
 }
 
 impl Readable {
     /// Lines in the local time of this machine.
     pub(super) fn local(colour: bool) -> Self {
-        Self { zone: TimeZone::system(), colour }
+        Self { zone: TimeZone::system(), colour, width: None }
     }
 
     #[cfg(test)]
-    pub(super) fn utc(colour: bool) -> Self {
-        Self { zone: TimeZone::UTC, colour }
+    pub(super) fn utc(colour: bool, width: usize) -> Self {
+        Self { zone: TimeZone::UTC, colour, width: Some(width) }
     }
 
     /// The line of a document, without its end.
     pub(super) fn line(&self, document: &Document) -> String {
-        let mut line = Line { text: String::new(), colour: self.colour };
+        let width = self.width.unwrap_or_else(terminal_width).clamp(NARROWEST, WIDTH);
+        let mut line = Line { text: String::new(), colour: self.colour, width, taken: 0 };
         line.column(DIM, &self.clock(document), CLOCK_WIDTH);
         match (document.event.action, &document.threat) {
             (Action::DnsLog, _) => log(&mut line, document),
@@ -76,12 +83,18 @@ fn listed(line: &mut Line, document: &Document, threat: &Threat) {
     let (word, style) = severity(document.event.severity.unwrap_or_default());
     line.column(style, word, SEVERITY_WIDTH);
     line.column(WORKLOAD, &workload(document), WORKLOAD_WIDTH);
-    line.column(PLAIN, &process(document), PROCESS_WIDTH);
+    line.process(PLAIN, document);
+    let matched = threat.enrichments.first().map(|enrichment| &enrichment.matched);
     let asked = document.dns.as_ref().and_then(|dns| dns.question.as_ref()).map(|asked| &*asked.name);
-    let matched = threat.enrichments.first().map(|enrichment| &*enrichment.matched.atomic);
+    // Of several questions the first is written down, and any may match.
+    let asked =
+        if matched.is_some_and(|matched| matched.field == "dns.question.name") { None } else { asked };
+    let matched = matched.map(|matched| &*matched.atomic);
     let name = asked.or(matched).unwrap_or("?");
     let entry = &*threat.indicator.name;
-    let entry = if entry == name { "listed" } else { entry };
+    // A narrow line leaves out what the name's own end says.
+    let is_plain = entry == name || (line.is_narrow() && name.ends_with(entry));
+    let entry = if is_plain { "listed" } else { entry };
     let (feed, others) = match &*threat.feed.name {
         [] => ("?", String::new()),
         [one] => (&**one, String::new()),
@@ -89,7 +102,7 @@ fn listed(line: &mut Line, document: &Document, threat: &Threat) {
     };
     let answer = outcome(document, name, matched);
     let parts = [printable(name), answer, printable(entry), printable(feed)];
-    let [name, answer, entry, feed] = fit(parts, ROOM.saturating_sub(SEPARATORS + others.len()));
+    let [name, answer, entry, feed] = fit(&parts, line.room().saturating_sub(SEPARATORS + others.len()));
     line.part(BOLD, &name);
     line.part(DIM, " → ");
     line.part(PLAIN, &answer);
@@ -117,7 +130,7 @@ fn outcome(document: &Document, name: &str, matched: Option<&str>) -> String {
 fn log(line: &mut Line, document: &Document) {
     line.column(DIM, "dns", SEVERITY_WIDTH);
     line.column(DIM, &workload(document), WORKLOAD_WIDTH);
-    line.column(DIM, &process(document), PROCESS_WIDTH);
+    line.process(DIM, document);
     let dns = document.dns.as_ref();
     let question = dns.and_then(|dns| dns.question.as_ref());
     let kind = printable(question.map_or("?", |question| &question.kind));
@@ -130,8 +143,10 @@ fn log(line: &mut Line, document: &Document) {
         let _ = write!(rest, "  {}.{} ms", latency / 1_000_000, latency / 100_000 % 10);
     }
     let taken = kind.chars().count() + 1 + rest.chars().count();
-    let name =
-        tail(&printable(question.map_or("?", |question| &question.name)), ROOM.saturating_sub(taken).max(20));
+    let name = tail(
+        &printable(question.map_or("?", |question| &question.name)),
+        line.room().saturating_sub(taken).max(20),
+    );
     line.part(DIM, &format!("{kind} {name}{rest}"));
 }
 
@@ -186,20 +201,18 @@ fn severity(severity: u8) -> (&'static str, Style) {
 }
 
 /// Shortens until all fit: the name first, then the feed, the entry, the answer.
-fn fit(parts: [String; 4], room: usize) -> [String; 4] {
-    let mut excess = parts.iter().map(|part| part.chars().count()).sum::<usize>().saturating_sub(room);
-    let mut width = |part: &str, shortest: usize| {
-        let length = part.chars().count();
-        let less = excess.min(length.saturating_sub(shortest));
-        excess -= less;
-        length - less
-    };
-    let ([name, answer, entry, feed], [a, b, c, d]) = (parts, SHORTEST);
-    let name = tail(&name, width(&name, a));
-    let feed = head(&feed, width(&feed, d));
-    let entry = tail(&entry, width(&entry, c));
-    let answer = tail(&answer, width(&answer, b));
-    [name, answer, entry, feed]
+fn fit(parts: &[String; 4], room: usize) -> [String; 4] {
+    let [mut name, mut answer, mut entry, mut feed] = parts.each_ref().map(|part| part.chars().count());
+    let mut excess = (name + answer + entry + feed).saturating_sub(room);
+    for [a, b, c, d] in [SHORT, SHORTEST] {
+        for (length, shortest) in [(&mut name, a), (&mut feed, d), (&mut entry, c), (&mut answer, b)] {
+            let less = excess.min(length.saturating_sub(shortest));
+            excess -= less;
+            *length -= less;
+        }
+    }
+    let [name_text, answer_text, entry_text, feed_text] = parts;
+    [tail(name_text, name), tail(answer_text, answer), tail(entry_text, entry), head(feed_text, feed)]
 }
 
 /// The beginning of what is too long.
@@ -219,21 +232,50 @@ fn tail(text: &str, width: usize) -> String {
     std::iter::once('…').chain(text.chars().skip(length + 1 - width.max(1))).collect()
 }
 
+/// Columns of the terminal that standard output is; of the one that it will be shown on, where `COLUMNS` says so; else those
+/// of a wide one.
+fn terminal_width() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    let of_terminal = size.ok().map(|size| usize::from(size.ws_col));
+    let told = || std::env::var("COLUMNS").ok()?.parse().ok();
+    of_terminal.or_else(told).filter(|columns| *columns > 0).unwrap_or(WIDTH)
+}
+
 struct Line {
     text: String,
     colour: bool,
+    width: usize,
+    /// Columns that are used.
+    taken: usize,
 }
 
 impl Line {
+    /// Columns that are left.
+    fn room(&self) -> usize {
+        self.width.saturating_sub(self.taken)
+    }
+
+    fn is_narrow(&self) -> bool {
+        self.width < WIDE_FROM
+    }
+
+    /// Adds the process's column, where there is room for one.
+    fn process(&mut self, style: Style, document: &Document) {
+        if !self.is_narrow() {
+            self.column(style, &process(document), PROCESS_WIDTH);
+        }
+    }
+
     /// Adds a column and two blanks; what pads it is not coloured.
     fn column(&mut self, style: Style, text: &str, width: usize) {
         let word = head(text, width);
         let blanks = width - word.chars().count() + 2;
         self.part(style, &word);
-        self.text.extend(std::iter::repeat_n(' ', blanks));
+        self.part(PLAIN, &" ".repeat(blanks));
     }
 
     fn part(&mut self, style: Style, text: &str) {
+        self.taken += text.chars().count();
         // Writing to a string cannot fail.
         let _ = if self.colour && style != PLAIN && !text.is_empty() {
             write!(self.text, "{style}{text}{style:#}")

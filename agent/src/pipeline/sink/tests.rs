@@ -333,7 +333,7 @@ fn readable_lines_line_up() {
         alert(query(workload('b'), at(4), 1, "a.evil.example"), evil(), 41),
         Composer::new(identity()).gap(at(0), at(5), at(5), "the agent was restarted"),
     ];
-    let lines: Vec<_> = documents.iter().map(|document| Readable::utc(false).line(document)).collect();
+    let lines: Vec<_> = documents.iter().map(|document| Readable::utc(false, 110).line(document)).collect();
     insta::assert_snapshot!(lines.join("\n"));
 }
 
@@ -341,11 +341,11 @@ fn readable_lines_line_up() {
 fn colours_stand_around_words_only() {
     let document =
         alert(answer(workload('a'), at(1), 1, "evil.example"), finding("evil.example", "evil.example"), 1);
-    let coloured = Readable::utc(true).line(&document);
+    let coloured = Readable::utc(true, 110).line(&document);
     assert!(coloured.contains("\u{1b}[31mhigh\u{1b}[0m"), "{coloured:?}");
     assert_eq!(
         anstream::adapter::strip_str(&coloured).to_string().trim_end(),
-        Readable::utc(false).line(&document)
+        Readable::utc(false, 110).line(&document)
     );
 }
 
@@ -353,7 +353,7 @@ fn colours_stand_around_words_only() {
 fn what_a_process_calls_itself_cannot_reach_the_terminal() {
     let mut exchange = answer(workload('a'), at(1), 1, "evil.example");
     exchange.attributed.process.name = Some("\u{1b}[2J".into());
-    let line = Readable::utc(true).line(&alert(exchange, finding("evil.example", "evil.example"), 1));
+    let line = Readable::utc(true, 110).line(&alert(exchange, finding("evil.example", "evil.example"), 1));
     assert!(!line.contains("\u{1b}[2J"), "{line:?}");
 }
 
@@ -370,10 +370,23 @@ fn long_names_lose_their_beginning_rather_than_wrap_the_line() {
         alert(answer(workload('a'), at(1), 1, &long), finding(&long, &long), 41),
     ];
     for document in documents {
-        let line = Readable::utc(false).line(&document);
-        assert!(line.chars().count() <= 110, "{line}");
-        assert!(line.contains("…") && line.contains("evil.example"), "{line}");
+        for width in [80, 110] {
+            let line = Readable::utc(false, width).line(&document);
+            assert!(line.chars().count() <= width, "{line}");
+            assert!(line.contains("…") && line.contains(".example"), "{line}");
+        }
     }
+}
+
+#[test]
+fn a_narrow_terminal_leaves_out_the_process_rather_than_the_name() {
+    let document = alert(
+        answer(workload('a'), at(1), 1, "a.evil.example"),
+        finding("evil.example", "a.evil.example"),
+        1,
+    );
+    let line = Readable::utc(false, 80).line(&document);
+    assert_eq!(line, "15:00:00  high  aaaaaaaaaaaa    a.evil.example → 203.0.113.7  listed in urlhaus");
 }
 
 #[test]
@@ -381,9 +394,9 @@ fn a_dns_log_is_one_dim_line() {
     let mut document = alert(answer(workload('a'), at(1), 1, "www.example.org"), finding("x", "x"), 1);
     document.event = Event::new(Action::DnsLog, "1".into(), Time(0));
     document.event.duration = Some(1_234_567);
-    let line = Readable::utc(false).line(&document);
+    let line = Readable::utc(false, 110).line(&document);
     assert_eq!(line, "15:00:00  dns   aaaaaaaaaaaa    curl        A www.example.org → 203.0.113.7  1.2 ms");
-    let coloured = Readable::utc(true).line(&document);
+    let coloured = Readable::utc(true, 110).line(&document);
     assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), line);
     assert!(coloured.starts_with("\u{1b}[2m"), "{coloured:?}");
 }
