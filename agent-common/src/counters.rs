@@ -56,9 +56,9 @@ counters! {
     Muted, Exit, "muted", "Packets of TCP streams that user space muted because they are not DNS.";
     FloodSocket, Exit, "flood_socket", "Wanted packets not copied because their socket used up its budget.";
     FloodCgroup, Exit, "flood_cgroup", "Wanted packets not copied because their cgroup used up its budget.";
-    CopyFailed, Exit, "copy_failed", "Wanted packets whose payload the kernel refused to copy.";
+    CopyFailed, Exit, "copy_failed", "Wanted packets whose payload the kernel refused to copy, from its start.";
     Lost, Exit, "lost", "Wanted packets lost because the ring buffer was full.";
-    PartlyLost, Exit, "partly_lost", "Wanted packets of several records of which some were lost because the ring buffer was full.";
+    PartlyLost, Exit, "partly_lost", "Wanted packets of several records of which the first were handed to user space and the rest was lost.";
     Submitted, Exit, "submitted", "Packets handed to user space.";
 
     Continuations, Event, "continuations", "Records handed to user space beyond the first of their packet.";

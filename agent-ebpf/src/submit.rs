@@ -116,8 +116,8 @@ pub fn submit(
             break;
         }
         // Always the largest slot: the verifier follows each way through each turn, so there is only one.
-        if let Err(exit) = record::<{ CHUNK_MAX as usize }>(&draft, wanted, moment, offset) {
-            return Err(if exit as u32 == Counter::Lost as u32 { Counter::PartlyLost } else { exit });
+        if record::<{ CHUNK_MAX as usize }>(&draft, wanted, moment, offset).is_err() {
+            return Err(Counter::PartlyLost);
         }
         offset += CHUNK_MAX;
     }

@@ -54,7 +54,7 @@ mod tests {
         let value = |name: &str| match name {
             "submitted" => 90,
             "lost" => 5,
-            "partly_lost" | "muted" => 1,
+            "partly_lost" | "muted" | "copy_failed" => 1,
             "flood_cgroup" => 3,
             "continuations" => 7,
             _ => 0,
@@ -65,7 +65,7 @@ mod tests {
         counts.decode.records = 98;
         let text = in_words(&readings, &counts, &SinkCounts::default(), Duration::from_millis(1_500));
         assert!(text.starts_with("Totals of 1.5 s\n"), "{text}");
-        assert!(text.contains("100 wanted = 90 captured + 6 lost + 3 over budget + 1 muted\n"), "{text}");
+        assert!(text.contains("101 wanted = 90 captured + 7 lost + 3 over budget + 1 muted\n"), "{text}");
         assert!(text.contains("98 submitted = 98 read\n"), "{text}");
     }
 }
