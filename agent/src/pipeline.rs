@@ -55,7 +55,7 @@ use std::sync::Arc;
 
 use namewarden_protocol::{
     document::{Document, Identity},
-    threat_set::{Current, ThreatSet},
+    threat_set::Current,
 };
 
 use self::{
@@ -64,7 +64,7 @@ use self::{
     decode::{DecodeCounts, Decoder, WallOffset},
     dns_log::{DnsLogCounts, DnsLogger},
     exchange::Exchange,
-    matching::Finding,
+    matching::{Finding, MatchingCounts},
     packet::{Packet, RawMessage, Timestamp},
     reassemble::{Limits, ReassembleCounts, Reassembler},
     roll_up::{RollUp, RollUpCounts, Sighting},
@@ -95,8 +95,8 @@ pub struct PipelineCounts {
     pub screen: ScreenCounts,
     /// Messages in which at least one entry was found.
     pub listed_messages: u64,
-    /// Findings.
-    pub findings: u64,
+    /// Candidates -> findings.
+    pub matching: MatchingCounts,
     /// Whose they were.
     pub attribute: AttributeCounts,
     /// Findings -> alerts.
@@ -127,7 +127,7 @@ impl<M: Machine> Pipeline<M> {
                 roll_up: RollUp::new(roll_up),
                 dns_log: dns_log.map(DnsLogger::new),
                 listed_messages: 0,
-                findings: 0,
+                matching: MatchingCounts::default(),
             },
         }
     }
@@ -179,7 +179,7 @@ impl<M: Machine> Pipeline<M> {
             reassemble: self.streams.counts(),
             screen: inspection.screen.counts(),
             listed_messages: inspection.listed_messages,
-            findings: inspection.findings,
+            matching: inspection.matching,
             attribute: inspection.attributor.counts(),
             roll_up: inspection.roll_up.counts(),
             dns_log: inspection.dns_log.as_ref().map(DnsLogger::counts).unwrap_or_default(),
@@ -196,25 +196,30 @@ struct Inspection<M> {
     roll_up: RollUp,
     dns_log: Option<DnsLogger>,
     listed_messages: u64,
-    findings: u64,
+    matching: MatchingCounts,
 }
 
 impl<M: Machine> Inspection<M> {
     fn message(&mut self, raw: &RawMessage<'_>) {
         let set = self.set.load();
-        let findings = listed(&mut self.screen, raw.bytes, &set);
+        let screened = self.screen.candidates(raw.bytes, &set);
+        let dropped = screened.dropped;
+        let findings = matching::findings(raw.bytes, screened.candidates, &set, &mut self.matching);
         if findings.is_empty() && self.dns_log.is_none() {
             return;
         }
-        self.exchange(raw, findings);
+        self.exchange(raw, findings, dropped);
     }
 
     /// The dear part: only for what a feed lists or what is to be logged.
-    fn exchange(&mut self, raw: &RawMessage<'_>, findings: Vec<Finding>) {
+    fn exchange(&mut self, raw: &RawMessage<'_>, findings: Vec<Finding>, dropped: u64) {
         self.listed_messages += u64::from(!findings.is_empty());
-        self.findings += findings.len() as u64;
         let attributed = self.attributor.attribute(raw);
-        let exchange = Arc::new(Exchange::new(raw, &parse::parse(raw.bytes), attributed));
+        // One more than is kept, for OPT is not.
+        let message = parse::parse_start(raw.bytes, exchange::RECORDS_MAX + 1);
+        let mut exchange = Exchange::new(raw, &message, attributed);
+        exchange.unchecked_names = dropped;
+        let exchange = Arc::new(exchange);
         for finding in findings {
             self.roll_up.sighting(Sighting { exchange: Arc::clone(&exchange), finding });
         }
@@ -240,12 +245,5 @@ impl<M: Machine> Inspection<M> {
     }
 }
 
-/// Screen, then match what hit.
-fn listed(screen: &mut Screen, message: &[u8], set: &ThreatSet) -> Vec<Finding> {
-    let screened = screen.candidates(message, set);
-    if screened.candidates.is_empty() {
-        Vec::new()
-    } else {
-        matching::findings(message, screened.candidates, set)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,10 @@ mod reassemble;
 #[path = "fuzz/message.rs"]
 mod message;
 
+// All stages together: the sums close from the record to the document.
+#[path = "fuzz/pipeline.rs"]
+mod pipeline;
+
 // Capture files: refused, or every frame accounted.
 #[path = "fuzz/capture.rs"]
 mod capture;

@@ -34,7 +34,8 @@ impl WallOffset {
     }
 }
 
-/// What became of the records: `records = short + foreign + accepted`, each accepted record being a chunk or a packet.
+/// What became of the records. The sums close: `records = short + foreign + whole + segments + chunks`, `chunks = joined +
+/// incomplete + merged + orphans + waiting` and `packets = whole + segments + joined + incomplete + coalesced`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DecodeCounts {
     /// Records handed in.
@@ -53,6 +54,16 @@ pub struct DecodeCounts {
     pub orphans: u64,
     /// Packets that went on beyond what the kernel half saw or copies; their start is handed on.
     pub truncated: u64,
+    /// Records that hold a whole UDP packet.
+    pub whole: u64,
+    /// Records that hold a TCP segment, or a part of one.
+    pub segments: u64,
+    /// Chunks put behind an earlier one of their packet.
+    pub merged: u64,
+    /// UDP packets that wait for chunks now.
+    pub waiting: u64,
+    /// Datagrams beyond the first of a coalesced packet.
+    pub coalesced: u64,
     /// Packets handed on; a UDP packet of several datagrams counts once for each.
     pub packets: u64,
     /// Bytes of payload handed on.
@@ -91,7 +102,10 @@ impl Decoder {
             self.counts.truncated += 1;
         }
         match template.transport {
-            Transport::Tcp => self.hand_on(Packet { payload: chunk, ..template }, each),
+            Transport::Tcp => {
+                self.counts.segments += 1;
+                self.hand_on(Packet { payload: chunk, ..template }, each);
+            }
             Transport::Udp => self.datagrams(&header, template, chunk, each),
         }
     }
@@ -106,7 +120,7 @@ impl Decoder {
 
     /// What became of the records so far.
     pub fn counts(&self) -> DecodeCounts {
-        self.counts
+        DecodeCounts { waiting: self.joiner.waiting() as u64, ..self.counts }
     }
 
     fn datagrams(
@@ -118,6 +132,7 @@ impl Decoder {
     ) {
         let whole = header.payload_length.min(PAYLOAD_MAX);
         if header.chunk_offset == 0 && header.chunk_length >= whole {
+            self.counts.whole += 1;
             self.split(Packet { payload: chunk, ..template }, header.gso_size, each);
             return;
         }
@@ -132,6 +147,7 @@ impl Decoder {
             self.counts.joined += 1;
             joined.with_packet(|packet, gso_size| self.split(packet, gso_size, each));
         }
+        self.counts.merged += u64::from(outcome.merged);
         self.counts.orphans += u64::from(outcome.orphan);
     }
 
@@ -142,7 +158,8 @@ impl Decoder {
             self.hand_on(packet, each);
             return;
         }
-        for payload in packet.payload.chunks(size) {
+        for (index, payload) in packet.payload.chunks(size).enumerate() {
+            self.counts.coalesced += u64::from(index > 0);
             self.hand_on(Packet { payload, ..packet }, each);
         }
     }

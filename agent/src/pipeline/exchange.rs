@@ -17,7 +17,7 @@ use super::parse::{Message, Record};
 pub(crate) mod samples;
 
 /// Records kept of each section.
-const RECORDS_MAX: usize = 64;
+pub const RECORDS_MAX: usize = 64;
 /// Bytes kept of one record's data.
 const DATA_MAX: usize = 1024;
 /// Types whose data holds names and so has no case.
@@ -48,6 +48,8 @@ pub struct Exchange {
     pub dns: Dns,
     /// Why it could not be read to its end.
     pub malformed: Option<String>,
+    /// Names of the message that may be listed but were not looked up: it held too many.
+    pub unchecked_names: u64,
 }
 
 impl Exchange {
@@ -67,6 +69,7 @@ impl Exchange {
             server_side: raw.origin.server,
             dns: dns(message),
             malformed: message.malformed.as_ref().map(ToString::to_string),
+            unchecked_names: 0,
         }
     }
 
@@ -94,6 +97,7 @@ impl Exchange {
         if answer.malformed.is_some() {
             self.malformed.clone_from(&answer.malformed);
         }
+        self.unchecked_names += answer.unchecked_names;
         if self.attributed.process.pid == 0 {
             self.attributed.process = answer.attributed.process.clone();
         }

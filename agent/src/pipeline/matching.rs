@@ -10,6 +10,7 @@ use std::sync::Arc;
 use namewarden_protocol::entry::Scope;
 use namewarden_protocol::threat_set::{Listing, SetId, ThreatSet};
 
+use super::parse;
 use super::screen::{Candidate, Place};
 
 /// Bytes of the longest name on the wire (RFC 1035 section 3.1).
@@ -49,22 +50,51 @@ pub struct FeedListing {
     pub line: u32,
 }
 
+/// What became of the candidates: `candidates = unreadable + unlisted + repeated + findings`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MatchingCounts {
+    /// Candidates that came in.
+    pub candidates: u64,
+    /// Those where no name can be read.
+    pub unreadable: u64,
+    /// Those that no feed lists after all: out of the entry's scope, or excepted.
+    pub unlisted: u64,
+    /// Those listed by an entry that another name of the message had brought up.
+    pub repeated: u64,
+    /// Findings handed on.
+    pub findings: u64,
+}
+
 /// Decides which candidates of a message are listed, and by what.
-pub fn findings(message: &[u8], candidates: &[Candidate], set: &ThreatSet) -> Vec<Finding> {
+pub fn findings(
+    message: &[u8],
+    candidates: &[Candidate],
+    set: &ThreatSet,
+    counts: &mut MatchingCounts,
+) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for candidate in candidates {
-        let Some(name) = name_at(message, candidate.offset) else { continue };
-        let Some(listed) = set.find(&name) else { continue };
+        counts.candidates += 1;
+        let Some(key) = name_at(message, candidate.offset, push_key) else {
+            counts.unreadable += 1;
+            continue;
+        };
+        let Some(listed) = set.find(&key) else {
+            counts.unlisted += 1;
+            continue;
+        };
         if findings.iter().any(|finding| finding.entry == listed.entry) {
+            counts.repeated += 1;
             continue;
         }
+        counts.findings += 1;
         findings.push(Finding {
             entry: listed.entry.to_owned(),
             exact: listed.exact,
             feeds: listed.listings.iter().filter_map(|listing| feed_listing(*listing, set)).collect(),
             place: candidate.place,
             set: set.id(),
-            name,
+            name: name_at(message, candidate.offset, push_shown).unwrap_or(key),
         });
     }
     findings
@@ -82,8 +112,8 @@ fn feed_listing(listing: Listing, set: &ThreatSet) -> Option<FeedListing> {
     })
 }
 
-/// The name that begins at an offset, by the screen's rules: a pointer points before itself.
-fn name_at(message: &[u8], offset: u32) -> Option<String> {
+/// The name that begins at an offset, by the screen's rules: a pointer points before itself. `push` adds a label.
+fn name_at(message: &[u8], offset: u32, push: fn(&[u8], &mut String)) -> Option<String> {
     let mut at = usize::try_from(offset).ok()?;
     let mut name = String::with_capacity(64);
     let mut length = 1;
@@ -97,9 +127,7 @@ fn name_at(message: &[u8], offset: u32) -> Option<String> {
                 if !name.is_empty() {
                     name.push('.');
                 }
-                for byte in label {
-                    push_escaped(&mut name, *byte);
-                }
+                push(label, &mut name);
                 at += 1 + first;
             }
             192.. => {
@@ -111,16 +139,23 @@ fn name_at(message: &[u8], offset: u32) -> Option<String> {
     }
 }
 
-/// Lower case; what is no byte of a host name (underscore counts as one) becomes `\DDD` (RFC 1035 section 5.1), a dot
-/// inside a label too: the text parts into the same labels again.
-fn push_escaped(name: &mut String, byte: u8) {
-    match byte.to_ascii_lowercase() {
-        byte @ (b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_') => name.push(char::from(byte)),
-        byte => {
-            // Writing to a string cannot fail.
-            let _ = write!(name, "\\{byte:03}");
+/// For the set: lower case; what is no byte of a host name (underscore counts as one) becomes `\DDD` (RFC 1035 section
+/// 5.1), a dot inside a label too: the text parts into the same labels again.
+fn push_key(label: &[u8], name: &mut String) {
+    for byte in label {
+        match byte.to_ascii_lowercase() {
+            byte @ (b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_') => name.push(char::from(byte)),
+            byte => {
+                // Writing to a string cannot fail.
+                let _ = write!(name, "\\{byte:03}");
+            }
         }
     }
+}
+
+/// For documents: lower case, in the same presentation format as all other names there.
+fn push_shown(label: &[u8], name: &mut String) {
+    parse::push_label(&label.to_ascii_lowercase(), name);
 }
 
 #[cfg(test)]

@@ -123,6 +123,8 @@ pub enum Malformed {
 pub struct Screened<'s> {
     /// Names that hit, in the order of the message.
     pub candidates: &'s [Candidate],
+    /// Names that hit beyond [`CANDIDATES_MAX`]: not among the candidates.
+    pub dropped: u64,
     /// The first fault; what stands behind it may not have been screened.
     pub malformed: Option<Malformed>,
 }
@@ -175,6 +177,7 @@ impl Screen {
     /// Finds the names of one message that hit the set.
     pub fn candidates(&mut self, message: &[u8], set: &ThreatSet) -> Screened<'_> {
         self.candidates.clear();
+        let dropped_before = self.counts.candidates_dropped;
         self.names.begin(set);
         let mut pass = Pass {
             names: &mut self.names,
@@ -192,7 +195,8 @@ impl Screen {
         self.counts.messages += 1;
         self.counts.malformed += u64::from(malformed.is_some());
         self.counts.hits += u64::from(!self.candidates.is_empty());
-        Screened { candidates: &self.candidates, malformed }
+        let dropped = self.counts.candidates_dropped - dropped_before;
+        Screened { candidates: &self.candidates, dropped, malformed }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
         attribute::AttributeCounts,
         decode::DecodeCounts,
         dns_log::DnsLogCounts,
+        matching::MatchingCounts,
         reassemble::ReassembleCounts,
         roll_up::RollUpCounts,
         screen::ScreenCounts,
@@ -34,10 +35,12 @@ pub fn pipeline(counts: &PipelineCounts) -> Vec<Metric> {
     let mut list = decode(&counts.decode);
     list.extend(reassemble(&counts.reassemble));
     list.extend(screen(&counts.screen));
-    list.extend([
-        Metric::counter("listed_messages", "Messages in which an entry was found", counts.listed_messages),
-        Metric::counter("findings", "Findings: entry by message", counts.findings),
-    ]);
+    list.extend(matching(&counts.matching));
+    list.push(Metric::counter(
+        "listed_messages",
+        "Messages in which an entry was found",
+        counts.listed_messages,
+    ));
     list.extend(attribute(&counts.attribute));
     list.extend(roll_up(&counts.roll_up));
     list.extend(dns_log(&counts.dns_log));
@@ -70,6 +73,11 @@ stage!(decode, DecodeCounts, "decode", {
     incomplete: counter "UDP packets of which a chunk never came, handed on as far as they go",
     orphans: counter "Chunks refused because the start of their packet is not there",
     truncated: counter "Packets that went on beyond what the kernel half copies",
+    whole: counter "Records that hold a whole UDP packet",
+    segments: counter "Records that hold a TCP segment, or a part of one",
+    merged: counter "Chunks put behind an earlier one of their packet",
+    waiting: gauge "UDP packets that wait for chunks now",
+    coalesced: counter "Datagrams beyond the first of a coalesced packet",
     packets: counter "Packets handed on; each datagram of a coalesced packet counts",
     bytes: counter "Bytes of payload handed on",
 });
@@ -105,6 +113,14 @@ stage!(screen, ScreenCounts, "screen", {
     labels: counter "Labels hashed, each followed by one probe of the threat set",
     candidates: counter "Candidates found",
     candidates_dropped: counter "Candidates left out because a message held too many",
+});
+
+stage!(matching, MatchingCounts, "matching", {
+    candidates: counter "Names that may be listed and were looked up",
+    unreadable: counter "Of them, those where no name can be read",
+    unlisted: counter "Of them, those that no feed lists after all: out of the entry's scope, or excepted",
+    repeated: counter "Of them, those listed by an entry that another name of the message had brought up",
+    findings: counter "Findings: entry by message",
 });
 
 stage!(attribute, AttributeCounts, "attribute", {

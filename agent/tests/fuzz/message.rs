@@ -2,7 +2,7 @@
 
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RData};
-use namewarden_agent::pipeline::matching::findings;
+use namewarden_agent::pipeline::matching::{MatchingCounts, findings};
 use namewarden_agent::pipeline::parse::{self, parse};
 use namewarden_agent::pipeline::screen::Screen;
 use namewarden_protocol::entry::{Entry, Scope, Verdict};
@@ -63,7 +63,7 @@ fn text(name: &Name) -> String {
 /// The screen finds every listed name that hickory finds. Says how many those were.
 fn screened(input: &[u8], set: &ThreatSet, screen: &mut Screen) -> usize {
     let candidates = screen.candidates(input, set).candidates.to_vec();
-    let found = findings(input, &candidates, set);
+    let found = findings(input, &candidates, set, &mut MatchingCounts::default());
     let Ok(message) = Message::from_vec(input) else { return 0 };
     let mut listed_names = 0;
     for name in names(&message) {

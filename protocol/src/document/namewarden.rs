@@ -47,6 +47,9 @@ pub struct Facts {
     /// Packets of the workload that were not captured, because it used up its budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncaptured: Option<Uncaptured>,
+    /// Names of the message that were not looked up because it held too many: listed ones among them raise no alert.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchecked_names: Option<u64>,
     /// Limit that was reached: listed names a workload and window, or DNS logs a node and interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,

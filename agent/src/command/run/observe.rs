@@ -117,7 +117,7 @@ impl Observatory {
             at: self.shown.uptime(),
             packets: counts.decode.packets,
             messages: counts.screen.messages,
-            findings: counts.findings,
+            findings: counts.matching.findings,
         }
     }
 

@@ -21,6 +21,7 @@ pub(super) fn describe(document: &mut Document, exchange: &Exchange) {
     describe_peers(document, exchange);
     document.dns = Some(exchange.dns.clone());
     document.error = error(exchange.malformed.as_ref());
+    document.namewarden.unchecked_names = Some(exchange.unchecked_names).filter(|names| *names > 0);
     document.related = Some(related(exchange.client.ip(), Some(exchange.server.ip()), &exchange.dns));
 }
 

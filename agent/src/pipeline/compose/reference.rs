@@ -67,6 +67,7 @@ fn rare() -> Document {
     let mut exchange = answered();
     exchange.dns.authorities = exchange.dns.answers.clone();
     exchange.dns.additionals = exchange.dns.answers.clone();
+    exchange.unchecked_names = 7;
     exchange.malformed = Some("additional at byte 99: name beyond the message".into());
     exchange.server_side = true;
     let unit = crate::pipeline::attribute::cgroup_path::workload("/system.slice/nginx.service");

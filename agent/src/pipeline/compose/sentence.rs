@@ -23,7 +23,13 @@ const FEEDS_NAMED: usize = 3;
 pub(super) fn listed(alert: &Alert) -> String {
     let Alert { exchange, finding, .. } = alert;
     let (entry, feeds) = (&finding.entry, feeds(finding));
-    printable(&format!("{} {}, listed as {entry} in {feeds}", subject(exchange), did(exchange, finding)))
+    let unchecked = match exchange.unchecked_names {
+        0 => String::new(),
+        1 => "; one further name of this message was not looked up".to_owned(),
+        names => format!("; {names} further names of this message were not looked up"),
+    };
+    let (subject, did) = (subject(exchange), did(exchange, finding));
+    printable(&format!("{subject} {did}, listed as {entry} in {feeds}{unchecked}"))
 }
 
 /// "container 3f1c2b9d8e7a met evil.example, listed in feed urlhaus, 41 more times": by this or another name below it.
@@ -148,15 +154,20 @@ fn who(workload: &Workload) -> String {
 
 fn did(exchange: &Exchange, finding: &Finding) -> String {
     let (name, client) = (&finding.name, exchange.client.ip());
+    // What an UPDATE or a NOTIFY names, nobody asked for.
+    if exchange.dns.op_code != "QUERY" {
+        return format!("exchanged {} naming {name}", exchange.dns.op_code);
+    }
     match (finding.place.section == Section::Question, exchange.server_side) {
         (true, false) => return format!("asked for {name}"),
         (true, true) => return format!("{} for {name}", was_asked(client)),
         _ => {}
     }
-    let deed = if exchange.server_side {
-        format!("answered {} with {name}", client.to_canonical())
-    } else {
-        format!("was answered with {name}")
+    let deed = match (exchange.server_side, exchange.is_answered()) {
+        (false, true) => format!("was answered with {name}"),
+        (false, false) => format!("asked with {name}"),
+        (true, true) => format!("answered {} with {name}", client.to_canonical()),
+        (true, false) => format!("{} with {name}", was_asked(client)),
     };
     match exchange.name() {
         "" => deed,

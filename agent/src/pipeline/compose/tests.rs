@@ -205,6 +205,30 @@ fn a_process_without_a_name_is_not_given_one() {
 }
 
 #[test]
+fn an_alert_says_that_its_message_held_more_names_than_are_looked_up() {
+    let mut exchange = answered();
+    exchange.unchecked_names = 12;
+    let document = composer().alert(&alert(Saying::First, exchange, evil()));
+    assert!(
+        document.message.ends_with("in feed urlhaus; 12 further names of this message were not looked up"),
+        "{}",
+        document.message
+    );
+    assert_eq!(document.namewarden.unchecked_names, Some(12));
+}
+
+#[test]
+fn what_an_update_names_was_neither_asked_for_nor_answered() {
+    let mut exchange = answered();
+    exchange.dns.op_code = "UPDATE".into();
+    let said = message(exchange, evil());
+    assert!(
+        said.starts_with("container 333333333333 (curl) exchanged UPDATE naming a.evil.example, "),
+        "{said}"
+    );
+}
+
+#[test]
 fn all_feeds_are_named_the_most_severe_first() {
     let mut finding = evil();
     finding.feeds = vec![feed("low", 20), feed("high", 90), feed("mid", 50), feed("other", 30)];

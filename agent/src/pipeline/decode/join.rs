@@ -49,6 +49,8 @@ pub(super) struct Outcome {
     pub(super) joined: Option<Partial>,
     /// An incomplete packet that had to go: the table was full, or its next chunk is missing.
     pub(super) evicted: Option<Partial>,
+    /// The chunk was put behind an earlier one of its packet.
+    pub(super) merged: bool,
     /// The chunk's packet is not in the table.
     pub(super) orphan: bool,
 }
@@ -84,6 +86,11 @@ impl Joiner {
         late.then(|| self.waiting.remove(0))
     }
 
+    /// Packets that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     fn begin(&mut self, key: Key, header: &RecordHeader, template: &Packet<'_>, chunk: &[u8]) -> Outcome {
         let evicted = (self.waiting.len() >= PACKETS_MAX).then(|| self.waiting.remove(0));
         let whole = header.payload_length.min(PAYLOAD_MAX) as usize;
@@ -100,13 +107,15 @@ impl Joiner {
     }
 
     fn extend(&mut self, at: usize, offset: usize, chunk: &[u8]) -> Outcome {
-        let Some(partial) = self.waiting.get_mut(at) else { return Outcome::default() };
+        let Some(partial) = self.waiting.get_mut(at) else {
+            return Outcome { orphan: true, ..Outcome::default() };
+        };
         if partial.payload.len() != offset {
             // A chunk between was lost: what follows a hole cannot be part of the message.
-            return Outcome { evicted: Some(self.waiting.remove(at)), orphan: true, joined: None };
+            return Outcome { evicted: Some(self.waiting.remove(at)), orphan: true, ..Outcome::default() };
         }
         partial.payload.extend_from_slice(chunk);
         let complete = partial.payload.len() >= partial.whole;
-        Outcome { joined: complete.then(|| self.waiting.remove(at)), ..Outcome::default() }
+        Outcome { joined: complete.then(|| self.waiting.remove(at)), merged: true, ..Outcome::default() }
     }
 }

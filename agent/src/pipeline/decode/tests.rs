@@ -242,6 +242,11 @@ proptest::proptest! {
         decoder.expire(Timestamp(u64::MAX), &mut |_| handed_on += 1);
         let counts = decoder.counts();
         proptest::prop_assert_eq!(counts.packets, handed_on);
-        proptest::prop_assert!(counts.records >= counts.short + counts.foreign + counts.chunks);
+        let kinds = counts.short + counts.foreign + counts.whole + counts.segments + counts.chunks;
+        proptest::prop_assert_eq!(counts.records, kinds);
+        let chunks = counts.joined + counts.incomplete + counts.merged + counts.orphans;
+        proptest::prop_assert_eq!((counts.chunks, counts.waiting), (chunks, 0));
+        let packets = counts.whole + counts.segments + counts.joined + counts.incomplete + counts.coalesced;
+        proptest::prop_assert_eq!(counts.packets, packets);
     }
 }

@@ -53,6 +53,7 @@ pub(crate) fn query(workload: Arc<Workload>, time: Timestamp, id: u16, name: &st
             ..Dns::default()
         },
         malformed: None,
+        unchecked_names: 0,
     }
 }
 

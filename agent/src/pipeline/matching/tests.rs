@@ -6,6 +6,10 @@ use namewarden_protocol::threat_set::{Builder, FeedInfo, SetKey};
 use super::*;
 use crate::pipeline::screen::{Part, Section};
 
+fn findings(message: &[u8], candidates: &[Candidate], set: &ThreatSet) -> Vec<Finding> {
+    super::findings(message, candidates, set, &mut MatchingCounts::default())
+}
+
 fn feed(name: &str) -> FeedInfo {
     FeedInfo {
         name: name.into(),
@@ -93,7 +97,7 @@ fn bytes_of_no_host_name_are_escaped_and_part_nothing() {
     let (bytes, candidates) = message(&[&[b"a.b\\ \xff", b"evil", b"example"], &[b"evil.example"]]);
     let found = findings(&bytes, &candidates, &set);
     assert_eq!(found.len(), 1);
-    assert_eq!(found[0].name, "a\\046b\\092\\032\\255.evil.example");
+    assert_eq!(found[0].name, "a\\.b\\\\\\032\\255.evil.example", "as other names of documents are written");
 }
 
 #[test]
@@ -103,4 +107,19 @@ fn candidate_beyond_the_message_is_no_finding() {
         place: Place { section: Section::Question, part: Part::Owner, rr_type: 1 },
     };
     assert_eq!(findings(&[0; 12], &[candidate], &two_feeds()), []);
+}
+
+#[test]
+fn every_candidate_is_a_finding_or_counted() {
+    let (bytes, mut candidates) = message(&[
+        &[b"evil", b"example"],
+        &[b"a", b"evil", b"example"],
+        &[b"below", b"bad", b"example"],
+        &[b"bad", b"example"],
+    ]);
+    candidates.push(Candidate { offset: 9_999, ..candidates[0] });
+    let mut counts = MatchingCounts::default();
+    assert_eq!(super::findings(&bytes, &candidates, &two_feeds(), &mut counts).len(), 2);
+    let expected = MatchingCounts { candidates: 5, unreadable: 1, unlisted: 1, repeated: 1, findings: 2 };
+    assert_eq!(counts, expected);
 }

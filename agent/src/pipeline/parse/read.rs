@@ -125,6 +125,18 @@ impl<'m> Reader<'m> {
         Ok(text::name(&name))
     }
 
+    /// Moves behind a name without reading it: no pointer is followed.
+    pub(super) fn step_over_name(&mut self) -> Result<(), Fault> {
+        loop {
+            match self.u8()? {
+                0 => return Ok(()),
+                length @ 1..=0x3F => _ = self.take(usize::from(length))?,
+                0xC0.. => return self.u8().map(|_| ()),
+                0x40..=0xBF => return Err(Fault::Value("a label has a length that no label has")),
+            }
+        }
+    }
+
     /// Jumps from pointer to pointer until there are too many; whether they lead anywhere is hickory's to say.
     fn pointers(&self) -> Result<usize, Fault> {
         let (mut at, mut pointers) = (self.at, 0);

@@ -292,3 +292,33 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_stepped_over_is_not_kept_and_what_follows_is_read() {
+    let mut wire = Wire::answers(3);
+    for _ in 0..3 {
+        wire = wire.record(1, &[192, 0, 2, 7]);
+    }
+    let whole = parse(&wire.0);
+    let start = parse_start(&wire.0, 1);
+    assert_eq!((whole.answer.len(), start.answer.len()), (3, 1));
+    assert_eq!((&start.question, &start.malformed), (&whole.question, &None));
+    assert_eq!(start.answer[0], whole.answer[0]);
+}
+
+#[test]
+fn edns_counts_also_where_it_is_stepped_over() {
+    let wire =
+        Wire::new(0x8180, [0, 0, 0, 2]).raw("00 0010 0001 00000000 0000").raw("00 0029 1000 01 00 8000 0000");
+    let start = parse_start(&wire.0, 1);
+    assert_eq!((start.additional.len(), &*start.response_code), (1, "BADVERS"));
+    assert!(start.flags.contains(&Flag::Do));
+}
+
+#[test]
+fn a_message_that_ends_where_it_is_stepped_over_is_malformed() {
+    let wire = Wire::answers(3).record(1, &[192, 0, 2, 7]).raw("c00c 0001 0001 00000000 0009 c0");
+    let start = parse_start(&wire.0, 1);
+    let said = start.malformed.unwrap().to_string();
+    assert!(said.ends_with("the data goes beyond the message"), "{said}");
+}

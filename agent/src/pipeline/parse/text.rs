@@ -13,9 +13,14 @@ pub(super) fn name(name: &Name) -> String {
         if !text.is_empty() {
             text.push('.');
         }
-        escape_all(label, b".\"\\();@$ ", &mut text);
+        label_text(label, &mut text);
     }
     text
+}
+
+/// One label, without the dots around it.
+pub(super) fn label_text(label: &[u8], text: &mut String) {
+    escape_all(label, b".\"\\();@$ ", text);
 }
 
 /// A character-string in quotes.

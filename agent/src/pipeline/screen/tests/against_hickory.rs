@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::set;
-use crate::pipeline::matching::{Finding, findings};
+use crate::pipeline::matching::{Finding, MatchingCounts, findings};
 use crate::pipeline::screen::{Part, Screen};
 
 /// Listed names among few labels, so that random names hit now and then.
@@ -95,7 +95,7 @@ fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
     let set = set(&LISTED);
     let mut screen = Screen::new();
     let screened = screen.candidates(bytes, &set);
-    let found = findings(bytes, screened.candidates, &set);
+    let found = findings(bytes, screened.candidates, &set, &mut MatchingCounts::default());
     let names: Vec<String> = names_of(&parsed).iter().map(text).collect();
     let mut expected = Vec::new();
     for name in &names {
