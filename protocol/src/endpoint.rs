@@ -1,4 +1,8 @@
-//! What a running agent says of itself: the answer of `GET /status`, read by `namewarden-agent status`.
+//! What a running agent says of itself: the answer of `GET /status`, read by `namewarden-agent status`; and, in
+//! [`controller`], what agents and controllers say to each other.
+
+// Paths, headers and reports between agents and controllers.
+pub mod controller;
 
 use std::collections::BTreeMap;
 
