@@ -1,4 +1,5 @@
-//! What the root tests and the demo share: pods made by hand (cgroups, network namespaces), DNS servers, clients.
+//! What the tests of more than one program, and the demo, share: pods made by hand (cgroups, network namespaces), DNS
+//! servers, clients, an API server.
 //!
 //! A `Node` is a little world of its own: a cgroup that holds everything it starts, a network namespace that plays
 //! the host, one for each pod and one for the DNS server. Dropping it leaves nothing behind; what a killed run left
@@ -9,6 +10,9 @@ pub mod program;
 
 // Conditions: wait until one holds, or say what was waited for.
 pub mod wait;
+
+// Names that say whose a thing is, so that leftovers are found.
+pub mod claim;
 
 // The cgroup2 tree: find it, make, end and remove groups.
 pub mod cgroup;
@@ -48,3 +52,6 @@ pub mod expect;
 
 // The same capture read by `replay` and by tshark, compared.
 pub mod differential;
+
+// A Kubernetes API server with its store, on loopback.
+pub mod kube;

@@ -9,21 +9,18 @@ use std::{
     process::Command,
     sync::{
         Once,
-        atomic::{AtomicU16, AtomicU32, Ordering},
+        atomic::{AtomicU16, Ordering},
     },
 };
 
 use anyhow::{Context as _, Result};
 
 use crate::{
-    cgroup,
+    cgroup, claim,
     namespace::{self, Namespace},
     pod::PodBuilder,
     program,
 };
-
-/// What every namespace and cgroup of ours begins with.
-const PREFIX: &str = "nwt-";
 
 /// IPv4 address of the DNS server.
 pub const DNS_V4: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 53);
@@ -33,7 +30,6 @@ pub const DNS_V6: Ipv6Addr = Ipv6Addr::new(0xfd99, 0, 0, 0, 0, 0, 0, 0x53);
 pub const SERVICE_V4: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 
 static SWEEP: Once = Once::new();
-static NODES: AtomicU32 = AtomicU32::new(0);
 
 /// A node with its own cgroup and namespaces; everything in it ends when the value is dropped.
 #[derive(Debug)]
@@ -54,14 +50,12 @@ impl Node {
                 eprintln!("cannot remove what an earlier run left: {error:#}");
             }
         });
-        let pid = std::process::id();
-        let number = NODES.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}{pid}-{}-{number}", start_time(pid).unwrap_or(0));
+        let name = claim::name();
         let cgroup = cgroup::root()?.join(&name);
         cgroup::create(&cgroup)?;
         let host = Namespace::create(&format!("{name}-host"))?;
         let dns = Namespace::create(&format!("{name}-dns"))?;
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
+        let folder = tempfile::Builder::new().prefix(claim::PREFIX).tempdir()?;
         let node = Self { name, cgroup, folder, host, dns, pods: AtomicU16::new(0) };
         node.connect()?;
         Ok(node)
@@ -199,33 +193,14 @@ pub fn random_bytes<const COUNT: usize>() -> Result<[u8; COUNT]> {
 fn sweep() -> Result<()> {
     for entry in fs::read_dir(cgroup::root()?)? {
         let entry = entry?;
-        if is_orphan(&entry.file_name().to_string_lossy()) {
+        if claim::is_orphan(&entry.file_name().to_string_lossy()) {
             cgroup::remove(&entry.path())?;
         }
     }
-    for name in namespace::list(PREFIX)? {
-        if is_orphan(&name) {
+    for name in namespace::list(claim::PREFIX)? {
+        if claim::is_orphan(&name) {
             namespace::delete(&name)?;
         }
     }
     Ok(())
-}
-
-/// Whether `name` is `nwt-PID-START-...` of a process that no longer runs.
-fn is_orphan(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix(PREFIX) else { return false };
-    let mut parts = rest.split('-');
-    let pid = parts.next().and_then(|part| part.parse::<u32>().ok());
-    let started = parts.next().and_then(|part| part.parse::<u64>().ok());
-    match (pid, started) {
-        (Some(pid), Some(started)) => start_time(pid) != Some(started),
-        _ => false,
-    }
-}
-
-/// Clock ticks after boot at which process `pid` started (field 22 of `proc_pid_stat(5)`); none when it is gone.
-fn start_time(pid: u32) -> Option<u64> {
-    let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, after_name) = line.rsplit_once(')')?;
-    after_name.split_whitespace().nth(19)?.parse().ok()
 }

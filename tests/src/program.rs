@@ -21,12 +21,16 @@ pub fn finish(command: &mut Command) -> Result<String> {
 
 /// Runs `program` with `input` on its standard input and returns its standard output.
 pub fn feed(program: &str, arguments: &[&str], input: &str) -> Result<String> {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    finish_fed(Command::new(program).args(arguments), input)
+}
+
+/// Runs `command` with `input` on its standard input and returns its standard output.
+pub fn finish_fed(command: &mut Command, input: &str) -> Result<String> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
     child.stdin.take().context("no standard input")?.write_all(input.as_bytes())?;
     let output = child.wait_with_output()?;
-    checked(&command, output)
+    checked(command, output)
 }
 
 fn checked(command: &Command, output: Output) -> Result<String> {

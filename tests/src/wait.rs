@@ -14,14 +14,23 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(5);
 
 /// Looks at `condition` until it gives a value; an error after `PATIENCE`.
-pub fn until<T>(what: &str, mut condition: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
+pub fn until<T>(what: &str, condition: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    within(PATIENCE, what, condition)
+}
+
+/// Looks at `condition` until it gives a value; an error after `patience`.
+pub fn within<T>(
+    patience: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(value) = condition()? {
             return Ok(value);
         }
         if Instant::now() > deadline {
-            bail!("waited {} s in vain: {what}", PATIENCE.as_secs());
+            bail!("waited {} s in vain: {what}", patience.as_secs());
         }
         thread::sleep(INTERVAL);
     }

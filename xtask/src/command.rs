@@ -2,6 +2,9 @@
 //!
 //! A step is quiet while it goes well: a line every ten seconds, and all of its output only when it fails.
 
+// Whether a step failed for want of a network.
+mod network;
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -21,22 +24,48 @@ const TAIL: usize = 120;
 /// Runs `command` as the step `title`, its output going to `log`; fails with the end of that output.
 pub fn quietly(title: &str, command: &mut Command, log: &Path) -> Result<Duration> {
     let started = Instant::now();
-    let status = logged(title, command, log)?;
+    judged(title, log, logged(title, command, log)?)?;
+    Ok(started.elapsed())
+}
+
+fn judged(title: &str, log: &Path, status: ExitStatus) -> Result<()> {
     if !status.success() {
         let output = tail(log);
+        if network::is_missing(&output) {
+            bail!(
+                "{title} cannot fetch what it needs: give this machine a network, or its proxy's address (whole \
+                 output: {})",
+                log.display()
+            );
+        }
         bail!("{title} failed ({status}):\n{output}\nIts whole output: {}", log.display());
     }
-    Ok(started.elapsed())
+    Ok(())
 }
 
 /// Runs `command` with its output going to `log`, whatever its end.
 pub fn logged(title: &str, command: &mut Command, log: &Path) -> Result<ExitStatus> {
+    logged_and(title, String::new, command, log)
+}
+
+fn logged_and(
+    title: &str,
+    progress: impl Fn() -> String + Send,
+    command: &mut Command,
+    log: &Path,
+) -> Result<ExitStatus> {
     if let Some(folder) = log.parent() {
         fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
     let output = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-    ticking(title, || run(command))
+    ticking_and(title, progress, || run(command))
+}
+
+/// Like [`quietly`], and says how many lines, each of which is one of `things`, the log has by then.
+pub fn quietly_counting(title: &str, things: &str, command: &mut Command, log: &Path) -> Result<()> {
+    let count = || format!(", {} {things}", lines(log));
+    judged(title, log, logged_and(title, count, command, log)?)
 }
 
 /// Runs `command` in sight of the user.
@@ -53,19 +82,27 @@ pub fn output(command: &mut Command) -> Result<String> {
         .output()
         .with_context(|| format!("cannot run {program}: is it installed and in PATH?"))?;
     if !output.status.success() {
-        bail!("{program} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+        let said = String::from_utf8_lossy(&output.stderr);
+        if network::is_missing(&said) {
+            bail!("{program} reaches no network: {}", said.trim());
+        }
+        bail!("{program} failed ({}): {}", output.status, said.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Does `work`, saying every ten seconds that `title` is still at it.
 pub fn ticking<T>(title: &str, work: impl FnOnce() -> T) -> T {
+    ticking_and(title, String::new, work)
+}
+
+fn ticking_and<T>(title: &str, progress: impl Fn() -> String + Send, work: impl FnOnce() -> T) -> T {
     let (done, ended) = channel::<()>();
     thread::scope(|scope| {
         scope.spawn(move || {
             let started = Instant::now();
             while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                say(&format!("{title}: {} s", started.elapsed().as_secs()));
+                say(&format!("{title}: {} s{}", started.elapsed().as_secs(), progress()));
             }
         });
         let result = work();
@@ -78,6 +115,10 @@ pub fn ticking<T>(title: &str, work: impl FnOnce() -> T) -> T {
 pub fn say(line: &str) {
     // A closed standard error is no reason to stop.
     _ = writeln!(std::io::stderr().lock(), "xtask: {line}");
+}
+
+fn lines(log: &Path) -> usize {
+    fs::read(log).map_or(0, |bytes| String::from_utf8_lossy(&bytes).lines().count())
 }
 
 fn tail(log: &Path) -> String {

@@ -55,7 +55,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Install what is missing: compilers, bpf-linker, Debian packages, cargo-deny
+    /// Install what is missing: compilers, bpf-linker, Debian packages, cargo-deny; by name, an API server
     Setup(setup::Arguments),
     /// Build the kernel half, an eBPF object with BTF; the agent's build embeds it
     BuildEbpf,

@@ -23,6 +23,7 @@ pub const PACKAGES: &[(&str, &str)] = &[
     ("iptables", "iptables"),
     ("musl-tools", "musl-gcc"),
     ("nsd", "nsd"),
+    ("openssl", "openssl"),
     ("python3", "python3"),
     ("tcpdump", "tcpdump"),
     ("tshark", "tshark"),
@@ -30,10 +31,20 @@ pub const PACKAGES: &[(&str, &str)] = &[
 ];
 
 /// Debian's compilers for machines where rustup cannot fetch.
-pub const DEBIAN_COMPILERS: &[&str] = &["cargo-web", "rust-web-src", "rustc-web"];
+pub const DEBIAN_COMPILERS: &[&str] =
+    &["cargo-web", "rust-web-clippy", "rust-web-src", "rustc-web", "rustfmt-web"];
 
 /// What bpf-linker is built with beside them.
 pub const DEBIAN_LLVM: &[&str] = &["libpolly-22-dev", "libzstd-dev", "llvm-22-dev", "zlib1g-dev"];
 
 /// The folder of that LLVM.
 pub const DEBIAN_LLVM_PREFIX: &str = "/usr/lib/llvm-22";
+
+/// kube-apiserver and kubectl, for the tests against a real API server.
+pub const KUBERNETES: &str = "1.36.3";
+
+/// The store behind that API server.
+pub const ETCD: &str = "3.7.3";
+
+/// The oldest Go that compiles both, as its version begins: 1.26.
+pub const GO: (u32, u32) = (1, 26);

@@ -14,17 +14,25 @@ mod debian;
 // cargo-deny.
 mod deny;
 
+// An API server with its store.
+mod kubernetes;
+
+// Go, and programs built with it.
+mod go;
+
 use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
+use clap::ValueEnum;
 
 use crate::command::{say, ticking};
 use crate::layout::Layout;
 
 pub use deny::program as cargo_deny;
+pub use kubernetes::variables as kubernetes_variables;
 pub use rust::debian_compilers;
 
 /// What `cargo xtask setup` is told.
@@ -33,26 +41,34 @@ pub struct Arguments {
     /// Only say what is missing: exit status 1 when something is
     #[arg(long)]
     check: bool,
+    /// Parts to install; all but those that only one suite needs when none is named
+    #[arg(value_name = "PART")]
+    parts: Vec<Part>,
 }
 
 /// Something that can be missing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Part {
-    /// Rust for user space, with clippy, rustfmt and the static target.
+    /// Rust for user space, with clippy, rustfmt and the static target
     UserCompiler,
-    /// Rust for the kernel half, with the sources of `core`.
+    /// Rust for the kernel half, with the sources of `core`
     BpfCompiler,
-    /// The linker of the kernel half.
+    /// The linker of the kernel half
     BpfLinker,
-    /// Debian's packages: DNS servers and clients, captures, namespaces, musl.
+    /// Debian's packages: DNS servers and clients, captures, namespaces, musl
     Packages,
-    /// The check of licences and sources.
+    /// The check of licences and sources
     CargoDeny,
+    /// For the suite `cluster` alone: kube-apiserver, kubectl and etcd, built with Go
+    Kubernetes,
 }
 
-/// Each part, in the order in which it is installed.
-pub const ALL: &[Part] =
+/// What most tasks need, in the order in which it is installed.
+pub const COMMON: &[Part] =
     &[Part::UserCompiler, Part::BpfCompiler, Part::BpfLinker, Part::Packages, Part::CargoDeny];
+
+/// Number of lanes.
+const LANES: usize = 4;
 
 impl Part {
     /// What is missing of it, in words; empty where it is whole.
@@ -63,6 +79,7 @@ impl Part {
             Part::BpfLinker => Ok(linker::missing(layout)),
             Part::Packages => debian::missing(),
             Part::CargoDeny => Ok(deny::missing(layout)),
+            Part::Kubernetes => kubernetes::missing(layout),
         }
     }
 
@@ -74,6 +91,7 @@ impl Part {
             Part::BpfLinker => linker::install(layout),
             Part::Packages => debian::install(layout),
             Part::CargoDeny => deny::install(layout),
+            Part::Kubernetes => kubernetes::install(layout),
         }
     }
 
@@ -83,24 +101,26 @@ impl Part {
             Part::UserCompiler | Part::BpfCompiler | Part::BpfLinker => 0,
             Part::Packages => 1,
             Part::CargoDeny => 2,
+            Part::Kubernetes => 3,
         }
     }
 }
 
 /// `cargo xtask setup`.
 pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
+    let parts = if arguments.parts.is_empty() { COMMON } else { &arguments.parts };
     if arguments.check {
-        return check(layout);
+        return check(layout, parts);
     }
     let started = Instant::now();
-    ensure(layout, ALL)?;
+    ensure(layout, parts)?;
     println!("everything is in place ({:.1} s)", started.elapsed().as_secs_f64());
     Ok(())
 }
 
-fn check(layout: &Layout) -> Result<()> {
+fn check(layout: &Layout, parts: &[Part]) -> Result<()> {
     let mut missing = Vec::new();
-    for part in ALL {
+    for part in parts {
         missing.extend(part.missing(layout)?);
     }
     if missing.is_empty() {
@@ -110,7 +130,18 @@ fn check(layout: &Layout) -> Result<()> {
     for what in &missing {
         println!("missing: {what}");
     }
-    bail!("{} missing: run `cargo xtask setup`", missing.len());
+    bail!("{} missing: run `{}`", missing.len(), remedy(parts));
+}
+
+/// The command that installs `parts`.
+fn remedy(parts: &[Part]) -> String {
+    let mut command = "cargo xtask setup".to_owned();
+    if parts != COMMON {
+        for name in parts.iter().filter_map(Part::to_possible_value) {
+            command = format!("{command} {}", name.get_name());
+        }
+    }
+    command
 }
 
 /// Installs those of `parts` that are missing; says nothing when none is.
@@ -143,7 +174,7 @@ fn install(layout: &Layout, parts: &[Part]) -> Result<()> {
             let lane: Vec<Part> = parts.iter().copied().filter(|part| part.lane() == number).collect();
             scope.spawn(move || lane.into_iter().try_for_each(|part| install_one(layout, part)))
         };
-        let lanes: Vec<_> = (0..3).map(lane).collect();
+        let lanes: Vec<_> = (0..LANES).map(lane).collect();
         lanes.into_iter().map(|lane| lane.join().unwrap_or_else(|_| Err(anyhow!("set-up stopped")))).collect()
     });
     ended.into_iter().collect()
@@ -151,7 +182,12 @@ fn install(layout: &Layout, parts: &[Part]) -> Result<()> {
 
 fn install_one(layout: &Layout, part: Part) -> Result<()> {
     let started = Instant::now();
-    say(&format!("setup: installing {}", part.missing(layout)?.join(", ")));
+    let missing = part.missing(layout)?;
+    // The part before it may have brought this one along, as Debian's compilers do.
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say(&format!("setup: installing {}", missing.join(", ")));
     let done = part.install(layout)?;
     let still = part.missing(layout)?;
     if !still.is_empty() {
@@ -183,4 +219,20 @@ fn hold(layout: &Layout) -> Result<File> {
 /// Where the output of one step goes.
 fn log(layout: &Layout, step: &str) -> PathBuf {
     layout.tools.join("log").join(format!("{step}.log"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remedy_names_the_parts_that_were_asked_for() {
+        assert_eq!(remedy(COMMON), "cargo xtask setup");
+        assert_eq!(remedy(&[Part::BpfLinker, Part::Kubernetes]), "cargo xtask setup bpf-linker kubernetes");
+    }
+
+    #[test]
+    fn what_one_suite_alone_needs_is_installed_by_its_name_only() {
+        assert!(!COMMON.contains(&Part::Kubernetes));
+    }
 }

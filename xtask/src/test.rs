@@ -9,6 +9,7 @@ mod suite;
 mod tally;
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -26,7 +27,7 @@ pub use tally::Tally;
 /// What `cargo xtask test` is told.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Suites to run: unit, fuzz, replay, kernel, demo. All of them when none is named
+    /// Suites to run: unit, fuzz, replay, kernel, demo, cluster. All of them when none is named
     #[arg(value_name = "SUITE")]
     suites: Vec<String>,
     /// What follows `--` goes to the test runners: a part of a test's name, or their options
@@ -61,13 +62,10 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
 }
 
 fn run_suite(layout: &Layout, suite: Suite, runner: &[String]) -> Result<Tally> {
-    let agent = prepare(layout, suite)?;
+    let programs = prepare(layout, suite)?;
     let targets = suite.targets(layout)?;
     let mut cargo = compiler::user_cargo(layout, "test");
-    cargo.args(["--no-fail-fast", "--color", "never"]).args(targets).arg("--").args(runner);
-    if let Some(agent) = agent {
-        cargo.env("NAMEWARDEN_AGENT", agent);
-    }
+    cargo.args(["--no-fail-fast", "--color", "never"]).args(targets).arg("--").args(runner).envs(programs);
     // The tests of the demo run it by this very program.
     cargo.env("NAMEWARDEN_XTASK", std::env::current_exe()?);
     let log = layout.target.join(format!("xtask/test-{}.log", suite.name()));
@@ -82,15 +80,20 @@ fn run_suite(layout: &Layout, suite: Suite, runner: &[String]) -> Result<Tally> 
     Ok(tally)
 }
 
-/// Sets up what the suite needs; the agent to run, where its tests run one.
-fn prepare(layout: &Layout, suite: Suite) -> Result<Option<std::path::PathBuf>> {
+/// Sets up what the suite needs; the variables that name the programs which its tests run.
+fn prepare(layout: &Layout, suite: Suite) -> Result<Vec<(&'static str, PathBuf)>> {
     if suite.needs_root() && !rustix::process::geteuid().is_root() {
         bail!("needs root: run `sudo --preserve-env cargo xtask test {}`", suite.name());
     }
     setup::ensure(layout, &[Part::UserCompiler, Part::BpfCompiler, Part::BpfLinker, Part::Packages])?;
     ebpf::ready(layout)?;
-    if !suite.needs_agent() {
-        return Ok(None);
+    let mut programs = Vec::new();
+    if suite.needs_agent() {
+        programs.push(("NAMEWARDEN_AGENT", agent_binary::named_or_ready(layout, Profile::Fast)?));
     }
-    agent_binary::named_or_ready(layout, Profile::Fast).map(Some)
+    if suite.needs_kubernetes() {
+        setup::ensure(layout, &[Part::Kubernetes])?;
+        programs.extend(setup::kubernetes_variables(layout)?);
+    }
+    Ok(programs)
 }

@@ -63,7 +63,7 @@ fn llvm_prefix(libraries: &Path, prefix: &Path) -> Result<()> {
 /// The compiler's LLVM. Beside it lies a linker script of nearly the same name, a few bytes long: not that one.
 fn shared_llvm(libraries: &Path) -> Result<PathBuf> {
     let entries =
-        fs::read_dir(libraries).with_context(|| format!("cannot read the folder {}", libraries.display()))?;
+        fs::read_dir(libraries).context("the compiler comes first: run `cargo xtask setup bpf-compiler`")?;
     entries
         .filter_map(Result::ok)
         .find(|entry| entry.file_name().to_string_lossy().starts_with("libLLVM.so."))

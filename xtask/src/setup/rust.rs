@@ -83,9 +83,12 @@ pub fn install(layout: &Layout, toolchain: &Toolchain) -> Result<String> {
     Ok("installed Debian's compilers".to_owned())
 }
 
-/// True where set-up had to take Debian's compilers.
+/// True where set-up had to take Debian's compilers, until rustup's are there after all.
 pub fn debian_compilers(layout: &Layout) -> bool {
-    marker(layout).exists()
+    let is_there = |toolchain: &Toolchain| {
+        toolchain_folder(toolchain.name).is_ok_and(|folder| folder.join("bin/rustc").exists())
+    };
+    marker(layout).exists() && !(is_there(&USER) && is_there(&BPF))
 }
 
 fn marker(layout: &Layout) -> PathBuf {

@@ -22,10 +22,12 @@ pub enum Suite {
     Kernel,
     /// `cargo xtask demo` from its first line to what it leaves behind (`demo.rs`).
     Demo,
+    /// The controller against a real API server (`cluster_*.rs`).
+    Cluster,
 }
 
 /// In the order in which they are run: what fails fastest comes first.
-const ALL: [Suite; 5] = [Suite::Unit, Suite::Fuzz, Suite::Replay, Suite::Kernel, Suite::Demo];
+const ALL: [Suite; 6] = [Suite::Unit, Suite::Fuzz, Suite::Replay, Suite::Kernel, Suite::Demo, Suite::Cluster];
 
 impl Suite {
     /// The suites that `names` name; all of them for no name.
@@ -50,12 +52,18 @@ impl Suite {
             Suite::Replay => "replay",
             Suite::Kernel => "kernel",
             Suite::Demo => "demo",
+            Suite::Cluster => "cluster",
         }
     }
 
     /// Makes network namespaces, cgroups and loads programs into the kernel.
     pub fn needs_root(self) -> bool {
         matches!(self, Suite::Kernel | Suite::Demo)
+    }
+
+    /// Starts an API server.
+    pub fn needs_kubernetes(self) -> bool {
+        self == Suite::Cluster
     }
 
     /// Runs the agent as a program.
@@ -157,7 +165,7 @@ mod tests {
         let error = Suite::named(&["web".to_owned()]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no suite `web`; the suites are: unit, fuzz, replay, kernel, demo"
+            "there is no suite `web`; the suites are: unit, fuzz, replay, kernel, demo, cluster"
         );
     }
 }
