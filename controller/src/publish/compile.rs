@@ -74,7 +74,7 @@ pub fn compile(
     (epoch, number): (u64, u64),
     versions: &Versions,
 ) -> Result<Published, PublishError> {
-    let mut builder = Builder::new(key, epoch, number);
+    let mut builder = Builder::new(key, epoch, number).without_lines();
     let limits = ingredients.limits;
     for part in &ingredients.parts {
         let unreadable = |reason: String| PublishError::Ingredient {
