@@ -15,6 +15,9 @@ pub mod feed;
 // Last good copies -> numbered threat sets.
 pub mod publish;
 
+// TLS for every connection.
+pub mod tls;
+
 // Who leads.
 pub mod leader;
 
