@@ -18,6 +18,9 @@ pub mod publish;
 // TLS for every connection.
 pub mod tls;
 
+// Who asks, and may they.
+pub mod access;
+
 // Who leads.
 pub mod leader;
 
