@@ -2,9 +2,14 @@
 //!
 //! Each doc comment is the help text; each option is an environment variable too.
 
-use std::{net::SocketAddr, path::PathBuf};
+// Who is served, and how.
+mod serve;
+
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use serve::ServeArgs;
 
 use crate::command::check::CheckArgs;
 
@@ -151,18 +156,6 @@ pub struct FeedArgs {
         value_name = "PULLS"
     )]
     pub pulls_max: u8,
-}
-
-/// Who is served, and how.
-#[derive(Clone, Debug, Args)]
-pub struct ServeArgs {
-    /// Address to serve on. Port 0 picks one.
-    #[arg(long, env = "NAMEWARDEN_LISTEN", default_value = "127.0.0.1:8443", value_name = "ADDR")]
-    pub listen: SocketAddr,
-
-    /// Where other controllers reach this one while it leads (default: nowhere, they serve what they have).
-    #[arg(long, env = "NAMEWARDEN_ADVERTISE_URL", value_name = "URL")]
-    pub advertise_url: Option<reqwest::Url>,
 }
 
 /// Options of `crd`.

@@ -63,6 +63,12 @@ impl Leadership {
         Self { role: watch::channel(Role::Leader).1 }
     }
 
+    /// As a test says.
+    #[cfg(test)]
+    pub fn of(role: watch::Receiver<Role>) -> Self {
+        Self { role }
+    }
+
     /// The role as it changes.
     pub fn watch(&self) -> watch::Receiver<Role> {
         self.role.clone()

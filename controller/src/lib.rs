@@ -21,8 +21,17 @@ pub mod tls;
 // Who asks, and may they.
 pub mod access;
 
+// Everything that is served.
+pub mod web;
+
+// Every counter as one list.
+pub mod telemetry;
+
 // Who leads.
 pub mod leader;
+
+// Followers copy what the leader has.
+pub mod replication;
 
 // Subcommands.
 pub mod command;

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use namewarden_protocol::threat_set::{BuildError, OpenError, SetId, SetKey, ThreatSet};
+use namewarden_protocol::threat_set::{BuildError, OpenError, SetId, SetKey, ThreatSet, wire};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -181,7 +181,9 @@ impl Publisher {
     pub fn adopt(&self, full_or_delta: &[u8]) -> Result<Arc<Published>, PublishError> {
         let set = self.inner.versions.adopt(full_or_delta)?;
         let id = set.id();
-        self.identity().skip_to(id.epoch, id.number)?;
+        let announced =
+            wire::announced(full_or_delta).map_err(|error| PublishError::Wire(error.to_string()))?;
+        self.identity().adopt(announced.key, id.epoch, id.number)?;
         let published = Published {
             id,
             entries: set.len() as u64,

@@ -1,9 +1,13 @@
 //! Settings as used: every option validated, every default filled in. The rest of the controller sees only these.
 
-use std::net::SocketAddr;
+// Who is served, and how.
+mod serve;
+
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+
+pub use serve::{Account, Certificate, ServeSettings};
 
 use crate::args::{FeedArgs, RunArgs, SourceArgs};
 use crate::feed::Group;
@@ -21,10 +25,8 @@ pub struct RunSettings {
     pub feed_ca: Option<PathBuf>,
     /// Whether feed URLs may lead to this machine and to metadata addresses.
     pub allow_local_feeds: bool,
-    /// Where it serves.
-    pub listen: SocketAddr,
-    /// Where other controllers reach this one.
-    pub advertise_url: Option<reqwest::Url>,
+    /// Who is served, and how.
+    pub serve: ServeSettings,
     /// What outlives the process.
     pub state_dir: PathBuf,
     /// Name of the cluster.
@@ -86,8 +88,7 @@ impl RunSettings {
             },
             feed_ca: feed_ca.clone(),
             allow_local_feeds: *allow_local_feeds,
-            listen: serve.listen,
-            advertise_url: serve.advertise_url.clone(),
+            serve: ServeSettings::new(serve)?,
             state_dir: state_dir.clone(),
             cluster_name: cluster_name.clone(),
         })

@@ -3,6 +3,9 @@
 // Where resources come from, and who leads.
 mod source;
 
+// What is served.
+mod serving;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -21,6 +24,7 @@ use crate::feed::pull::Puller;
 use crate::feed::reconcile::{Parts, Reconciler};
 use crate::publish::Publisher;
 use crate::settings::RunSettings;
+use serving::Serving;
 use source::Connected;
 
 /// Runs until SIGINT or SIGTERM.
@@ -51,24 +55,30 @@ async fn serve(settings: RunSettings, fetcher: Arc<Fetcher>) -> anyhow::Result<(
     let (mut election, leadership) = source::leadership(&settings, &source, &publisher)?;
     let limits = settings.feeds.limits;
     let (reconciler, feeds) = Reconciler::new(Parts {
-        puller: Puller { source: source.clone(), shelf, fetcher, limits },
+        puller: Puller { source: source.clone(), shelf: Arc::clone(&shelf), fetcher, limits },
         source: source.clone(),
         pushes: pushes.clone(),
         publisher: publisher.clone(),
         leadership: leadership.clone(),
         settings: settings.feeds.clone(),
     });
-    let _context = Context { settings, source, feeds, pushes, publisher, leadership };
+    let context = Context { settings, source, feeds, pushes, publisher, leadership };
+    let serving = Serving::open(&context, shelf)?;
+    let shutdown = serving.shutdown.clone();
+    let mut served = tokio::spawn(serving.run());
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     tokio::select! {
         () = reconciler.run() => bail!("the feeds cannot be read from the state folder"),
         () = source::take_part(&mut election) => {}
+        ended = &mut served => return ended.context("serving was ended")?,
         _ = terminate.recv() => {}
         ended = tokio::signal::ctrl_c() => ended.context("cannot wait for SIGINT")?,
     }
     if let Some(election) = &mut election {
         election.resign().await;
     }
+    let _ = shutdown.send(true);
+    served.await.context("serving was ended")??;
     tracing::info!("ended");
     Ok(())
 }

@@ -123,6 +123,15 @@ impl Shelf {
         Ok(records)
     }
 
+    /// A feed's record.
+    pub fn record(&self, feed: &str) -> io::Result<Option<Record>> {
+        match fs::read(self.record_path(feed)) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// An empty draft.
     pub fn draft(&self) -> io::Result<Draft> {
         let number = self.drafts.fetch_add(1, Ordering::Relaxed);

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use file::Head;
+pub use file::Head;
 
 /// The largest document, in bytes: as Elasticsearch has it.
 pub const DOCUMENT_BYTES_MAX: usize = 100 * 1024 * 1024;
@@ -99,6 +99,15 @@ pub enum PushError {
     Io(#[from] io::Error),
 }
 
+/// A document as one controller gives it to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// What is known of it.
+    pub head: Head,
+    /// The JSON source; empty where it was deleted.
+    pub body: Bytes,
+}
+
 /// All documents.
 #[derive(Clone, Debug)]
 pub struct Pushes {
@@ -166,6 +175,39 @@ impl Pushes {
         let state = self.state();
         let live = state.documents.iter().filter(|(_, head)| !head.deleted);
         live.map(|(feed, _)| feed.clone()).collect()
+    }
+
+    /// What is known of every document, deleted ones too.
+    pub fn heads(&self) -> BTreeMap<String, Head> {
+        self.state().documents.clone()
+    }
+
+    /// What is known of a document, a deleted one too.
+    pub fn head(&self, feed: &str) -> Option<Head> {
+        self.state().documents.get(feed).copied()
+    }
+
+    /// The number of the next operation.
+    pub fn next_seq_no(&self) -> u64 {
+        self.state().next_seq_no
+    }
+
+    /// A document with everything that another controller needs, a deleted one too.
+    pub fn replica(&self, feed: &str) -> Option<Replica> {
+        let state = self.state();
+        let head = state.documents.get(feed).copied()?;
+        let body = if head.deleted { Bytes::new() } else { file::read_body(&self.path(feed)).ok()?.into() };
+        Some(Replica { head, body })
+    }
+
+    /// Takes over a document as another controller has it, whatever there was.
+    pub fn adopt(&self, feed: &str, replica: &Replica) -> io::Result<()> {
+        check_id(feed).map_err(io::Error::other)?;
+        let mut state = self.state();
+        file::write(&self.path(feed), feed, replica.head, &replica.body)?;
+        state.next_seq_no = state.next_seq_no.max(replica.head.seq_no + 1);
+        state.documents.insert(feed.to_owned(), replica.head);
+        Ok(())
     }
 
     /// Deletes a document; `None` where there was none.

@@ -15,6 +15,9 @@ mod observe;
 // Feeds -> a set.
 mod compose;
 
+// How many lists were read.
+mod counts;
+
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +40,7 @@ use super::source::Source;
 use super::status::{self, Now, writer::Writer};
 use crate::leader::Leadership;
 use crate::publish::{PublishError, Published, Publisher};
+use counts::Readings;
 use state::{Feed, Next};
 
 /// Commands that wait; more are dropped, for the feed is looked at anyway.
@@ -53,6 +57,7 @@ const COMPILE_RETRY: Duration = Duration::from_secs(10);
 pub struct Feeds {
     commands: mpsc::Sender<Command>,
     overview: watch::Receiver<Arc<Vec<FeedOverview>>>,
+    readings: Arc<Readings>,
 }
 
 /// No such feed.
@@ -124,9 +129,22 @@ pub struct Reconciler {
     parts: Parts,
     commands: mpsc::Receiver<Command>,
     overview: watch::Sender<Arc<Vec<FeedOverview>>>,
+    readings: Arc<Readings>,
 }
 
 impl Feeds {
+    /// Feeds that nobody looks after: what is asked for goes nowhere.
+    #[cfg(test)]
+    pub fn detached(overview: Vec<FeedOverview>) -> Self {
+        let (overview, readings) = (watch::channel(Arc::new(overview)).1, Arc::default());
+        Self { commands: mpsc::channel(COMMANDS_MAX).0, overview, readings }
+    }
+
+    /// Whether a feed is there and is pulled.
+    pub fn is_pulled(&self, name: &str) -> bool {
+        self.overview.borrow().iter().any(|feed| feed.name == name && feed.is_pulled)
+    }
+
     /// Pulls a feed now.
     pub fn pull_now(&self, name: &str) -> Result<(), Unknown> {
         if !self.overview.borrow().iter().any(|feed| feed.name == name) {
@@ -146,6 +164,11 @@ impl Feeds {
     pub fn overview(&self) -> watch::Receiver<Arc<Vec<FeedOverview>>> {
         self.overview.clone()
     }
+
+    /// Lists that were read, by what came of it.
+    pub fn readings(&self) -> [(&'static str, u64); 4] {
+        self.readings.read()
+    }
 }
 
 impl Reconciler {
@@ -153,8 +176,10 @@ impl Reconciler {
     pub fn new(parts: Parts) -> (Self, Feeds) {
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let overview = watch::Sender::new(Arc::default());
-        let feeds = Feeds { commands: sender, overview: overview.subscribe() };
-        (Self { parts, commands, overview }, feeds)
+        let readings = Arc::<Readings>::default();
+        let feeds =
+            Feeds { commands: sender, overview: overview.subscribe(), readings: Arc::clone(&readings) };
+        (Self { parts, commands, overview, readings }, feeds)
     }
 
     /// Runs while this controller leads, for ever: what it knew as a leader is read anew when it leads again.
@@ -172,7 +197,7 @@ impl Reconciler {
             };
             tokio::select! {
                 () = lost => tracing::warn!("another controller leads: feeds are no longer pulled here"),
-                () = Self::lead(&self.parts, &mut self.commands, &self.overview) => return,
+                () = Self::lead(&self.parts, &mut self.commands, &self.overview, &self.readings) => return,
             }
         }
     }
@@ -181,9 +206,10 @@ impl Reconciler {
         parts: &Parts,
         commands: &mut mpsc::Receiver<Command>,
         overview: &watch::Sender<Arc<Vec<FeedOverview>>>,
+        readings: &Readings,
     ) {
         let writer = Writer::default();
-        let mut run = match Run::new(parts, overview, writer.clone()) {
+        let mut run = match Run::new(parts, overview, readings, writer.clone()) {
             Ok(run) => run,
             Err(error) => {
                 tracing::error!("the records of the state folder cannot be read: {error}");
@@ -201,6 +227,7 @@ impl Reconciler {
 struct Run<'p> {
     parts: &'p Parts,
     overview: &'p watch::Sender<Arc<Vec<FeedOverview>>>,
+    readings: &'p Readings,
     writer: Writer,
     feeds: BTreeMap<String, Feed>,
     /// What earlier processes kept of feeds not seen yet.
@@ -226,11 +253,13 @@ impl<'p> Run<'p> {
     fn new(
         parts: &'p Parts,
         overview: &'p watch::Sender<Arc<Vec<FeedOverview>>>,
+        readings: &'p Readings,
         writer: Writer,
     ) -> std::io::Result<Self> {
         Ok(Self {
             parts,
             overview,
+            readings,
             writer,
             feeds: BTreeMap::new(),
             records: parts.puller.shelf.records()?,
@@ -320,6 +349,7 @@ impl<'p> Run<'p> {
             return;
         };
         log(name, &pulled);
+        self.readings.note(&pulled);
         let is_new = feed.finish(pulled, now.instant, now.unix());
         if let Some(record) = &feed.kept {
             // Best effort: only the age of the copy after a restart depends on it.

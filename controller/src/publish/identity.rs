@@ -78,6 +78,19 @@ impl Identity {
         if (epoch, number) > self.position() { self.store(epoch, number) } else { Ok(()) }
     }
 
+    /// Goes on where another controller is, with its key. What this one began itself under that key and is ahead of it
+    /// stays: its numbers were used.
+    pub fn adopt(&mut self, key: SetKey, epoch: u64, number: u64) -> io::Result<()> {
+        let is_ahead = self.stored.number > 0 && key == self.key() && self.position() >= (epoch, number);
+        if is_ahead {
+            return Ok(());
+        }
+        let stored = Stored { key: key.0, epoch, number };
+        self.write(&stored)?;
+        self.stored = stored;
+        Ok(())
+    }
+
     fn store(&mut self, epoch: u64, number: u64) -> io::Result<()> {
         let stored = Stored { epoch, number, ..self.stored };
         self.write(&stored)?;
@@ -128,6 +141,18 @@ mod tests {
         assert_eq!(identity.next().unwrap().2, 41);
         identity.skip_to(epoch + 5, 1).unwrap();
         assert_eq!(identity.next().unwrap(), (identity.key(), epoch + 5, 2));
+    }
+
+    #[test]
+    fn a_follower_goes_on_in_the_leaders_epoch_with_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut identity = Identity::open(folder.path(), None).unwrap();
+        let (epoch, _) = identity.position();
+        identity.adopt(SetKey([7; 16]), epoch - 100, 40).unwrap();
+        assert_eq!(identity.next().unwrap(), (SetKey([7; 16]), epoch - 100, 41));
+        identity.adopt(SetKey([7; 16]), epoch - 100, 41).unwrap();
+        identity.adopt(SetKey([7; 16]), epoch - 200, 50).unwrap();
+        assert_eq!(Identity::open(folder.path(), None).unwrap().next().unwrap().2, 42);
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub fn leadership(
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let identity = format!("{host}_{}", hex(random.get(..4).unwrap_or_default()));
     let place = (kubernetes.namespace(), lease.as_str());
-    let url = settings.advertise_url.clone();
+    let url = settings.serve.advertise_url.clone();
     let (election, leadership) = Election::new(kubernetes.client(), place, identity, url, publisher.clone());
     Ok((Some(election), leadership))
 }

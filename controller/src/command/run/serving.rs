@@ -1,0 +1,143 @@
+//! What is served, put together from the settings: certificate, access, site, listeners; and the copying of a follower.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use tokio::net::TcpSocket;
+use tokio::sync::watch;
+
+use crate::access::{Access, Htpasswd, KubernetesAccess, TokenFile};
+use crate::context::Context;
+use crate::feed::Source;
+use crate::feed::copy::Shelf;
+use crate::replication::{self, Follower, Peers};
+use crate::settings::{Certificate, ServeSettings};
+use crate::tls::{self, Authority, Pair, Tls};
+use crate::web::{self, Parts, Site};
+
+/// Connections that wait to be accepted: all agents come back at once after a restart.
+const BACKLOG: u32 = 4096;
+
+/// What serves until it is told to end.
+pub struct Serving {
+    site: Arc<Site>,
+    tls: Tls,
+    listener: TcpListener,
+    metrics: Option<TcpListener>,
+    follower: Option<Follower>,
+    /// Becomes true when it is to end.
+    pub shutdown: watch::Sender<bool>,
+}
+
+impl Serving {
+    /// Takes certificate, credentials and ports, or says in one sentence why it cannot.
+    pub fn open(context: &Context, shelf: Arc<Shelf>) -> anyhow::Result<Self> {
+        let settings = &context.settings.serve;
+        let access = access(context, settings)?;
+        access.check_listen(settings.listen).map_err(anyhow::Error::msg)?;
+        let tls = certificate(&context.settings.state_dir, settings)?;
+        let listener = listen(settings.listen)
+            .with_context(|| format!("cannot listen on --listen {}", settings.listen))?;
+        let metrics = settings.metrics_listen.map(|address| {
+            listen(address).with_context(|| format!("cannot listen on --metrics-listen {address}"))
+        });
+        let peers = peers(settings)?;
+        let follower = peers.clone().map(|peers| follower(context, shelf.clone(), peers));
+        let (shutdown, ending) = watch::channel(false);
+        let site = Site::new(Parts {
+            access,
+            publisher: context.publisher.clone(),
+            pushes: context.pushes.clone(),
+            feeds: context.feeds.clone(),
+            shelf,
+            leadership: context.leadership.clone(),
+            peers,
+            cluster: context.settings.cluster_name.clone(),
+            shutdown: ending,
+        });
+        Ok(Self { site, tls, listener, metrics: metrics.transpose()?, follower, shutdown })
+    }
+
+    /// Serves, keeps the certificate, copies from the leader.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let address = self.listener.local_addr()?;
+        tracing::info!("serving on https://{address}");
+        if let Some(path) = self.tls.authority() {
+            tracing::info!("clients trust it with --ca {}", path.display());
+        }
+        if let Some(metrics) = &self.metrics {
+            tracing::info!("metrics are on http://{}/metrics", metrics.local_addr()?);
+        }
+        let config = self.tls.config();
+        let mut aside = tokio::task::JoinSet::new();
+        aside.spawn(self.tls.keep());
+        if let Some(follower) = self.follower {
+            aside.spawn(follower.run());
+        }
+        let served = web::serve(self.site.clone(), self.listener, config);
+        match self.metrics {
+            Some(metrics) => tokio::try_join!(served, web::serve_metrics(self.site, metrics)).map(|_| ()),
+            None => served.await,
+        }
+        .context("cannot serve any more")
+    }
+}
+
+fn access(context: &Context, settings: &ServeSettings) -> anyhow::Result<Access> {
+    let access = match (&context.source, &settings.token_file) {
+        (Source::Kubernetes(source), _) => Access::kubernetes(KubernetesAccess {
+            client: source.client(),
+            group: source.group().to_string(),
+            audience: settings.audience.clone(),
+            agents: settings.agents.iter().map(|account| account.within(source.namespace())).collect(),
+            controllers: vec![settings.controllers.within(source.namespace())],
+        }),
+        (Source::Manifests(_), Some(path)) => Access::token_file(TokenFile::open(path)?),
+        (Source::Manifests(_), None) => Access::loopback(),
+    };
+    match &settings.htpasswd_file {
+        Some(path) => Ok(access.with_users(Htpasswd::open(path)?)),
+        None => Ok(access),
+    }
+}
+
+fn certificate(state: &Path, settings: &ServeSettings) -> anyhow::Result<Tls> {
+    let source = match &settings.certificate {
+        Certificate::Files { certificate, key } => tls::Source::Files(Pair::new(certificate, key)),
+        Certificate::Own { names } => tls::Source::Authority(Box::new(Authority::open(state, names)?)),
+    };
+    Ok(Tls::open(source)?)
+}
+
+fn peers(settings: &ServeSettings) -> anyhow::Result<Option<Arc<Peers>>> {
+    let Some(authorities) = &settings.peer_ca else {
+        if settings.peer_name.is_some() || settings.peer_token_file.is_some() {
+            bail!(
+                "--peer-name and --peer-token-file need --peer-ca: other controllers are reached over TLS only"
+            );
+        }
+        return Ok(None);
+    };
+    Ok(Some(Arc::new(Peers::new(authorities, settings.peer_name.clone())?)))
+}
+
+fn follower(context: &Context, shelf: Arc<Shelf>, peers: Arc<Peers>) -> Follower {
+    let settings = replication::Settings {
+        peers,
+        name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        token: context.settings.serve.peer_token_file.clone(),
+        shelf,
+        publisher: context.publisher.clone(),
+        pushes: context.pushes.clone(),
+    };
+    Follower::new(settings, context.leadership.watch())
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}

@@ -1,0 +1,16 @@
+//! The routes over real sockets and TLS, as clients meet them.
+
+// A served site and its client.
+pub mod served;
+
+// Each route x each kind of caller.
+mod admission;
+
+// The threat set.
+mod set;
+
+// Elasticsearch's document API.
+mod push;
+
+// Reports, feeds, health, metrics, limits.
+mod rest;
