@@ -5,6 +5,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use namewarden_protocol::obtain::address::Reach;
 
 use crate::command::{lookup::LookupArgs, replay::ReplayArgs};
 
@@ -61,6 +62,10 @@ pub struct RunArgs {
     #[command(flatten)]
     pub feeds: FeedArgs,
 
+    /// What outlives the process.
+    #[command(flatten)]
+    pub state: StateArgs,
+
     /// Where documents go.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -111,6 +116,25 @@ pub struct FeedArgs {
     #[arg(long, env = "NAMEWARDEN_FEED_CA", value_name = "PATH")]
     pub feed_ca: Option<PathBuf>,
 
+    /// Proxy for every feed that is fetched, `http://[USER:PASSWORD@]HOST:PORT`, or `none` (default: what `HTTP_PROXY`,
+    /// `HTTPS_PROXY` and `ALL_PROXY` say). Hosts in `NO_PROXY` are asked directly.
+    #[arg(long, env = "NAMEWARDEN_FEED_PROXY", hide_env_values = true, value_name = "URL|none")]
+    pub feed_proxy: Option<String>,
+
+    /// Which addresses a feed's URL may lead to: `network` leaves out this machine, link-local addresses and metadata
+    /// services, `loopback` allows this machine, `any` everything. A proxy decides for itself.
+    #[arg(
+        long,
+        env = "NAMEWARDEN_FEED_REACH",
+        default_value = "loopback",
+        value_name = "network|loopback|any"
+    )]
+    pub feed_reach: Reach,
+}
+
+/// What outlives the process.
+#[derive(Clone, Debug, Args)]
+pub struct StateArgs {
     /// Folder that keeps the hash key and the last good copy of every feed over a restart.
     #[arg(long, env = "NAMEWARDEN_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,

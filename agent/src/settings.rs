@@ -9,10 +9,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use namewarden_protocol::document::Identity;
+use namewarden_protocol::{document::Identity, obtain::client};
 
 use crate::{
-    args::{CaptureArgs, DnsLogDetail, FeedArgs, OutputArgs, OutputFormat, RunArgs},
+    args::{CaptureArgs, DnsLogDetail, FeedArgs, OutputArgs, OutputFormat, RunArgs, StateArgs},
     kernel::KernelSettings,
     pipeline::{
         PipelineSettings, dns_log,
@@ -52,7 +52,7 @@ pub struct RunSettings {
 pub struct SourceSettings {
     /// The feeds, each with a name of its own.
     pub feeds: Vec<FeedSpec>,
-    /// Allow lists, state folder, certificate authorities.
+    /// Allow lists, state folder, how URLs are fetched.
     pub options: SourceOptions,
 }
 
@@ -63,7 +63,7 @@ impl RunSettings {
     /// One sentence for the first option that cannot be used.
     pub fn new(arguments: &RunArgs) -> anyhow::Result<Self> {
         // Taken apart whole: an option that nothing uses does not compile.
-        let RunArgs { feeds, output, capture, listen, status_socket, proc_root } = arguments;
+        let RunArgs { feeds, state, output, capture, listen, status_socket, proc_root } = arguments;
         if feeds.feeds.iter().all(|feed| feed.trim().is_empty()) && output.dns_logs == "off" {
             bail!("nothing to do: give at least one --feed [NAME=]PATH|URL, or --dns-logs stdout|file:PATH");
         }
@@ -73,30 +73,46 @@ impl RunSettings {
         let settings = sink(output)?;
         Ok(Self {
             kernel: kernel(capture),
-            source: SourceSettings::new(feeds)?,
+            source: SourceSettings::new(feeds, Some(state))?,
             pipeline: pipeline(output, Limits::LIVE, &settings)?,
             output: settings,
             listen: *listen,
             status_socket: status_socket.clone(),
             proc_root: proc_root.clone(),
-            state_dir: feeds.state_dir.clone(),
+            state_dir: state.state_dir.clone(),
         })
     }
 }
 
 impl SourceSettings {
-    /// Validates the options on feeds.
-    pub fn new(arguments: &FeedArgs) -> anyhow::Result<Self> {
-        let FeedArgs { feeds, feed_format, feed_matching, allow, feed_ca, state_dir } = arguments;
+    /// Validates the options on feeds; without `state` nothing is kept.
+    pub fn new(arguments: &FeedArgs, state: Option<&StateArgs>) -> anyhow::Result<Self> {
+        let FeedArgs { feeds, feed_format, feed_matching, allow, feed_ca, feed_proxy, feed_reach } =
+            arguments;
+        let fetching = client::Settings {
+            authorities: feed_ca.clone(),
+            proxy: proxy(feed_proxy.as_deref())?,
+            reach: *feed_reach,
+            ..client::Settings::default()
+        };
         Ok(Self {
             feeds: FeedSpec::parse_all(feeds, feed_format, feed_matching)?,
             options: SourceOptions {
                 allow: allow.clone(),
-                state_dir: state_dir.clone(),
-                authorities: feed_ca.clone(),
+                state_dir: state.and_then(|state| state.state_dir.clone()),
+                fetching,
                 ..SourceOptions::default()
             },
         })
+    }
+}
+
+/// The text may hold a password: it is not shown.
+fn proxy(text: Option<&str>) -> anyhow::Result<client::Proxy> {
+    match text.map(str::trim) {
+        None | Some("") => Ok(client::Proxy::Environment),
+        Some(word) if word.eq_ignore_ascii_case("none") => Ok(client::Proxy::Direct),
+        Some(url) => url.parse().map(client::Proxy::Url).map_err(|_| client::ClientError::Proxy.into()),
     }
 }
 

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use namewarden_protocol::entry::Entry;
+use namewarden_protocol::obtain::client;
 use namewarden_protocol::obtain::copy::Copies;
 use namewarden_protocol::obtain::fetch::Fetcher;
 use namewarden_protocol::threat_set::{BuildError, Builder, SetKey, ThreatSet};
@@ -33,7 +34,7 @@ use identity::Identity;
 use reading::{Feed, Load};
 use spec::{FeedSpec, Location, SpecError};
 
-pub use namewarden_protocol::obtain::fetch::ClientError;
+pub use namewarden_protocol::obtain::client::ClientError;
 pub use reading::Purpose;
 pub use status::FeedStatus;
 
@@ -60,8 +61,8 @@ pub struct Options {
     pub state_dir: Option<PathBuf>,
     /// Lists of names that are never listed, whatever the feeds say; any format.
     pub allow: Vec<PathBuf>,
-    /// More certificate authorities (PEM) for https.
-    pub authorities: Option<PathBuf>,
+    /// How URLs are fetched: certificate authorities, proxy, addresses within reach.
+    pub fetching: client::Settings,
     /// How large a feed may be.
     pub limits: Limits,
 }
@@ -158,11 +159,10 @@ impl ThreatSource {
         let copies = Copies::new(state_dir).map_err(failed)?;
         let identity = Identity::open(state_dir).map_err(failed)?;
         let has_url = specs.iter().any(|spec| matches!(spec.location, Location::Url(_)));
-        let fetcher = match (has_url, &options.authorities) {
-            // Wrong authorities are told of even where nothing is fetched yet.
-            (false, None) => None,
-            (_, authorities) => Some(Fetcher::new(authorities.as_deref())?),
-        };
+        // Wrong authorities are told of even where nothing is fetched yet.
+        let fetcher = (has_url || options.fetching.authorities.is_some())
+            .then(|| Fetcher::new(&options.fetching))
+            .transpose()?;
         let mut feeds: Vec<_> =
             specs.into_iter().map(|spec| Feed::new(spec, Purpose::List, &copies)).collect();
         for (number, path) in options.allow.iter().enumerate() {

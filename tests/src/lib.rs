@@ -55,3 +55,7 @@ pub mod differential;
 
 // A Kubernetes API server with its store, on loopback.
 pub mod kube;
+
+// A web server whose every answer a test decides, and a proxy.
+#[cfg(feature = "feed-server")]
+pub mod feed_server;

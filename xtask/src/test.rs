@@ -27,7 +27,7 @@ pub use tally::Tally;
 /// What `cargo xtask test` is told.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Suites to run: unit, fuzz, replay, kernel, demo, cluster. All of them when none is named
+    /// Suites to run: unit, fuzz, feeds, replay, kernel, demo, cluster. All of them when none is named
     #[arg(value_name = "SUITE")]
     suites: Vec<String>,
     /// What follows `--` goes to the test runners: a part of a test's name, or their options

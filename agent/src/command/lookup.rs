@@ -10,16 +10,16 @@ mod answer;
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use namewarden_protocol::entry::{Entry, Scope, Verdict};
 use namewarden_protocol::name::{self, NameError};
 
-use crate::threat_source::spec::FeedSpec;
-use crate::threat_source::{FeedStatus, Loaded, Options, Purpose, ThreatSource};
+use crate::args::FeedArgs;
+use crate::settings::SourceSettings;
+use crate::threat_source::{FeedStatus, Loaded, Purpose, ThreatSource};
 use answer::{Answer, Citation, Exception};
 
 /// Options of `lookup`.
@@ -29,34 +29,9 @@ pub struct LookupArgs {
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
 
-    /// A feed: a file or an http(s) URL, with a name before `=` (default: the file's name). Repeatable; one a line in
-    /// the environment.
-    #[arg(
-        long = "feed",
-        env = "NAMEWARDEN_FEEDS",
-        value_delimiter = '\n',
-        required = true,
-        value_name = "[NAME=]PATH|URL"
-    )]
-    pub feeds: Vec<String>,
-
-    /// Format of a feed: plain, hosts, adblock, dnsmasq, rpz, csv (its first field), json (a list of strings)
-    /// or auto; for one feed with its name before `=`, else for all. Repeatable.
-    #[arg(long, env = "NAMEWARDEN_FEED_FORMAT", value_delimiter = ' ', value_name = "[NAME=]FORMAT")]
-    pub feed_format: Vec<String>,
-
-    /// Which names a line of a plain list speaks of, where the line does not say: both, exact or subdomains; for one
-    /// feed with its name before `=`, else for all. Repeatable.
-    #[arg(long, env = "NAMEWARDEN_FEED_MATCHING", value_delimiter = ' ', value_name = "[NAME=]SCOPE")]
-    pub feed_matching: Vec<String>,
-
-    /// Names that never alert, whatever the feeds say: a list in any format. Repeatable; one a line in the environment.
-    #[arg(long, env = "NAMEWARDEN_ALLOW", value_delimiter = '\n', value_name = "PATH")]
-    pub allow: Vec<PathBuf>,
-
-    /// More certificate authorities (PEM) for feeds fetched by https.
-    #[arg(long, env = "NAMEWARDEN_FEED_CA", value_name = "PATH")]
-    pub feed_ca: Option<PathBuf>,
+    /// Which feeds are looked into.
+    #[command(flatten)]
+    pub feeds: FeedArgs,
 
     /// Print one JSON object for each name.
     #[arg(long)]
@@ -65,10 +40,11 @@ pub struct LookupArgs {
 
 /// Looks the names up and prints what was found.
 pub fn run(args: &LookupArgs) -> Result<ExitCode> {
-    let specs = FeedSpec::parse_all(&args.feeds, &args.feed_format, &args.feed_matching)?;
-    let options =
-        Options { allow: args.allow.clone(), authorities: args.feed_ca.clone(), ..Options::default() };
-    let mut source = ThreatSource::new(specs, options)?;
+    let SourceSettings { feeds, options } = SourceSettings::new(&args.feeds, None)?;
+    if feeds.is_empty() {
+        bail!("nothing to look into: give at least one --feed [NAME=]PATH|URL");
+    }
+    let mut source = ThreatSource::new(feeds, options)?;
     let asked: Vec<_> = args.names.iter().map(|text| Asked::new(text)).collect();
     let mut exceptions = Exceptions::new(&asked);
     let loaded = source.load_watching(&mut |feed, purpose, entry| exceptions.see(feed, purpose, entry))?;

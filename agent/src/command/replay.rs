@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::args::{FeedArgs, OutputArgs};
+use crate::args::{FeedArgs, OutputArgs, StateArgs};
 use crate::pipeline::packet::{Packet, RawMessage, Timestamp, Transport};
 use crate::pipeline::parse::{Flag, Question, Record, parse};
 use crate::pipeline::reassemble::{Limits, Reassembler};
@@ -42,6 +42,10 @@ pub struct ReplayArgs {
     /// Which feeds make the threat set
     #[command(flatten)]
     pub feeds: FeedArgs,
+
+    /// What outlives the process
+    #[command(flatten)]
+    pub state: StateArgs,
 
     /// Where documents go
     #[command(flatten)]

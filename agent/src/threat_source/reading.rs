@@ -8,7 +8,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use namewarden_protocol::entry::Entry;
 use namewarden_protocol::feed::{self, FeedReport};
 use namewarden_protocol::obtain::copy::{Copies, Draft, FillError, LastGood, Origin};
+use namewarden_protocol::obtain::failure::FetchError;
 use namewarden_protocol::obtain::fetch::{Fetched, Fetcher};
+use namewarden_protocol::obtain::request::Request;
 use namewarden_protocol::obtain::schedule::Schedule;
 use namewarden_protocol::threat_set::{BuildError, Builder};
 
@@ -71,8 +73,10 @@ enum Missed {
     Unchanged,
     /// The file cannot be read.
     File(PathBuf, io::Error),
-    /// Anything else.
-    Other(String),
+    /// The URL could not be fetched.
+    Url(FetchError),
+    /// No copy of it can be made.
+    Copy(io::Error),
 }
 
 /// Bytes that are no feed, or not yet believed.
@@ -109,7 +113,8 @@ impl Feed {
             Err(Missed::File(path, error)) => {
                 self.problem = Some(format!("cannot read {}: {error}", path.display()));
             }
-            Err(Missed::Other(problem)) => self.problem = Some(problem),
+            Err(Missed::Url(error)) => self.problem = Some(error.to_string()),
+            Err(Missed::Copy(error)) => self.problem = Some(no_copy(&error)),
         }
         match self.fall_back(index, load)? {
             Some(report) => Ok(self.status(Some(report), true)),
@@ -147,8 +152,9 @@ impl Feed {
         let fetched = self.fetch(load);
         match &fetched {
             Err(Missed::Unchanged) => self.schedule.succeeded(Instant::now()),
+            Err(Missed::Url(error)) => self.schedule.failed(Instant::now(), error.retry_after()),
             // A body counts as a failure until it is accepted: one refused again and again is asked for less and less.
-            Ok(_) | Err(_) => self.schedule.failed(Instant::now()),
+            Ok(_) | Err(_) => self.schedule.failed(Instant::now(), None),
         }
         fetched
     }
@@ -158,10 +164,10 @@ impl Feed {
         let (Location::Url(url), Some(fetcher)) = (&self.spec.location, load.fetcher) else {
             return Err(Missed::Unchanged);
         };
-        let mut draft = load.copies.draft(&key).map_err(|error| Missed::Other(no_copy(&error)))?;
+        let mut draft = load.copies.draft(&key).map_err(Missed::Copy)?;
         let known = self.copy.as_ref().map(|copy| &copy.origin);
-        let outcome = fetcher.fetch(url, known, load.limits.bytes_max, &mut draft);
-        match outcome.map_err(|error| Missed::Other(error.to_string()))? {
+        let request = Request { url, headers: &[], known, bytes_max: load.limits.bytes_max };
+        match fetcher.fetch(&request, &mut draft).map_err(Missed::Url)? {
             Fetched::Body { etag, last_modified } => Ok(Fresh { draft, etag, last_modified }),
             Fetched::NotModified => {
                 self.problem = None;
@@ -343,10 +349,10 @@ fn read_file(path: &Path, key: &str, load: &Load<'_>) -> Result<(Fresh, bool), M
     if kind.is_dir() {
         return Err(unreadable(io::ErrorKind::IsADirectory.into()));
     }
-    let mut draft = load.copies.draft(key).map_err(|error| Missed::Other(no_copy(&error)))?;
+    let mut draft = load.copies.draft(key).map_err(Missed::Copy)?;
     draft.fill(&mut file, load.limits.bytes_max).map_err(|error| match error {
         FillError::Read(error) => unreadable(error),
-        FillError::Write(error) => Missed::Other(no_copy(&error)),
+        FillError::Write(error) => Missed::Copy(error),
     })?;
     Ok((Fresh { draft, etag: None, last_modified: None }, kind.is_file()))
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use namewarden_protocol::entry::Scope;
 use namewarden_protocol::feed::Format;
+use namewarden_protocol::obtain::request::Shown;
 use namewarden_protocol::threat_set::FeedInfo;
 use reqwest::Url;
 
@@ -188,19 +189,13 @@ impl Location {
     }
 }
 
-/// Without user, password, query and fragment: any of them may be a secret.
+/// Of a URL, nothing that may be a secret.
 impl fmt::Display for Location {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = match self {
-            Self::File(path) => return path.display().fmt(formatter),
-            Self::Url(url) => url,
-        };
-        write!(formatter, "{}://{}", url.scheme(), url.host_str().unwrap_or_default())?;
-        if let Some(port) = url.port() {
-            write!(formatter, ":{port}")?;
+        match self {
+            Self::File(path) => path.display().fmt(formatter),
+            Self::Url(url) => Shown(url).fmt(formatter),
         }
-        formatter.write_str(url.path())?;
-        if url.query().is_some() { formatter.write_str("?…") } else { Ok(()) }
     }
 }
 

@@ -6,11 +6,22 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use namewarden_protocol::feed::Format;
+use namewarden_protocol::obtain::address::Reach;
 
 use super::*;
 
 fn strings(texts: &[String]) -> Vec<FeedSpec> {
     FeedSpec::parse_all(texts, &[], &[]).unwrap()
+}
+
+/// Servers of this machine may be reached, and directly, whatever proxy the environment names.
+fn local() -> Options {
+    let fetching = client::Settings {
+        reach: Reach::Loopback,
+        proxy: client::Proxy::Direct,
+        ..client::Settings::default()
+    };
+    Options { fetching, ..Options::default() }
 }
 
 fn source(feeds: &[String], options: Options) -> ThreatSource {
@@ -32,7 +43,7 @@ impl Folder {
     }
 
     fn state(&self) -> Options {
-        Options { state_dir: Some(self.0.path().join("state")), ..Options::default() }
+        Options { state_dir: Some(self.0.path().join("state")), ..local() }
     }
 }
 
@@ -51,7 +62,7 @@ fn names_are_listed_by_every_feed_that_has_them() {
         folder.write("a.txt", "evil.example\n"),
         folder.write("b.hosts", "0.0.0.0 evil.example x.example\n"),
     ];
-    let loaded = source(&feeds, Options::default()).load().unwrap();
+    let loaded = source(&feeds, local()).load().unwrap();
     assert_eq!(lists(&loaded, "evil.example"), ["a", "b"]);
     assert_eq!(lists(&loaded, "x.example"), ["b"]);
     assert_eq!(lists(&loaded, "sub.evil.example"), ["a"]);
@@ -62,7 +73,7 @@ fn names_are_listed_by_every_feed_that_has_them() {
 
 #[test]
 fn a_missing_feed_at_the_start_is_an_error_that_names_feed_and_file() {
-    let error = source(&["mine=/nowhere/at-all.txt".to_owned()], Options::default()).load().unwrap_err();
+    let error = source(&["mine=/nowhere/at-all.txt".to_owned()], local()).load().unwrap_err();
     let text = error.to_string();
     assert!(text.contains("`mine`") && text.contains("/nowhere/at-all.txt"), "{text}");
 }
@@ -71,7 +82,7 @@ fn a_missing_feed_at_the_start_is_an_error_that_names_feed_and_file() {
 fn a_folder_is_no_feed() {
     let folder = Folder::new();
     let feeds = [format!("x={}", folder.0.path().display())];
-    let error = source(&feeds, Options::default()).load().unwrap_err();
+    let error = source(&feeds, local()).load().unwrap_err();
     assert!(matches!(error, SourceError::Unreadable { .. }), "{error}");
 }
 
@@ -80,7 +91,7 @@ fn a_refused_feed_leaves_nothing_in_the_set_and_the_others_in_it() {
     let folder = Folder::new();
     let junk = format!("early.example\n{}", "a..b\n".repeat(20));
     let feeds = [folder.write("junk.txt", &junk), folder.write("good.txt", "evil.example\n")];
-    let loaded = source(&feeds, Options::default()).load().unwrap();
+    let loaded = source(&feeds, local()).load().unwrap();
     assert_eq!(lists(&loaded, "early.example"), [""; 0]);
     assert_eq!(lists(&loaded, "evil.example"), ["good"]);
     let junk = &loaded.feeds[0];
@@ -92,7 +103,7 @@ fn a_refused_feed_leaves_nothing_in_the_set_and_the_others_in_it() {
 fn a_reload_reads_files_anew() {
     let folder = Folder::new();
     let feeds = [folder.write("a.txt", "old.example\n")];
-    let mut source = source(&feeds, Options::default());
+    let mut source = source(&feeds, local());
     let first = source.load().unwrap();
     folder.write("a.txt", "new.example\n");
     let second = source.reload().unwrap();
@@ -105,7 +116,7 @@ fn a_reload_reads_files_anew() {
 #[test]
 fn a_feed_that_fails_at_a_reload_keeps_its_last_good_entries() {
     let folder = Folder::new();
-    for options in [Options::default(), folder.state()] {
+    for options in [local(), folder.state()] {
         let feeds = [folder.write("a.txt", "evil.example\n")];
         let mut source = source(&feeds, options);
         source.load().unwrap();
@@ -142,7 +153,7 @@ fn an_allow_list_wins_over_every_feed() {
     let folder = Folder::new();
     let feeds = [folder.write("a.txt", "evil.example\n"), folder.write("b.txt", "fine.evil.example\n")];
     let allow = vec![folder.write("allow.txt", "fine.evil.example\n").into()];
-    let loaded = source(&feeds, Options { allow, ..Options::default() }).load().unwrap();
+    let loaded = source(&feeds, Options { allow, ..local() }).load().unwrap();
     assert_eq!(lists(&loaded, "fine.evil.example"), [""; 0]);
     assert_eq!(lists(&loaded, "www.fine.evil.example"), [""; 0]);
     assert_eq!(lists(&loaded, "evil.example"), ["a"]);
@@ -154,7 +165,7 @@ fn an_allow_list_covers_the_names_below_a_public_suffix() {
     let folder = Folder::new();
     let feeds = [folder.write("a.txt", "evil.github.io\nevil.example\n")];
     let allow = vec![folder.write("allow.txt", "github.io\n").into()];
-    let loaded = source(&feeds, Options { allow, ..Options::default() }).load().unwrap();
+    let loaded = source(&feeds, Options { allow, ..local() }).load().unwrap();
     assert_eq!(lists(&loaded, "evil.github.io"), [""; 0]);
     assert_eq!(lists(&loaded, "evil.example"), ["a"]);
 }
@@ -164,7 +175,7 @@ fn a_bad_allow_list_is_an_error_at_the_start_and_keeps_its_last_good_entries_lat
     let folder = Folder::new();
     let feeds = [folder.write("a.txt", "evil.example\n")];
     let path = folder.write("allow.txt", PAGE);
-    let options = || Options { allow: vec![path.clone().into()], ..Options::default() };
+    let options = || Options { allow: vec![path.clone().into()], ..local() };
     let error = source(&feeds, options()).load().unwrap_err();
     assert!(matches!(error, SourceError::AllowList { .. }), "{error}");
     folder.write("allow.txt", "evil.example\n");
@@ -180,7 +191,7 @@ fn a_bad_allow_list_is_an_error_at_the_start_and_keeps_its_last_good_entries_lat
 fn a_state_folder_that_cannot_be_made_is_an_error_that_names_it() {
     let folder = Folder::new();
     let file = folder.write("file", "");
-    let options = Options { state_dir: Some(file.clone().into()), ..Options::default() };
+    let options = Options { state_dir: Some(file.clone().into()), ..local() };
     let error = ThreatSource::new(Vec::new(), options).unwrap_err();
     assert!(error.to_string().contains(&file), "{error}");
 }
@@ -201,7 +212,7 @@ fn a_full_disk_is_not_told_as_a_feed_that_cannot_be_read() {
 fn the_line_of_an_entry_is_found_again() {
     let folder = Folder::new();
     let feeds = [folder.write("a.txt", "# head\n||evil.example^\n")];
-    let mut source = source(&feeds, Options::default());
+    let mut source = source(&feeds, local());
     source.load().unwrap();
     assert_eq!(source.line(0, 2).as_deref(), Some("||evil.example^"));
     assert_eq!((source.line(0, 3), source.line(1, 1)), (None, None));
@@ -264,7 +275,7 @@ fn body(text: &str) -> String {
 #[test]
 fn a_url_is_fetched_with_its_credentials_which_nothing_shows() {
     let server = Server::new(&[body("evil.example\n")]);
-    let mut source = source(&server.feed(), Options::default());
+    let mut source = source(&server.feed(), local());
     let loaded = source.load().unwrap();
     assert_eq!(lists(&loaded, "evil.example"), ["web"]);
     assert!(server.last_request().to_lowercase().contains("authorization: basic"));
@@ -275,7 +286,7 @@ fn a_url_is_fetched_with_its_credentials_which_nothing_shows() {
 #[test]
 fn what_did_not_change_is_asked_for_and_kept() {
     let server = Server::new(&[body("evil.example\n"), status(304)]);
-    let mut source = source(&server.feed(), Options::default());
+    let mut source = source(&server.feed(), local());
     source.load().unwrap();
     let loaded = source.reload().unwrap();
     let request = server.last_request().to_lowercase();
@@ -288,7 +299,7 @@ fn what_did_not_change_is_asked_for_and_kept() {
 #[test]
 fn a_url_out_of_reach_at_the_start_is_shown_and_tried_again() {
     let server = Server::new(&[status(500)]);
-    let mut source = source(&server.feed(), Options::default());
+    let mut source = source(&server.feed(), local());
     let loaded = source.load().unwrap();
     assert!(loaded.set.is_empty());
     assert!(loaded.feeds[0].problem.as_deref().unwrap().contains("500"));
@@ -302,7 +313,7 @@ fn a_url_out_of_reach_at_the_start_is_shown_and_tried_again() {
 fn a_refused_connection_is_told_without_the_secrets_of_the_url() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let feeds = [format!("web=http://user:secret@{free}/list.txt?token=secret")];
-    let loaded = source(&feeds, Options::default()).load().unwrap();
+    let loaded = source(&feeds, local()).load().unwrap();
     let problem = loaded.feeds[0].problem.clone().unwrap();
     assert!(!problem.contains("secret") && problem.to_lowercase().contains("connect"), "{problem}");
 }
@@ -310,7 +321,7 @@ fn a_refused_connection_is_told_without_the_secrets_of_the_url() {
 #[test]
 fn a_refresh_leaves_alone_what_is_not_due() {
     let server = Server::new(&[body("evil.example\n")]);
-    let mut source = source(&server.feed(), Options::default());
+    let mut source = source(&server.feed(), local());
     source.load().unwrap();
     let loaded = source.refresh().unwrap();
     assert_eq!(server.requests.lock().unwrap().len(), 1);
@@ -322,7 +333,7 @@ fn a_refresh_leaves_alone_what_is_not_due() {
 fn a_feed_that_shrinks_by_more_than_half_has_to_say_so_twice() {
     let small = body("a.example\n");
     let server = Server::new(&[body("a.example\nb.example\nc.example\n"), small.clone(), small]);
-    let mut source = source(&server.feed(), Options::default());
+    let mut source = source(&server.feed(), local());
     source.load().unwrap();
     let first = source.reload().unwrap();
     assert_eq!(lists(&first, "c.example"), ["web"]);
@@ -335,7 +346,7 @@ fn a_feed_that_shrinks_by_more_than_half_has_to_say_so_twice() {
 #[test]
 fn a_url_with_a_refused_body_is_asked_for_less_and_less_until_one_is_accepted() {
     let server = Server::new(&[]);
-    let mut source = source(&server.feed(), Options::default());
+    let mut source = source(&server.feed(), local());
     for at_least in [30, 60, 120, 240] {
         server.push(body(PAGE));
         let before = Instant::now();
@@ -357,7 +368,7 @@ fn a_url_with_a_refused_body_is_asked_for_less_and_less_until_one_is_accepted() 
 fn a_body_larger_than_the_limit_is_not_taken() {
     let server = Server::new(&[body(&"evil.example\n".repeat(100))]);
     let limits = Limits { bytes_max: 1_000, ..Limits::default() };
-    let loaded = source(&server.feed(), Options { limits, ..Options::default() }).load().unwrap();
+    let loaded = source(&server.feed(), Options { limits, ..local() }).load().unwrap();
     assert!(loaded.set.is_empty());
     assert!(loaded.feeds[0].problem.as_deref().unwrap().contains("1000 bytes"));
 }
@@ -366,7 +377,7 @@ fn a_body_larger_than_the_limit_is_not_taken() {
 fn a_broken_off_body_keeps_the_last_good_copy() {
     let cut = body("evil.example\nother.example\n").replace("content-length: 27", "content-length: 2700");
     let server = Server::new(&[body("evil.example\n"), cut]);
-    let mut source = source(&server.feed(), Options::default());
+    let mut source = source(&server.feed(), local());
     source.load().unwrap();
     let loaded = source.reload().unwrap();
     assert_eq!(lists(&loaded, "evil.example"), ["web"]);
@@ -377,7 +388,8 @@ fn a_broken_off_body_keeps_the_last_good_copy() {
 fn authorities_that_cannot_be_read_are_an_error() {
     let folder = Folder::new();
     for path in [folder.write("empty.pem", "no certificate\n"), "/nowhere/ca.pem".to_owned()] {
-        let options = Options { authorities: Some(path.clone().into()), ..Options::default() };
+        let mut options = local();
+        options.fetching.authorities = Some(path.clone().into());
         let error = ThreatSource::new(Vec::new(), options).unwrap_err();
         assert!(error.to_string().contains(&path), "{error}");
     }

@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use clap::Args;
 use namewarden_protocol::entry::{Entry, Scope, Verdict};
 use namewarden_protocol::feed::{self, Format};
-use namewarden_protocol::obtain::fetch::Fetcher;
+use namewarden_protocol::obtain::{address::Reach, client, fetch::Fetcher, request::Request};
 use reqwest::Url;
 
 use crate::feed::definition::{Definition, shown_url};
@@ -96,12 +96,15 @@ fn check(target: &str, arguments: &CheckArgs) -> anyhow::Result<Vec<Report>> {
 }
 
 fn check_url(url: &Url, arguments: &CheckArgs) -> anyhow::Result<Report> {
-    let fetcher = Fetcher::new(arguments.feed_ca.as_deref())?;
+    // Whoever runs the check names the URL: servers of this machine are no secret to them.
+    let reach = Reach::Loopback;
+    let settings =
+        client::Settings { authorities: arguments.feed_ca.clone(), reach, ..client::Settings::default() };
+    let fetcher = Fetcher::new(&settings)?;
     let mut body = tempfile().context("cannot keep what the server sends")?;
     let bytes_max = feed::Options::default().bytes_max;
-    fetcher
-        .fetch(url, None, bytes_max, &mut body)
-        .with_context(|| format!("cannot fetch {}", shown_url(url)))?;
+    let request = Request { url, headers: &[], known: None, bytes_max };
+    fetcher.fetch(&request, &mut body).with_context(|| format!("cannot fetch {}", shown_url(url)))?;
     body.rewind()?;
     Ok(check_list(&shown_url(url), body, arguments))
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use namewarden_protocol::obtain::copy::Origin as Known;
 use namewarden_protocol::obtain::fetch::{Fetched, Fetcher};
+use namewarden_protocol::obtain::request::{Request, RequestHeader};
 use sha2::{Digest as _, Sha256};
 
 use super::copy::{Draft, Provenance, Record, Shelf, Summary, hex};
@@ -108,13 +109,13 @@ impl Puller {
     }
 
     /// The headers with their values; those that may be missing are left out.
-    async fn headers(&self, order: &Order) -> Result<Vec<(String, SecretText)>, String> {
+    async fn headers(&self, order: &Order) -> Result<Vec<RequestHeader>, String> {
         let mut headers = Vec::with_capacity(order.origin.headers.len());
         for (name, value) in &order.origin.headers {
             match value {
-                HeaderValue::Text(text) => headers.push((name.clone(), text.clone())),
+                HeaderValue::Text(text) => headers.push(header(name, text, false)?),
                 HeaderValue::From(reference) => match self.source.value(reference).await {
-                    Ok(Some(text)) => headers.push((name.clone(), text)),
+                    Ok(Some(text)) => headers.push(header(name, &text, true)?),
                     Ok(None) if reference.optional => {}
                     Ok(None) => {
                         return Err(format!(
@@ -130,17 +131,15 @@ impl Puller {
         Ok(headers)
     }
 
-    fn fetch(&self, order: &Order, headers: &[(String, SecretText)]) -> Pulled {
+    fn fetch(&self, order: &Order, headers: &[RequestHeader]) -> Pulled {
         let mut draft = match self.shelf.draft() {
             Ok(draft) => draft,
             Err(error) => return disk(&error),
         };
         let known = order.known.as_ref().and_then(known);
-        let request = headers.iter().map(|(name, value)| (name.as_str(), value.reveal()));
-        let _ = request;
-        let fetched =
-            self.fetcher.fetch(&order.origin.url, known.as_ref(), self.limits.bytes_max, &mut draft);
-        match fetched {
+        let (url, bytes_max) = (&order.origin.url, self.limits.bytes_max);
+        let request = Request { url, headers, known: known.as_ref(), bytes_max };
+        match self.fetcher.fetch(&request, &mut draft) {
             Err(error) => Pulled::Failed { kind: FailureKind::Fetch, reason: error.to_string() },
             Ok(Fetched::NotModified) => Pulled::Unchanged,
             Ok(Fetched::Body { etag, last_modified }) => {
@@ -205,6 +204,11 @@ impl Puller {
             Err(error) => disk(&error),
         }
     }
+}
+
+/// A header as it is sent; whether its value comes from a reference decides where to.
+fn header(name: &str, value: &SecretText, secret: bool) -> Result<RequestHeader, String> {
+    RequestHeader::new(name, value.reveal(), secret).map_err(|error| error.to_string())
 }
 
 /// What a record knows of the server's version.

@@ -1,31 +1,32 @@
 //! A feed's URL -> its bytes in a draft, or "not changed since".
 //!
-//! TLS by rustls with ring, trusting the roots compiled in and the operator's own authorities. Bounded in time and
-//! size; redirects never lead from https to http. What goes wrong is said without the URL: it may hold a password.
+//! TLS by rustls with ring, trusting the roots compiled in and the operator's own authorities. Bounded in time, speed
+//! and size. Redirects are followed here, step by step: never from https to http, never to an address out of reach,
+//! and what may be a secret is not carried to another host.
 
-use std::error::Error as _;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::SystemTime;
 
-use reqwest::header::{ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode, Url};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use reqwest::header::{
+    ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED, LOCATION,
+};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use tokio::runtime::Builder;
+use tokio::time::timeout;
 
+use super::client::{ClientError, Settings, Ways};
 use super::copy::Origin;
+use super::failure::{FetchError, RedirectError, no_answer};
+use super::receive::{Pace, receive};
+use super::request::{Request, ShownOrigin};
+use super::retry_after::retry_after;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Without a byte for so long the server is taken for dead.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest that a whole feed may take.
-const TOTAL_TIMEOUT: Duration = Duration::from_mins(10);
 const REDIRECTS_MAX: usize = 5;
 
 /// What came of a fetch.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
     /// The body is in the draft; what the server says of its version.
     Body {
@@ -38,169 +39,135 @@ pub enum Fetched {
     NotModified,
 }
 
-/// Why a feed was not fetched.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// Another status than 200 and 304.
-    #[error("the server answered {0}")]
-    Status(StatusCode),
-    /// No answer, or it broke off.
-    #[error("{0}")]
-    Transport(String),
-    /// More bytes than allowed, after decompression.
-    #[error("the body is larger than the limit of {bytes_max} bytes")]
-    TooLarge {
-        /// The limit.
-        bytes_max: u64,
-    },
-    /// The body could not be kept.
-    #[error("the body could not be written to disk: {0}")]
-    Write(#[from] std::io::Error),
-}
-
-/// Why there is no client.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The authorities could not be read.
-    #[error("cannot read certificate authorities from {path}: {reason} (a PEM file is expected)", path = path.display())]
-    Authorities {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// TLS or the runtime could not be set up.
-    #[error("cannot set up fetching of feeds: {0}")]
-    Setup(String),
-}
-
-/// Fetches feeds; blocks the thread that calls it, which must not be an asynchronous one.
-#[derive(Debug)]
+/// Fetches feeds, several at once where several threads call it; a clone fetches in the same way.
+#[derive(Clone, Debug)]
 pub struct Fetcher {
-    client: Client,
-    runtime: tokio::runtime::Runtime,
+    ways: Arc<Ways>,
+    pace: Pace,
 }
 
 impl Fetcher {
-    /// A client that trusts the compiled-in roots and those of `authorities`.
-    pub fn new(authorities: Option<&Path>) -> Result<Self, ClientError> {
-        let setup = |error: &dyn std::fmt::Display| ClientError::Setup(error.to_string());
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| setup(&e))?;
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls(authorities)?)
-            .user_agent(concat!("namewarden-agent/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
-            .redirect(redirects())
-            .build()
-            .map_err(|error| setup(&error))?;
-        Ok(Self { client, runtime })
+    /// A fetcher with these settings; nothing is asked yet.
+    pub fn new(settings: &Settings) -> Result<Self, ClientError> {
+        Ok(Self { ways: Arc::new(Ways::new(settings)?), pace: settings.pace })
     }
 
-    /// Fetches `url` into `draft`, unless it is still what `known` describes.
-    pub fn fetch(
-        &self,
-        url: &Url,
-        known: Option<&Origin>,
-        bytes_max: u64,
-        draft: &mut impl Write,
-    ) -> Result<Fetched, FetchError> {
-        self.runtime.block_on(self.fetch_async(url, known, bytes_max, draft))
+    /// Fetches into `draft`, of which nothing is to be used after an error. Blocks the thread that calls it, which
+    /// must not be one of an asynchronous runtime's own (`spawn_blocking`).
+    pub fn fetch(&self, request: &Request<'_>, draft: &mut impl Write) -> Result<Fetched, FetchError> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| FetchError::Broken(format!("no event loop: {error}")))?;
+        let limit = self.pace.total;
+        let fetched = runtime.block_on(async { timeout(limit, self.follow(request, draft)).await });
+        // A name that is still being resolved must not hold up who gave up waiting for it.
+        runtime.shutdown_background();
+        fetched.unwrap_or(Err(FetchError::TooLong { limit }))
     }
 
-    async fn fetch_async(
-        &self,
-        url: &Url,
-        known: Option<&Origin>,
-        bytes_max: u64,
-        draft: &mut impl Write,
-    ) -> Result<Fetched, FetchError> {
-        let mut request = self.client.get(url.clone());
-        if let Some(known) = known {
-            if let Some(etag) = &known.etag {
-                request = request.header(IF_NONE_MATCH, etag);
-            }
-            if let Some(time) = &known.last_modified {
-                request = request.header(IF_MODIFIED_SINCE, time);
+    async fn follow(&self, request: &Request<'_>, draft: &mut impl Write) -> Result<Fetched, FetchError> {
+        let mut trail = Trail::new(request.url);
+        loop {
+            let response = self.ask(&trail, request).await?;
+            match response.status() {
+                StatusCode::NOT_MODIFIED if request.known.is_some() => return Ok(Fetched::NotModified),
+                StatusCode::OK => {
+                    let text = |name| header(response.headers(), name);
+                    let (etag, last_modified) = (text(&ETAG), text(&LAST_MODIFIED));
+                    receive(response, &self.pace, request.bytes_max, draft).await?;
+                    return Ok(Fetched::Body { etag, last_modified });
+                }
+                status if is_redirect(status) => trail.step(&response).map_err(FetchError::Redirect)?,
+                status => {
+                    let retry_after = retry_after(response.headers(), SystemTime::now());
+                    let withheld = trail.has_left && request.has_secrets();
+                    return Err(FetchError::Status { status, retry_after, withheld });
+                }
             }
         }
-        let response = request.send().await.map_err(transport)?;
-        match response.status() {
-            StatusCode::NOT_MODIFIED if known.is_some() => Ok(Fetched::NotModified),
-            StatusCode::OK => {
-                let etag = header(response.headers(), &ETAG);
-                let last_modified = header(response.headers(), &LAST_MODIFIED);
-                receive(response, bytes_max, draft).await?;
-                Ok(Fetched::Body { etag, last_modified })
+    }
+
+    async fn ask(&self, trail: &Trail, request: &Request<'_>) -> Result<Response, FetchError> {
+        let (client, proxy) = self.ways.to(&trail.url)?;
+        let asked = with_headers(client.get(trail.url.clone()), request, trail.has_left).send();
+        let to = ShownOrigin(&trail.url).to_string();
+        let limit = self.pace.answer;
+        match timeout(limit, asked).await {
+            Ok(answer) => answer.map_err(|error| no_answer(error, &to, proxy.as_deref())),
+            Err(_) => {
+                Err(FetchError::Connect { to, reason: format!("no answer within {} s", limit.as_secs_f32()) })
             }
-            status => Err(FetchError::Status(status)),
         }
     }
 }
 
-/// Writes the body as it comes in, up to the limit.
-async fn receive(mut response: Response, bytes_max: u64, draft: &mut impl Write) -> Result<(), FetchError> {
-    let mut bytes = 0_u64;
-    while let Some(chunk) = response.chunk().await.map_err(transport)? {
-        bytes += chunk.len() as u64;
-        if bytes > bytes_max {
-            return Err(FetchError::TooLarge { bytes_max });
-        }
-        draft.write_all(&chunk)?;
+/// The way from the URL to where the list is.
+struct Trail {
+    url: Url,
+    visited: Vec<Url>,
+    /// Whether it led to another host, port or scheme; from then on it is another's.
+    has_left: bool,
+}
+
+impl Trail {
+    fn new(url: &Url) -> Self {
+        let mut url = url.clone();
+        url.set_fragment(None);
+        Self { url, visited: Vec::new(), has_left: false }
     }
-    Ok(())
+
+    /// To where a redirect points.
+    fn step(&mut self, response: &Response) -> Result<(), RedirectError> {
+        let location = header(response.headers(), &LOCATION).ok_or(RedirectError::Nowhere)?;
+        let mut next = self.url.join(&location).map_err(|_| RedirectError::Nowhere)?;
+        next.set_fragment(None);
+        if !matches!(next.scheme(), "http" | "https") || !next.has_host() {
+            return Err(RedirectError::Scheme(next.scheme().chars().take(20).collect()));
+        }
+        if self.url.scheme() == "https" && next.scheme() != "https" {
+            return Err(RedirectError::Insecure);
+        }
+        if next.origin() != self.url.origin() {
+            self.has_left = true;
+        } else if next.username().is_empty() && next.password().is_none() {
+            // The same server asks for the same user. Neither fails on a URL with a host.
+            let _ = next.set_username(self.url.username());
+            let _ = next.set_password(self.url.password());
+        }
+        self.visited.push(std::mem::replace(&mut self.url, next));
+        if self.visited.contains(&self.url) {
+            return Err(RedirectError::Circle);
+        }
+        if self.visited.len() > REDIRECTS_MAX {
+            return Err(RedirectError::TooMany(REDIRECTS_MAX));
+        }
+        Ok(())
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Adds the caller's headers, as far as this host may have them, and ours.
+fn with_headers(mut asked: RequestBuilder, request: &Request<'_>, has_left: bool) -> RequestBuilder {
+    for header in request.headers.iter().filter(|header| !(has_left && header.is_secret())) {
+        let (name, value) = header.parts();
+        asked = asked.header(name, value);
+    }
+    asked = asked.header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    for (name, value) in request.known.map(conditions).into_iter().flatten() {
+        asked = asked.header(name, value);
+    }
+    asked
+}
+
+/// What makes a server answer 304; of a description damaged on disk, nothing.
+fn conditions(known: &Origin) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let condition = |name, text: &Option<String>| Some((name, text.as_ref()?.parse().ok()?));
+    let etag = condition(IF_NONE_MATCH, &known.etag);
+    etag.into_iter().chain(condition(IF_MODIFIED_SINCE, &known.last_modified))
 }
 
 fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-}
-
-/// The error with its causes and without the URL.
-fn transport(error: reqwest::Error) -> FetchError {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    FetchError::Transport(text)
-}
-
-/// At most five, never from https to http.
-fn redirects() -> Policy {
-    Policy::custom(|attempt| {
-        let was_secure = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
-        if attempt.previous().len() > REDIRECTS_MAX {
-            attempt.error("too many redirects")
-        } else if was_secure && attempt.url().scheme() != "https" {
-            attempt.error("redirected from https to http")
-        } else {
-            attempt.follow()
-        }
-    })
-}
-
-fn tls(authorities: Option<&Path>) -> Result<rustls::ClientConfig, ClientError> {
-    let mut roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    if let Some(path) = authorities {
-        let failed = |reason: String| ClientError::Authorities { path: path.to_owned(), reason };
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
-        let before = roots.len();
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-            roots.add(certificate).map_err(|error| failed(error.to_string()))?;
-        }
-        if roots.len() == before {
-            return Err(failed("there is no certificate in it".to_owned()));
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ClientError::Setup(error.to_string()))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

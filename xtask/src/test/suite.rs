@@ -16,6 +16,8 @@ pub enum Suite {
     Unit,
     /// Random and hostile input against stated properties (`fuzz_*.rs`).
     Fuzz,
+    /// Feeds fetched from a real web server, and everything that one can do wrong (`feeds_*.rs`).
+    Feeds,
     /// `replay` against other programs on the same captures (`replay_*.rs`).
     Replay,
     /// The agent on this machine's kernel (`kernel_*.rs`).
@@ -27,7 +29,8 @@ pub enum Suite {
 }
 
 /// In the order in which they are run: what fails fastest comes first.
-const ALL: [Suite; 6] = [Suite::Unit, Suite::Fuzz, Suite::Replay, Suite::Kernel, Suite::Demo, Suite::Cluster];
+const ALL: [Suite; 7] =
+    [Suite::Unit, Suite::Fuzz, Suite::Feeds, Suite::Replay, Suite::Kernel, Suite::Demo, Suite::Cluster];
 
 impl Suite {
     /// The suites that `names` name; all of them for no name.
@@ -49,6 +52,7 @@ impl Suite {
         match self {
             Suite::Unit => "unit",
             Suite::Fuzz => "fuzz",
+            Suite::Feeds => "feeds",
             Suite::Replay => "replay",
             Suite::Kernel => "kernel",
             Suite::Demo => "demo",
@@ -136,7 +140,7 @@ mod tests {
         let targets = vec![
             target("lib", "namewarden_tests"),
             target("test", "kernel_transports"),
-            target("test", "feeds"),
+            target("test", "screen_allocations"),
             target("test", "fuzz_screen"),
         ];
         Metadata { packages: vec![Package { name: "namewarden-tests".to_owned(), targets }] }
@@ -151,7 +155,7 @@ mod tests {
     #[test]
     fn a_test_of_no_other_suite_is_a_unit_test() {
         let options = Suite::Unit.options(&workspace()).unwrap();
-        assert_eq!(options.last().unwrap(), "feeds");
+        assert_eq!(options.last().unwrap(), "screen_allocations");
         assert!(!options.contains(&"fuzz_screen".to_owned()));
     }
 
@@ -165,7 +169,7 @@ mod tests {
         let error = Suite::named(&["web".to_owned()]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no suite `web`; the suites are: unit, fuzz, replay, kernel, demo, cluster"
+            "there is no suite `web`; the suites are: unit, fuzz, feeds, replay, kernel, demo, cluster"
         );
     }
 }

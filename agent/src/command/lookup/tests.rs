@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::threat_source::{Options, spec::FeedSpec};
 
 /// Answers to names, from feeds given as file name and text; the names of allow lists begin with `allow`.
 fn answers(feeds: &[(&str, &str)], names: &[&str]) -> Vec<Answer> {
@@ -85,7 +86,7 @@ fn a_path_with_spaces_is_one_feed() {
     let typed = ["agent", "lookup", "evil.example", "--feed", "my lists/bad names.txt", "--feed", "b.txt"];
     let args = <crate::args::AgentArgs as clap::Parser>::try_parse_from(typed).unwrap();
     let crate::args::CommandArgs::Lookup(args) = args.command else { panic!("lookup") };
-    assert_eq!(args.feeds, ["my lists/bad names.txt", "b.txt"]);
+    assert_eq!(args.feeds.feeds, ["my lists/bad names.txt", "b.txt"]);
 }
 
 #[test]
