@@ -147,7 +147,14 @@ impl AgentBuilder {
         let folder = node.folder().join(&self.name);
         fs::create_dir_all(&folder)?;
         let mut command = self.command(node, &folder)?;
-        command.output().with_context(|| format!("cannot start {command:?}"))
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let ended = wait::until("the agent ended by itself", || Ok(child.try_wait()?));
+        if ended.is_err() {
+            child.kill()?;
+        }
+        let output = child.wait_with_output()?;
+        ended.with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+        Ok(output)
     }
 
     fn command(&self, node: &Node, folder: &Path) -> Result<Command> {

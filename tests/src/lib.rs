@@ -38,6 +38,9 @@ pub mod ip;
 // A TCP peer on a raw socket: what it does not acknowledge comes again, what it sends comes in any order.
 pub mod raw_peer;
 
+// Files over HTTPS, with an authority of a test's own.
+pub mod https;
+
 // Debian's nsd with zones of our own.
 pub mod nsd;
 

@@ -73,7 +73,8 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let machine = LiveMachine::start(loaded.cgroup_root(), Some(&settings.proc_root))?;
     let sink = Arc::new(Sink::open(&settings.output)?);
     let running = Running::start(settings, loaded, machine, first, sink)?;
-    let ended = runtime.block_on(watch::until_signal(&running, source, doors, signals));
+    let mut feeds = watch::Feeds::resting(source);
+    let ended = runtime.block_on(watch::until_signal(&running, &mut feeds, doors, signals));
     runtime.shutdown_background();
     running.stop().and(ended)
 }

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use namewarden_tests::{
     agent::{self, AgentBuilder},
     expect::{Alert, alerts, expect_alerts, text},
+    https::Https,
     node::Node,
     program,
     server::{Server, Zone},
@@ -108,6 +109,30 @@ fn the_operator_says_which_names_a_plain_list_speaks_of() -> Result<()> {
             .by(&pod, &client),
     ];
     scene.expect(&alerts).map(drop)
+}
+
+/// A list that only an authority of the operator's vouches for: first without, then with it.
+#[test]
+fn an_authority_of_the_operators_vouches_for_feeds_fetched_by_https() -> Result<()> {
+    let node = Node::start()?;
+    let _server = Server::start(node.dns(), Zone::new())?;
+    let folder = node.folder().join("https");
+    fs::create_dir(&folder)?;
+    fs::write(folder.join("list.txt"), "worse.example\n")?;
+    let https = Https::start(&folder)?;
+    let feed = ["--feed".to_owned(), format!("far={}", https.url("list.txt"))];
+    let feed = feed.each_ref().map(String::as_str);
+    let stranger = agent(&feed).start(&node)?;
+    let problem = text(&stranger.status()?, "/feeds/1/problem").context("no problem")?;
+    assert!(problem.contains("certificate"), "{problem}");
+    stranger.stop()?;
+    let authority = https.authority().to_string_lossy().into_owned();
+    let friend = agent(&feed).arguments(&["--feed-ca", &authority]).start(&node)?;
+    let pod = node.pod().start()?;
+    let mut client = pod.client()?;
+    client.tell_all(&["udp4", &ask("worse.example")])?;
+    let alert = Alert::on("worse.example").listed_by(&["far"], "both").by(&pod, &client);
+    expect_alerts(&friend.stop()?.documents, &[alert])
 }
 
 /// Body of `GET path` over TCP, with the status line before it.

@@ -94,8 +94,9 @@ const REST_LEAST: Duration = Duration::from_secs(30);
 
 type LoadTask = JoinHandle<(ThreatSource, Result<Loaded, SourceError>)>;
 
-/// Feeds: at rest, or being read in a thread of their own.
-struct Feeds {
+/// Feeds: at rest, or being read in a thread of their own. To be dropped outside of the runtime: what fetches URLs has a
+/// runtime of its own, which must not end within another.
+pub struct Feeds {
     resting: Option<ThreatSource>,
     loading: Option<LoadTask>,
     /// A SIGHUP came while they were being read.
@@ -129,14 +130,13 @@ pub async fn first_load(
 /// The pipeline thread ended by itself.
 pub async fn until_signal(
     running: &Running,
-    source: ThreatSource,
+    feeds: &mut Feeds,
     mut doors: Doors,
     mut signals: Signals,
 ) -> anyhow::Result<ExitCode> {
     let agent: Arc<dyn Observed> = Arc::clone(&running.observatory) as Arc<dyn Observed>;
     doors.serve(&agent);
     let mut tick: Interval = interval(TICK);
-    let mut feeds = Feeds::resting(source);
     loop {
         let due = feeds.due();
         tokio::select! {
@@ -201,7 +201,8 @@ async fn sleep_until_due(due: Option<Instant>) {
 }
 
 impl Feeds {
-    fn resting(source: ThreatSource) -> Self {
+    /// Feeds that were just read.
+    pub fn resting(source: ThreatSource) -> Self {
         Self { resting: Some(source), loading: None, again: false, failures: 0, rest_until: None }
     }
 
