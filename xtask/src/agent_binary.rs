@@ -58,15 +58,21 @@ pub fn named_or_ready(layout: &Layout, profile: Profile) -> Result<PathBuf> {
 pub fn ready(layout: &Layout, profile: Profile) -> Result<PathBuf> {
     setup::ensure(layout, &[Part::UserCompiler, Part::BpfCompiler, Part::BpfLinker, Part::Packages])?;
     ebpf::ready(layout)?;
+    static_binary(layout, profile, "agent")
+}
+
+/// Builds one of the programs as a static file.
+pub fn static_binary(layout: &Layout, profile: Profile, what: &str) -> Result<PathBuf> {
+    let program = format!("namewarden-{what}");
     let target = compiler::static_target();
     let mut cargo = compiler::user_cargo(layout, "build");
-    cargo.args(["--package", "namewarden-agent", "--bin", "namewarden-agent"]);
+    cargo.args(["--package", &program, "--bin", &program]);
     cargo.args(["--profile", profile.name(), "--target", &target]);
     cargo.env(format!("CC_{}", target.replace('-', "_")), "musl-gcc");
     let log = layout.target.join("xtask/build.log");
-    let took = quietly(&format!("the agent ({} build)", profile.name()), &mut cargo, &log)?;
+    let took = quietly(&format!("the {what} ({} build)", profile.name()), &mut cargo, &log)?;
     if took.as_secs() >= 5 {
-        say(&format!("built the agent in {} s", took.as_secs()));
+        say(&format!("built the {what} in {} s", took.as_secs()));
     }
-    Ok(layout.target.join(target).join(profile.name()).join("namewarden-agent"))
+    Ok(layout.target.join(target).join(profile.name()).join(program))
 }

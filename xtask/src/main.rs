@@ -23,6 +23,12 @@ mod ebpf;
 // The agent that ships: one static file.
 mod agent_binary;
 
+// The controller that ships: one static file.
+mod controller_binary;
+
+// CustomResourceDefinitions as files.
+mod crds;
+
 // Suites, and the one line that counts them all.
 mod test;
 
@@ -65,6 +71,8 @@ enum Task {
     Test(test::Arguments),
     /// Measure every budget on the binary that ships, and write docs/benchmarks.md
     Bench(bench::Arguments),
+    /// Write the custom resource definitions of both API groups to deploy/crds
+    Crds,
     /// Check format, clippy on both targets, licences and sources, tidiness
     Lint,
     /// Write generated files anew; report files and functions that are too long, headers, words
@@ -93,6 +101,7 @@ fn run() -> Result<()> {
         Task::Build(arguments) => agent_binary::run(&layout, &arguments),
         Task::Test(arguments) => test::run(&layout, &arguments),
         Task::Bench(arguments) => bench::run(&layout, &arguments),
+        Task::Crds => crds::run(&layout),
         Task::Lint => lint::run(&layout),
         Task::Tidy(arguments) => tidy::run(&layout, &arguments),
         Task::Demo(arguments) => demo::run(&layout, &arguments),

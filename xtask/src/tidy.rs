@@ -18,6 +18,8 @@ use anyhow::{Context, Result, bail};
 use crate::command::output;
 use crate::layout::Layout;
 
+pub use generated::write_files;
+
 /// What `cargo xtask tidy` is told.
 #[derive(clap::Args)]
 pub struct Arguments {

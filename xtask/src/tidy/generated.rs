@@ -12,18 +12,31 @@ use super::Remark;
 use crate::agent_binary::{self, Profile};
 use crate::command::output;
 use crate::compiler::bare;
+use crate::controller_binary;
+use crate::crds;
 use crate::layout::Layout;
 
 /// The agent's help, subcommand by subcommand.
-const COMMAND_LINE: &str = "docs/reference/command-line.md";
+const AGENT_PAGE: &str = "docs/reference/command-line.md";
 
 /// The agent's subcommands, in the order of the page.
-const SUBCOMMANDS: &[&str] = &["run", "replay", "lookup", "status", "completion"];
+const AGENT_SUBCOMMANDS: &[&str] = &["run", "replay", "lookup", "status", "completion"];
+
+/// The controller's help, likewise.
+const CONTROLLER_PAGE: &str = "docs/reference/controller-command-line.md";
+
+/// The controller's subcommands.
+const CONTROLLER_SUBCOMMANDS: &[&str] = &["run", "check", "crd"];
 
 /// Writes each generated file that differs.
 pub fn write(layout: &Layout) -> Result<()> {
-    for (name, text) in files(layout)? {
-        let path = layout.root.join(name);
+    write_files(layout, files(layout)?)
+}
+
+/// Writes each of these files that differs.
+pub fn write_files(layout: &Layout, files: Vec<(String, String)>) -> Result<()> {
+    for (name, text) in files {
+        let path = layout.root.join(&name);
         if is_current(&path, &text) {
             continue;
         }
@@ -40,9 +53,9 @@ pub fn write(layout: &Layout) -> Result<()> {
 pub fn remarks(layout: &Layout) -> Result<Vec<Remark>> {
     let mut remarks = Vec::new();
     for (name, text) in files(layout)? {
-        if !is_current(&layout.root.join(name), &text) {
+        if !is_current(&layout.root.join(&name), &text) {
             let what = "out of date: run `cargo xtask tidy`".to_owned();
-            remarks.push(Remark { place: name.to_owned(), what, is_wrong: true });
+            remarks.push(Remark { place: name, what, is_wrong: true });
         }
     }
     Ok(remarks)
@@ -53,28 +66,40 @@ fn is_current(path: &Path, text: &str) -> bool {
 }
 
 /// Name and text of each.
-fn files(layout: &Layout) -> Result<Vec<(&'static str, String)>> {
+fn files(layout: &Layout) -> Result<Vec<(String, String)>> {
     let agent = agent_binary::named_or_ready(layout, Profile::Fast)?;
-    let mut helps = vec![(String::from("namewarden-agent"), help(&agent, &[])?)];
-    for subcommand in SUBCOMMANDS {
-        helps.push((format!("namewarden-agent {subcommand}"), help(&agent, &[subcommand])?));
-    }
-    Ok(vec![(COMMAND_LINE, command_line(&helps))])
+    let controller = controller_binary::named_or_ready(layout, Profile::Fast)?;
+    let mut files = vec![
+        (AGENT_PAGE.to_owned(), page("agent", &agent, AGENT_SUBCOMMANDS)?),
+        (CONTROLLER_PAGE.to_owned(), page("controller", &controller, CONTROLLER_SUBCOMMANDS)?),
+    ];
+    files.extend(crds::files(&controller)?);
+    Ok(files)
 }
 
-/// What the agent says of itself, whatever is set here: help shows the values of variables.
-fn help(agent: &Path, subcommand: &[&str]) -> Result<String> {
-    let mut command = bare(agent);
+/// A program's help, and that of its subcommands.
+fn page(what: &str, program: &Path, subcommands: &[&str]) -> Result<String> {
+    let name = format!("namewarden-{what}");
+    let mut helps = vec![(name.clone(), help(&name, program, &[])?)];
+    for subcommand in subcommands {
+        helps.push((format!("{name} {subcommand}"), help(&name, program, &[subcommand])?));
+    }
+    Ok(command_line(what, &helps))
+}
+
+/// What a program says of itself, whatever is set here: help shows the values of variables.
+fn help(name: &str, program: &Path, subcommand: &[&str]) -> Result<String> {
+    let mut command = bare(program);
     // Help calls a program by the name it was called by.
-    command.arg0("namewarden-agent");
+    command.arg0(name);
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("NAMEWARDEN_")) {
         command.env_remove(name);
     }
     output(command.args(subcommand).arg("--help"))
 }
 
-fn command_line(helps: &[(String, String)]) -> String {
-    let mut page = String::from("# The agent's command line\n\n<!-- Written by `cargo xtask tidy`. -->\n");
+fn command_line(what: &str, helps: &[(String, String)]) -> String {
+    let mut page = format!("# The {what}'s command line\n\n<!-- Written by `cargo xtask tidy`. -->\n");
     for (title, help) in helps {
         let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
         // Writing to a string cannot fail.
@@ -89,7 +114,7 @@ mod tests {
 
     #[test]
     fn each_command_has_a_chapter_without_blanks_at_the_end_of_lines() {
-        let page = command_line(&[("agent run".to_owned(), "Runs.  \n\n  --feed  \n".to_owned())]);
+        let page = command_line("agent", &[("agent run".to_owned(), "Runs.  \n\n  --feed  \n".to_owned())]);
         assert!(page.ends_with("\n## agent run\n\n```text\nRuns.\n\n  --feed\n```\n"));
     }
 }

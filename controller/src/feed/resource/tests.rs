@@ -80,3 +80,12 @@ fn a_headers_value_is_not_shown() {
     let header: Header = serde_json::from_value(json!({ "name": "Key", "value": "hush" })).unwrap();
     assert!(!format!("{header:?}").contains("hush"));
 }
+
+#[test]
+fn the_committed_definitions_are_those_of_the_types() {
+    for group in Group::ALL {
+        let name = format!("../deploy/crds/globalthreatfeeds.{group}.yaml");
+        let committed = std::fs::read_to_string(&name).unwrap();
+        assert_eq!(committed, crd_yaml(group).unwrap(), "run `cargo xtask crds`");
+    }
+}

@@ -1,0 +1,23 @@
+//! The controller that ships: one static file, built as the agent is.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::agent_binary::{self, Profile};
+use crate::layout::Layout;
+use crate::setup::{self, Part};
+
+/// The controller that `NAMEWARDEN_CONTROLLER` names, else one built now.
+pub fn named_or_ready(layout: &Layout, profile: Profile) -> Result<PathBuf> {
+    match crate::layout::set("NAMEWARDEN_CONTROLLER") {
+        Some(named) => Ok(named.into()),
+        None => ready(layout, profile),
+    }
+}
+
+/// Sets up and builds the controller, where something changed.
+fn ready(layout: &Layout, profile: Profile) -> Result<PathBuf> {
+    setup::ensure(layout, &[Part::UserCompiler, Part::Packages])?;
+    agent_binary::static_binary(layout, profile, "controller")
+}
