@@ -8,6 +8,7 @@ mod serve;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use namewarden_protocol::obtain::address::Reach;
 
 pub use serve::ServeArgs;
 
@@ -119,9 +120,16 @@ pub struct FeedArgs {
     #[arg(long, env = "NAMEWARDEN_FEED_CA", value_name = "PATH")]
     pub feed_ca: Option<PathBuf>,
 
-    /// Let feed URLs lead to this machine, to link-local and to metadata addresses.
-    #[arg(long, env = "NAMEWARDEN_ALLOW_LOCAL_FEEDS")]
-    pub allow_local_feeds: bool,
+    /// Proxy for every feed that is pulled, `http://[USER:PASSWORD@]HOST:PORT`, or `none` (default: what `HTTP_PROXY`,
+    /// `HTTPS_PROXY` and `ALL_PROXY` say). Hosts in `NO_PROXY` are asked directly.
+    #[arg(long, env = "NAMEWARDEN_FEED_PROXY", hide_env_values = true, value_name = "URL|none")]
+    pub feed_proxy: Option<String>,
+
+    /// Which addresses a feed's URL may lead to: `network` leaves out this machine, link-local addresses and metadata
+    /// services, `loopback` allows this machine, `any` everything (default: loopback with --manifests, else network,
+    /// for who names feeds in a cluster is not who runs the controller). A proxy decides for itself.
+    #[arg(long, env = "NAMEWARDEN_FEED_REACH", value_name = "network|loopback|any")]
+    pub feed_reach: Option<Reach>,
 
     /// Largest feed, in MiB after decompression.
     #[arg(

@@ -6,6 +6,8 @@ mod serve;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use namewarden_protocol::obtain::address::Reach;
+use namewarden_protocol::obtain::client::{self, Proxy};
 
 pub use serve::{Account, Certificate, ServeSettings};
 
@@ -21,10 +23,8 @@ pub struct RunSettings {
     pub source: SourceSettings,
     /// What holds for all feeds.
     pub feeds: FeedSettings,
-    /// More certificate authorities.
-    pub feed_ca: Option<PathBuf>,
-    /// Whether feed URLs may lead to this machine and to metadata addresses.
-    pub allow_local_feeds: bool,
+    /// How feeds are fetched.
+    pub fetching: client::Settings,
     /// Who is served, and how.
     pub serve: ServeSettings,
     /// What outlives the process.
@@ -66,7 +66,8 @@ impl RunSettings {
         let FeedArgs {
             allow,
             feed_ca,
-            allow_local_feeds,
+            feed_proxy,
+            feed_reach,
             feed_mib_max,
             feed_entries_max,
             feeds_max,
@@ -86,8 +87,16 @@ impl RunSettings {
                 pulls_max: (*pulls_max).into(),
                 allow,
             },
-            feed_ca: feed_ca.clone(),
-            allow_local_feeds: *allow_local_feeds,
+            fetching: client::Settings {
+                authorities: feed_ca.clone(),
+                proxy: proxy(feed_proxy.as_deref())?,
+                reach: feed_reach.unwrap_or(if source.manifests.is_some() {
+                    Reach::Loopback
+                } else {
+                    Reach::Network
+                }),
+                ..client::Settings::default()
+            },
             serve: ServeSettings::new(serve)?,
             state_dir: state_dir.clone(),
             cluster_name: cluster_name.clone(),
@@ -111,4 +120,13 @@ fn source_settings(arguments: &SourceArgs) -> anyhow::Result<SourceSettings> {
         lease: lease.clone(),
         key_secret: key_secret.clone(),
     })
+}
+
+/// A URL that cannot be read is not shown: it may hold a password.
+fn proxy(text: Option<&str>) -> anyhow::Result<Proxy> {
+    match text.map(str::trim) {
+        None | Some("") => Ok(Proxy::Environment),
+        Some("none") => Ok(Proxy::Direct),
+        Some(url) => url.parse().map(Proxy::Url).map_err(|_| client::ClientError::Proxy.into()),
+    }
 }

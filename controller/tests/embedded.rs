@@ -203,3 +203,12 @@ fn pull_marked(name: &str, url: &str, mark: &str) -> String {
     let annotated = format!("metadata:\n  annotations:\n    namewarden.dev/pull: \"{mark}\"\n");
     pull(name, url, "").replacen("metadata:\n", &annotated, 1)
 }
+
+#[test]
+fn a_format_that_nobody_knows_is_refused_with_its_name() {
+    let program = Program::new();
+    let manifest = pull("urls", "https://a.example/", "") + "      format:\n        stix: {}\n";
+    program.write("urls.yaml", &manifest);
+    let running = program.start();
+    running.wait_for_status("urls", |status| status.contains("unknown field spec.pull.http.format.stix"));
+}

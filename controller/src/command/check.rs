@@ -18,10 +18,13 @@ use anyhow::Context as _;
 use clap::Args;
 use namewarden_protocol::entry::{Entry, Scope, Verdict};
 use namewarden_protocol::feed::{self, Format};
-use namewarden_protocol::obtain::{address::Reach, client, fetch::Fetcher, request::Request};
+use namewarden_protocol::obtain::address::Reach;
+use namewarden_protocol::obtain::client;
+use namewarden_protocol::obtain::fetch::Fetcher;
+use namewarden_protocol::obtain::request::{Request, Shown};
 use reqwest::Url;
 
-use crate::feed::definition::{Definition, shown_url};
+use crate::feed::definition::Definition;
 use crate::feed::source::manifests::file::{Contents, parse};
 use report::{Listed, Report, Sample};
 
@@ -96,17 +99,20 @@ fn check(target: &str, arguments: &CheckArgs) -> anyhow::Result<Vec<Report>> {
 }
 
 fn check_url(url: &Url, arguments: &CheckArgs) -> anyhow::Result<Report> {
-    // Whoever runs the check names the URL: servers of this machine are no secret to them.
-    let reach = Reach::Loopback;
-    let settings =
-        client::Settings { authorities: arguments.feed_ca.clone(), reach, ..client::Settings::default() };
+    let settings = client::Settings {
+        authorities: arguments.feed_ca.clone(),
+        // Whoever asks for a URL by hand may reach whatever the machine reaches.
+        reach: Reach::Any,
+        ..client::Settings::default()
+    };
     let fetcher = Fetcher::new(&settings)?;
     let mut body = tempfile().context("cannot keep what the server sends")?;
     let bytes_max = feed::Options::default().bytes_max;
-    let request = Request { url, headers: &[], known: None, bytes_max };
-    fetcher.fetch(&request, &mut body).with_context(|| format!("cannot fetch {}", shown_url(url)))?;
+    fetcher
+        .fetch(&Request { url, headers: &[], known: None, bytes_max }, &mut body)
+        .with_context(|| format!("cannot fetch {}", Shown(url)))?;
     body.rewind()?;
-    Ok(check_list(&shown_url(url), body, arguments))
+    Ok(check_list(&Shown(url).to_string(), body, arguments))
 }
 
 /// A file's feeds, where it is a manifest; one that looks like a manifest and cannot be read as one says why.

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use namewarden_protocol::obtain::{address::Reach, client, fetch::Fetcher};
+use namewarden_protocol::obtain::fetch::Fetcher;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::RunArgs;
@@ -23,7 +23,7 @@ use crate::feed::copy::Shelf;
 use crate::feed::pull::Puller;
 use crate::feed::reconcile::{Parts, Reconciler};
 use crate::publish::Publisher;
-use crate::settings::{RunSettings, SourceSettings};
+use crate::settings::RunSettings;
 use serving::Serving;
 use source::Connected;
 
@@ -31,7 +31,7 @@ use source::Connected;
 pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = RunSettings::new(arguments)?;
     let _lock = lock(&settings.state_dir)?;
-    let fetcher = Arc::new(Fetcher::new(&fetching(&settings))?);
+    let fetcher = Arc::new(Fetcher::new(&settings.fetching)?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -40,17 +40,6 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     // What still blocks is a pull or a set in the making: both leave the disk as it is when they are cut off.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
-}
-
-/// How feeds are fetched. Who names feeds in a cluster is not who runs the controller: its own machine is out of their
-/// reach. Metadata addresses are for everybody, and both unless they are allowed.
-fn fetching(settings: &RunSettings) -> client::Settings {
-    let reach = match settings.source {
-        _ if settings.allow_local_feeds => Reach::Any,
-        SourceSettings::Manifests(_) => Reach::Loopback,
-        SourceSettings::Kubernetes { .. } => Reach::Network,
-    };
-    client::Settings { authorities: settings.feed_ca.clone(), reach, ..client::Settings::default() }
 }
 
 async fn serve(settings: RunSettings, fetcher: Arc<Fetcher>) -> anyhow::Result<()> {

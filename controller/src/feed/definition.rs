@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use namewarden_protocol::entry::Scope;
 use namewarden_protocol::feed;
+use namewarden_protocol::obtain::request::Shown;
 use namewarden_protocol::threat_set::FeedInfo;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
@@ -131,18 +132,10 @@ impl Definition {
     /// The place of its list for a person, without credentials.
     pub fn location(&self) -> String {
         match &self.origin {
-            Origin::Pull(pull) => shown_url(&pull.url),
+            Origin::Pull(pull) => Shown(&pull.url).to_string(),
             Origin::Push => "push".to_owned(),
         }
     }
-}
-
-/// A URL without user, password, query and fragment: any of them may be a secret.
-pub fn shown_url(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let query = if url.query().is_some() { "?…" } else { "" };
-    format!("{}://{host}{port}{}{query}", url.scheme(), url.path())
 }
 
 impl From<Matching> for Scope {
@@ -155,15 +148,19 @@ impl From<Matching> for Scope {
     }
 }
 
-/// What an API server makes sure of already: manifests may hold anything, and the name becomes a file's.
-fn check_name(name: &str, wrong: &mut Vec<String>) {
+/// Whether a text is a resource's name, as an API server has them; it becomes a file's name too.
+pub fn is_name(name: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty()
             && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    if name.len() > 253 || !name.split('.').all(is_label) {
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+fn check_name(name: &str, wrong: &mut Vec<String>) {
+    if !is_name(name) {
         wrong.push(format!(
             "metadata.name `{}` is no name for a feed: use lower-case letters, digits, `-` and `.`",
             name.escape_debug()

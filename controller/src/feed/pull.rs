@@ -55,6 +55,8 @@ pub enum Pulled {
         kind: FailureKind,
         /// Why.
         reason: String,
+        /// How long the server asks to be left alone.
+        retry_after: Option<Duration>,
     },
 }
 
@@ -67,6 +69,12 @@ pub enum FailureKind {
     Fetch,
     /// The state folder.
     Disk,
+}
+
+impl Pulled {
+    fn failed(kind: FailureKind, reason: String) -> Self {
+        Self::Failed { kind, reason, retry_after: None }
+    }
 }
 
 /// What pulls work with.
@@ -87,12 +95,11 @@ impl Puller {
     pub async fn pull(self, order: Order) -> Pulled {
         let headers = match self.headers(&order).await {
             Ok(headers) => headers,
-            Err(reason) => return Pulled::Failed { kind: FailureKind::Header, reason },
+            Err(reason) => return Pulled::failed(FailureKind::Header, reason),
         };
         let blocking = tokio::task::spawn_blocking(move || self.fetch(&order, &headers));
-        blocking.await.unwrap_or_else(|error| Pulled::Failed {
-            kind: FailureKind::Fetch,
-            reason: format!("the pull broke off: {error}"),
+        blocking.await.unwrap_or_else(|error| {
+            Pulled::failed(FailureKind::Fetch, format!("the pull broke off: {error}"))
         })
     }
 
@@ -102,9 +109,8 @@ impl Puller {
             let Some(document) = pushes.get(&feed) else { return Pulled::Unchanged };
             self.judge_document(&document, &reading)
         });
-        blocking.await.unwrap_or_else(|error| Pulled::Failed {
-            kind: FailureKind::Disk,
-            reason: format!("the document could not be read: {error}"),
+        blocking.await.unwrap_or_else(|error| {
+            Pulled::failed(FailureKind::Disk, format!("the document could not be read: {error}"))
         })
     }
 
@@ -140,7 +146,10 @@ impl Puller {
         let (url, bytes_max) = (&order.origin.url, self.limits.bytes_max);
         let request = Request { url, headers, known: known.as_ref(), bytes_max };
         match self.fetcher.fetch(&request, &mut draft) {
-            Err(error) => Pulled::Failed { kind: FailureKind::Fetch, reason: error.to_string() },
+            Err(error) => {
+                let (kind, retry_after) = (FailureKind::Fetch, error.retry_after());
+                Pulled::Failed { kind, reason: error.to_string(), retry_after }
+            }
             Ok(Fetched::NotModified) => Pulled::Unchanged,
             Ok(Fetched::Body { etag, last_modified }) => {
                 let url = url_digest(&order.origin.url);
@@ -232,5 +241,5 @@ pub fn now_seconds() -> u64 {
 }
 
 fn disk(error: &std::io::Error) -> Pulled {
-    Pulled::Failed { kind: FailureKind::Disk, reason: format!("a copy of it cannot be kept: {error}") }
+    Pulled::failed(FailureKind::Disk, format!("a copy of it cannot be kept: {error}"))
 }

@@ -6,9 +6,6 @@
 // One feed through its life.
 pub mod state;
 
-// When a feed is pulled.
-mod schedule;
-
 // Resources and documents -> feeds.
 mod observe;
 
@@ -17,9 +14,6 @@ mod compose;
 
 // How many lists were read.
 mod counts;
-
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -35,8 +29,8 @@ use super::copy::Record;
 use super::judge::Limits;
 use super::pull::{Pulled, Puller};
 use super::push::Pushes;
-use super::resource::GlobalThreatFeedStatus;
-use super::source::Source;
+use super::resource::{GlobalThreatFeedStatus, Resource};
+use super::source::{Notice, Source};
 use super::status::{self, Now, writer::Writer};
 use crate::leader::Leadership;
 use crate::publish::{PublishError, Published, Publisher};
@@ -45,6 +39,8 @@ use state::{Feed, Next};
 
 /// Commands that wait; more are dropped, for the feed is looked at anyway.
 const COMMANDS_MAX: usize = 1024;
+/// Events that wait.
+const NOTICES_MAX: usize = 1024;
 /// How long what changes together is collected before a set is made of it.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 /// How long the first set after a start waits for feeds that were never pulled.
@@ -209,7 +205,8 @@ impl Reconciler {
         readings: &Readings,
     ) {
         let writer = Writer::default();
-        let mut run = match Run::new(parts, overview, readings, writer.clone()) {
+        let (notices, mut told) = mpsc::channel(NOTICES_MAX);
+        let mut run = match Run::new(parts, overview, readings, writer.clone(), notices) {
             Ok(run) => run,
             Err(error) => {
                 tracing::error!("the records of the state folder cannot be read: {error}");
@@ -218,6 +215,7 @@ impl Reconciler {
         };
         tokio::select! {
             () = writer.run(&parts.source) => {}
+            () = tell(&parts.source, &mut told) => {}
             () = run.run(commands) => {}
         }
     }
@@ -229,6 +227,7 @@ struct Run<'p> {
     overview: &'p watch::Sender<Arc<Vec<FeedOverview>>>,
     readings: &'p Readings,
     writer: Writer,
+    notices: mpsc::Sender<(Box<Resource>, Notice)>,
     feeds: BTreeMap<String, Feed>,
     /// What earlier processes kept of feeds not seen yet.
     records: BTreeMap<String, Record>,
@@ -255,12 +254,14 @@ impl<'p> Run<'p> {
         overview: &'p watch::Sender<Arc<Vec<FeedOverview>>>,
         readings: &'p Readings,
         writer: Writer,
+        notices: mpsc::Sender<(Box<Resource>, Notice)>,
     ) -> std::io::Result<Self> {
         Ok(Self {
             parts,
             overview,
             readings,
             writer,
+            notices,
             feeds: BTreeMap::new(),
             records: parts.puller.shelf.records()?,
             said: BTreeMap::new(),
@@ -278,10 +279,11 @@ impl<'p> Run<'p> {
     async fn run(&mut self, commands: &mut mpsc::Receiver<Command>) {
         let mut changes = self.parts.source.changes();
         loop {
-            self.start_pulls();
-            self.start_compiling();
-            self.say().await;
-            let wake = self.wake_at();
+            let now = Instant::now();
+            self.start_pulls(now);
+            self.start_compiling(now);
+            self.say();
+            let wake = self.wake_at(now);
             tokio::select! {
                 Some(change) = changes.next() => self.observe(change),
                 Some(command) = commands.recv() => self.obey(command),
@@ -309,8 +311,7 @@ impl<'p> Run<'p> {
     }
 
     /// Starts what is due, as many at a time as are allowed; takes of documents do not count.
-    fn start_pulls(&mut self) {
-        let now = Instant::now();
+    fn start_pulls(&mut self, now: Instant) {
         let free = self.parts.settings.pulls_max.saturating_sub(self.pulls.len());
         let due: Vec<_> = self
             .feeds
@@ -362,7 +363,7 @@ impl<'p> Run<'p> {
     }
 
     /// Writes down what changed for people: statuses, the overview, events.
-    async fn say(&mut self) {
+    fn say(&mut self) {
         if self.touched.is_empty() {
             return;
         }
@@ -371,7 +372,8 @@ impl<'p> Run<'p> {
             let Some(feed) = self.feeds.get_mut(&name) else { continue };
             let status = status::status(feed, now);
             if let Some(notice) = status::notice(feed) {
-                self.parts.source.announce(&feed.resource, notice).await;
+                // Where very many wait, one more is no loss: the status says the same.
+                let _ = self.notices.try_send((feed.resource.clone(), notice));
             }
             if feed.resource.status.as_ref() != Some(&status) && self.said.get(&name) != Some(&status) {
                 self.writer.put(&name, status.clone());
@@ -401,12 +403,15 @@ impl<'p> Run<'p> {
             .collect()
     }
 
-    fn wake_at(&self) -> Option<Instant> {
+    /// When there is something to do again. What was due at `now` is under way, or waits for something else.
+    fn wake_at(&self, now: Instant) -> Option<Instant> {
         let is_free = self.pulls.len() < self.parts.settings.pulls_max;
         let pulls = self.feeds.values().filter(|feed| is_free && feed.running.is_none() && feed.is_active());
-        let next_pull = pulls.filter_map(|feed| feed.schedule.next()).min();
-        let compile =
-            self.compile_at.filter(|_| self.compiling.is_empty()).map(|at| at.max(self.settled_at(at)));
+        let next_pull = pulls.filter_map(|feed| feed.schedule.next()).filter(|next| *next > now).min();
+        let compile = self
+            .compile_at
+            .filter(|_| self.compiling.is_empty() && self.listed_at.is_some())
+            .map(|at| at.max(self.settled_at(at)));
         next_pull.into_iter().chain(compile).min()
     }
 }
@@ -428,6 +433,14 @@ fn log(name: &str, pulled: &Pulled) {
         Pulled::Refused { reason, .. } => tracing::debug!(feed = name, "refused: {reason}"),
         Pulled::Failed { reason, .. } => tracing::debug!(feed = name, "failed: {reason}"),
     }
+}
+
+/// Events, one after the other: a slow API server holds up nothing else.
+async fn tell(source: &Source, told: &mut mpsc::Receiver<(Box<Resource>, Notice)>) {
+    while let Some((feed, notice)) = told.recv().await {
+        source.announce(&feed, notice).await;
+    }
+    std::future::pending::<()>().await;
 }
 
 async fn until(at: Option<Instant>) {

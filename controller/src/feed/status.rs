@@ -49,7 +49,11 @@ pub fn status(feed: &mut Feed, now: Now) -> GlobalThreatFeedStatus {
     let count = |count: fn(&Summary) -> u64| shown.map(|summary| signed(count(summary)));
     GlobalThreatFeedStatus {
         last_successful_sync: feed.kept.as_ref().and_then(|record| rfc3339(record.synced_at)),
-        last_successful_search: None,
+        last_successful_search: feed
+            .resource
+            .status
+            .as_ref()
+            .and_then(|old| old.last_successful_search.clone()),
         error_conditions: errors(feed),
         conditions: feed.conditions.clone(),
         entries: Some(if feed.is_in_set() {
@@ -64,6 +68,17 @@ pub fn status(feed: &mut Feed, now: Now) -> GlobalThreatFeedStatus {
         next_sync,
         threat_set: feed.in_set.clone().filter(|_| feed.is_in_set()),
         observed_generation: generation,
+    }
+}
+
+/// The status of a resource that was never read whole.
+pub fn unusable(reason: String, now: Now) -> GlobalThreatFeedStatus {
+    let claim = Claim { kind: "Ready", status: "False", reason: "Invalid", message: reason.clone() };
+    GlobalThreatFeedStatus {
+        error_conditions: vec![ErrorCondition { kind: "Invalid".to_owned(), message: reason }],
+        conditions: vec![claim.condition(&[], None, now)],
+        entries: Some(0),
+        ..GlobalThreatFeedStatus::default()
     }
 }
 

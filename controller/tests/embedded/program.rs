@@ -49,7 +49,7 @@ impl Program {
 
     pub fn start(&self) -> Running<'_> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_namewarden-controller"))
-            .args(["run", "--allow-local-feeds", "--listen", "127.0.0.1:0", "--manifests"])
+            .args(["run", "--listen", "127.0.0.1:0", "--manifests"])
             .arg(self.manifests.path())
             .arg("--state-dir")
             .arg(self.state.path())

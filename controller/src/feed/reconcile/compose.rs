@@ -24,8 +24,7 @@ impl Run<'_> {
     }
 
     /// Starts the making of a set, if it is time and none is under way.
-    pub(super) fn start_compiling(&mut self) {
-        let now = Instant::now();
+    pub(super) fn start_compiling(&mut self, now: Instant) {
         let is_due = self.compile_at.is_some_and(|at| at <= now && self.settled_at(at) <= now);
         if !is_due || !self.compiling.is_empty() || self.listed_at.is_none() {
             return;

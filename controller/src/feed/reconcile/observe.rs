@@ -7,7 +7,7 @@ use super::Run;
 use super::state::{Feed, Trouble};
 use crate::feed::resource::Resource;
 use crate::feed::source::{Change, Observed, Unusable};
-use crate::feed::status::Now;
+use crate::feed::status::{self, Now};
 
 impl Run<'_> {
     /// What the source says.
@@ -58,6 +58,8 @@ impl Run<'_> {
                 if let Some(feed) = self.feeds.get_mut(&name) {
                     feed.trouble = Some(Trouble { kind: "Invalid", message: reason });
                     self.touched.insert(name);
+                } else {
+                    self.writer.put(&name, status::unusable(reason, Now::read()));
                 }
             }
         }

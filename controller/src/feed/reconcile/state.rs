@@ -4,13 +4,12 @@
 
 use std::time::{Duration, Instant};
 
+use namewarden_protocol::obtain::schedule::Schedule;
+
 use crate::feed::copy::{Provenance, Record, Summary};
 use crate::feed::definition::{Definition, Origin};
-use crate::feed::period::PERIOD_MIN;
 use crate::feed::pull::{FailureKind, Order, Pulled, url_digest};
 use crate::feed::resource::{Condition, Resource};
-
-use super::schedule::Schedule;
 
 /// What is wrong with a feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,12 +99,12 @@ impl Feed {
         if let Some(pull) =
             feed.definition.as_ref().filter(|feed| feed.is_active()).and_then(Definition::pull)
         {
-            match feed.current_copy() {
-                Some(record) => {
-                    let age = Duration::from_secs(unix_now.saturating_sub(record.synced_at));
-                    feed.schedule.resume(now, pull.period, age);
-                }
-                None => feed.schedule.at_once(now),
+            let synced_at = feed.current_copy().map(|record| record.synced_at);
+            feed.schedule = Schedule::new(pull.period);
+            if let Some(synced_at) = synced_at {
+                feed.schedule.resume(now, Duration::from_secs(unix_now.saturating_sub(synced_at)));
+            } else {
+                feed.schedule.pull_now(now);
             }
         }
         feed
@@ -122,7 +121,7 @@ impl Feed {
         let Some(after) = &self.definition else { return false };
         let was_active = before.as_ref().is_some_and(Definition::is_active);
         if !after.is_active() {
-            self.schedule.never();
+            self.schedule = Schedule::default();
             self.again = false;
             // What is under way is for nothing.
             self.running = None;
@@ -133,16 +132,18 @@ impl Feed {
             && before.as_ref().map(|before| &before.pull_mark) != Some(&after.pull_mark);
         let same_list = before.as_ref().is_some_and(|before| is_same_list(before, after));
         match &after.origin {
-            Origin::Pull(_) if asked || !same_list || !was_active => self.pull_now(now),
-            Origin::Pull(pull) => {
-                let period = pull.period;
-                self.schedule.change_period(now, period);
-            }
-            Origin::Push => self.schedule.never(),
+            Origin::Pull(pull) => self.schedule.change_period(now, pull.period),
+            Origin::Push => self.schedule = Schedule::default(),
         }
+        let is_pulled = after.pull().is_some();
         if !same_list {
+            // What is under way is another list.
+            self.running = None;
             self.shrank = false;
             self.refused_document = None;
+        }
+        if is_pulled && (asked || !same_list || !was_active) {
+            self.pull_now(now);
         }
         self.drop_foreign_copy();
         true
@@ -151,7 +152,7 @@ impl Feed {
     /// It is to be pulled at once, or once more after what is under way.
     pub fn pull_now(&mut self, now: Instant) {
         self.again = self.running.is_some();
-        self.schedule.at_once(now);
+        self.schedule.pull_now(now);
     }
 
     /// Whether it is to be in the set.
@@ -213,25 +214,25 @@ impl Feed {
                 self.trouble = Some(Trouble { kind, message: reason });
                 match period {
                     Some(_) if shrank => self.schedule.confirm(now),
-                    Some(period) => self.schedule.failed(now, period),
+                    Some(_) => self.schedule.failed(now, None),
                     // The next document is awaited.
-                    None => self.schedule.never(),
+                    None => self.schedule = Schedule::default(),
                 }
                 false
             }
-            Pulled::Failed { kind, reason } => {
+            Pulled::Failed { kind, reason, retry_after } => {
                 let kind = match kind {
                     FailureKind::Header => "HeaderUnavailable",
                     FailureKind::Fetch => "PullFailed",
                     FailureKind::Disk => "DiskFailed",
                 };
                 self.trouble = Some(Trouble { kind, message: reason });
-                self.schedule.failed(now, period.unwrap_or(PERIOD_MIN));
+                self.schedule.failed(now, retry_after);
                 false
             }
         };
         if std::mem::take(&mut self.again) {
-            self.schedule.at_once(now);
+            self.schedule.pull_now(now);
         }
         is_new
     }
@@ -247,8 +248,8 @@ impl Feed {
         self.refused = None;
         self.shrank = false;
         match period {
-            Some(period) => self.schedule.succeeded(now, period),
-            None => self.schedule.never(),
+            Some(_) => self.schedule.succeeded(now),
+            None => self.schedule = Schedule::default(),
         }
     }
 

@@ -9,7 +9,7 @@ pub mod file;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -90,13 +90,12 @@ impl Manifests {
     /// Writes a feed's status beside the manifests.
     pub fn write_status(&self, name: &str, status: &GlobalThreatFeedStatus) -> Result<(), SourceError> {
         let known = self.known();
-        let Some((path, resource)) =
-            known.files.iter().find_map(|(path, file)| Some((path, file.feed(name)?)))
+        let Some((path, file)) = known.files.iter().find(|(_, file)| file.names().any(|named| named == name))
         else {
             return Ok(());
         };
         let folder = path.parent().unwrap_or(&self.folder);
-        let types = resource.types.clone().unwrap_or_default();
+        let types = file.feed(name).and_then(|feed| feed.types.clone()).unwrap_or_default();
         let text = serde_saphyr::to_string(&json!({
             "apiVersion": types.api_version,
             "kind": types.kind,
@@ -126,6 +125,7 @@ impl Manifests {
             })
             .ok()?;
         let mut known = self.known();
+        let before = known.names();
         known.files.retain(|path, _| paths.contains(path));
         known.broken.retain(|path, _| paths.contains(path));
         for path in paths {
@@ -141,6 +141,10 @@ impl Manifests {
                     }
                 }
             }
+        }
+        for gone in before.difference(&known.names()) {
+            // Best effort: a status without a feed is of no use, and no harm.
+            let _ = fs::remove_file(self.folder.join(format!("{gone}{STATUS_ENDING}")));
         }
         Some(Change::All(known.observed()))
     }
@@ -187,9 +191,14 @@ impl Manifests {
 }
 
 impl Known {
+    /// The feeds of all files.
+    fn names(&self) -> BTreeSet<String> {
+        self.files.values().flat_map(Contents::names).map(str::to_owned).collect()
+    }
+
     /// Every feed once; those of a file that cannot be read as it is stay, and say so.
     fn observed(&self) -> Vec<super::Observed> {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         let mut observed = Vec::new();
         for (path, file) in &self.files {
             for resource in &file.feeds {

@@ -30,7 +30,11 @@ fn good(feed: &Feed) -> Pulled {
 }
 
 fn failed() -> Pulled {
-    Pulled::Failed { kind: FailureKind::Fetch, reason: "the server answered 500".to_owned() }
+    Pulled::Failed {
+        kind: FailureKind::Fetch,
+        reason: "the server answered 500".to_owned(),
+        retry_after: None,
+    }
 }
 
 fn condition(status: &GlobalThreatFeedStatus, kind: &str) -> (String, String) {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::super::Unusable;
 use super::STATUS_ENDING;
+use crate::feed::definition::is_name;
 use crate::feed::resource::{GlobalThreatFeedStatus, Group, Resource, unknown_fields};
 use crate::feed::values::{Holder, SecretText};
 
@@ -28,6 +29,12 @@ pub struct Contents {
 }
 
 impl Contents {
+    /// The names of its feeds, those that cannot be read too.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let feeds = self.feeds.iter().filter_map(|feed| feed.metadata.name.as_deref());
+        feeds.chain(self.unusable.iter().map(|feed| &*feed.name))
+    }
+
     /// A feed by its name.
     pub fn feed(&self, name: &str) -> Option<&Resource> {
         self.feeds.iter().find(|feed| feed.metadata.name.as_deref() == Some(name))
@@ -102,8 +109,10 @@ impl Contents {
 
     fn take_feed(&mut self, document: Value) -> Result<(), String> {
         let named = document.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned);
-        let Some(name) = named.filter(|name| !name.is_empty()) else {
-            return Err("a GlobalThreatFeed has no metadata.name".to_owned());
+        // A status is written under that name.
+        let Some(name) = named.filter(|name| is_name(name)) else {
+            return Err("a GlobalThreatFeed has no metadata.name of lower-case letters, digits, `-` and `.`"
+                .to_owned());
         };
         let unknown = unknown_fields(&document);
         let read = match unknown.first() {

@@ -109,6 +109,18 @@ fn a_status_is_written_beside_and_never_read_as_a_manifest() {
     assert_eq!(observed.len(), 1);
     assert_eq!(observed[0].as_ref().unwrap().status, Some(status));
     assert!(!folder.path().join("gone.status.yaml").exists());
+    fs::remove_file(folder.path().join("urls.yaml")).unwrap();
+    look(&manifests);
+    assert!(!folder.path().join("urls.status.yaml").exists(), "it goes with its feed");
+}
+
+#[test]
+fn a_name_that_leads_out_of_the_folder_is_refused() {
+    let (folder, manifests) = open();
+    fs::write(folder.path().join("out.yaml"), FEED.replace("urls", "../urls")).unwrap();
+    assert_eq!(names(&look(&manifests)), [""; 0]);
+    manifests.write_status("../urls", &GlobalThreatFeedStatus::default()).unwrap();
+    assert!(!folder.path().join("../urls.status.yaml").exists());
 }
 
 #[test]
