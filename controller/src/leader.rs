@@ -105,7 +105,10 @@ impl Election {
     pub async fn run(&mut self) {
         loop {
             let begun = Instant::now();
-            match tokio::time::timeout(REQUEST * 2, self.step(begun)).await {
+            // A request that hangs must not outlast the time for which this controller may lead.
+            let left = self.renewed_at.map(|at| RENEW_DEADLINE.saturating_sub(at.elapsed()));
+            let limit = left.map_or(REQUEST * 2, |left| left.min(REQUEST * 2));
+            match tokio::time::timeout(limit, self.step(begun)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!("the Lease {} cannot be had: {error}", self.claim.name),
                 Err(_) => {

@@ -212,3 +212,32 @@ fn a_format_that_nobody_knows_is_refused_with_its_name() {
     let running = program.start();
     running.wait_for_status("urls", |status| status.contains("unknown field spec.pull.http.format.stix"));
 }
+
+#[test]
+fn check_ends_with_what_it_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let good = write("good.txt", "evil.example\n");
+    let manifest = write("good.yaml", &pull("urls", "https://a.example/", ""));
+    let page = write("page.txt", "<html></html>");
+    let bad = write("bad.yaml", &pull("urls", "https://a.example/", "  severity: 0\n"));
+    let check = |targets: &[&str]| {
+        let program = env!("CARGO_BIN_EXE_namewarden-controller");
+        let output =
+            std::process::Command::new(program).args(["check", "--json"]).args(targets).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, text) = check(&[&good, &manifest]);
+    let reports: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (code, reports[0]["entries"].as_u64(), &reports[1]["name"]),
+        (Some(0), Some(1), &"urls".into())
+    );
+    assert_eq!(check(&[&good, &page]).0, Some(1));
+    assert_eq!(check(&[&bad]).0, Some(1));
+    assert_eq!(check(&["/no/such/file"]).0, Some(2));
+}
