@@ -11,3 +11,6 @@ pub mod settings;
 
 // The index and the name of every kernel counter.
 pub mod counters;
+
+// What each CPU keeps: its pace, and the counters of most packets.
+pub mod pace;

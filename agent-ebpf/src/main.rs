@@ -49,13 +49,25 @@ const PASS: i32 = 1;
 
 #[cgroup_skb(egress)]
 pub fn packet_out(ctx: SkBuffContext) -> i32 {
-    packet::observe(&ctx, Direction::Egress);
+    packet::observe::<true>(&ctx, Direction::Egress);
     PASS
 }
 
 #[cgroup_skb(ingress)]
 pub fn packet_in(ctx: SkBuffContext) -> i32 {
-    packet::observe(&ctx, Direction::Ingress);
+    packet::observe::<true>(&ctx, Direction::Ingress);
+    PASS
+}
+
+#[cgroup_skb(egress)]
+pub fn packet_out_plain(ctx: SkBuffContext) -> i32 {
+    packet::observe::<false>(&ctx, Direction::Egress);
+    PASS
+}
+
+#[cgroup_skb(ingress)]
+pub fn packet_in_plain(ctx: SkBuffContext) -> i32 {
+    packet::observe::<false>(&ctx, Direction::Ingress);
     PASS
 }
 

@@ -9,6 +9,7 @@ use aya_ebpf::{
 };
 use namewarden_agent_common::{
     counters::{COUNTER_COUNT, Counter},
+    pace::Pace,
     record::RecordHeader,
     settings::{FLOWS_MAX, Flow, MUTED_MAX, PORT_WORDS, port_bit},
 };
@@ -19,11 +20,13 @@ use crate::owner::Owner;
 #[btf_map]
 pub static RING: RingBuf<RecordHeader, { 2 << 20 }> = RingBuf::new();
 
-/// Counters. Written by all hooks, read by user space. Atomic: an ingress run interrupts an egress run on its CPU.
+/// Counters but those in `PACES`. Written by all hooks, read by user space. Atomic: an ingress run interrupts an egress
+/// run on its CPU.
 #[btf_map]
 static COUNTERS: PerCpuArray<u64, { COUNTER_COUNT as usize }> = PerCpuArray::new();
 
-/// Pace of each CPU. Written and read by the packet hooks; lost updates do no harm.
+/// Pace of each CPU, where lost updates do no harm, and the counters of most packets, which are atomic. Written and read by
+/// the packet hooks, the counters read by user space.
 #[btf_map]
 static PACES: PerCpuArray<Pace, 1> = PerCpuArray::new();
 
@@ -57,15 +60,15 @@ pub static PORT_FILTER: Global<u64> = Global::new(u64::MAX);
 /// Capture the server's side of an exchange, too.
 #[unsafe(no_mangle)]
 pub static SERVER_SIDE: Global<u8> = Global::new(0);
-/// Read headers in place: 5.10 allows that only to a loader with `CAP_PERFMON`.
-#[unsafe(no_mangle)]
-pub static IN_PLACE: Global<u8> = Global::new(0);
 /// Read the names of threads: some kernels offer the helper only to a loader with `CAP_PERFMON`.
 #[unsafe(no_mangle)]
 pub static THREAD_NAMES: Global<u8> = Global::new(0);
 /// User space is woken at each multiple of this power of two of bytes that wait.
 #[unsafe(no_mangle)]
 pub static WAKE_SHIFT: Global<u64> = Global::new(16);
+/// A CPU looks how much waits at each multiple of this power of two of bytes that it wrote.
+#[unsafe(no_mangle)]
+pub static LOOK_SHIFT: Global<u64> = Global::new(15);
 /// Budgets are smaller while so many bytes wait.
 #[unsafe(no_mangle)]
 pub static PRESSURE_BYTES: Global<u64> = Global::new(1 << 20);
@@ -82,25 +85,9 @@ pub static GATE_RECORDS: Global<u64> = Global::new(u64::MAX);
 #[unsafe(no_mangle)]
 pub static GATE_BYTES: Global<u64> = Global::new(u64::MAX);
 
-/// What one CPU did in this window.
-#[repr(C)]
-pub struct Pace {
-    /// The window that the other fields count.
-    pub window: u64,
-    /// Records of wanted packets.
-    pub records: u64,
-    /// Their payload bytes.
-    pub bytes: u64,
-    /// The window in which the ring buffer was last seen half full.
-    pub pressed: u64,
-    /// Wakeups forced for new processes.
-    pub fresh_wakeups: u32,
-    /// Explicit padding.
-    pub reserved: u32,
-}
-
-/// Adds one to a counter.
-#[inline(always)]
+/// Adds one to a counter that is not in `PACES`: a function of its own, whose stack never held a pointer. Without
+/// `CAP_PERFMON` the verifier refuses half a word where one was.
+#[inline(never)]
 pub fn count(counter: Counter) {
     if let Some(slot) = COUNTERS.get_ptr_mut(counter.index()) {
         add(slot, 1);
@@ -110,13 +97,25 @@ pub fn count(counter: Counter) {
 /// Adds to a number in a map, as one atomic instruction without result: the oldest of the kernel's atomics.
 #[inline(always)]
 pub fn add(slot: *mut u64, amount: u64) {
+    add_at::<0, _>(slot, amount);
+}
+
+/// Adds to the number `OFFSET` bytes into a map's value. The offset stands in the instruction: otherwise the compiler may
+/// choose between two of them first and add it to the pointer, which the verifier refuses without `CAP_PERFMON`.
+#[inline(always)]
+pub fn add_at<const OFFSET: usize, T>(value: *mut T, amount: u64) {
     #[cfg(target_arch = "bpf")]
     // SAFETY: map values are aligned to eight bytes and live as long as the program runs.
     unsafe {
-        core::arch::asm!("lock *(u64 *)({slot} + 0) += {amount}", slot = in(reg) slot, amount = in(reg) amount);
+        core::arch::asm!(
+            "lock *(u64 *)({value} + {offset}) += {amount}",
+            value = in(reg) value,
+            offset = const OFFSET,
+            amount = in(reg) amount,
+        );
     }
     #[cfg(not(target_arch = "bpf"))]
-    let _ = (slot, amount);
+    let _ = (value, amount);
 }
 
 /// The pace of this CPU.

@@ -1,12 +1,18 @@
 //! The journey of one packet: headers, select, budget, submit; counted once as seen and once where it left.
 
-use core::{ffi::c_void, ptr};
+use core::{
+    ffi::c_void,
+    mem::{MaybeUninit, offset_of},
+};
 
 use aya_ebpf::{
-    EbpfContext, bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes, programs::SkBuffContext,
+    EbpfContext,
+    bindings::{__sk_buff, bpf_sock},
+    helpers::generated::bpf_skb_load_bytes,
+    programs::SkBuffContext,
 };
 use aya_log_ebpf::debug;
-use namewarden_agent_common::counters::Counter;
+use namewarden_agent_common::{counters::Counter, pace::Pace};
 
 use crate::{
     budget,
@@ -26,34 +32,45 @@ pub enum Direction {
 }
 
 /// Looks at one packet.
+///
+/// `IN_PLACE` is no constant that user space sets: a loader without `CAP_PERFMON` must satisfy the verifier of kernels
+/// before 6.16 with the ways that are never taken, too. Neither headers in place nor logging do.
 #[inline(always)]
-pub fn observe(ctx: &SkBuffContext, direction: Direction) {
-    maps::count(Counter::Seen);
-    let exit = match journey(ctx, direction) {
-        Ok(()) => Counter::Submitted,
-        Err(exit) => exit,
+pub fn observe<const IN_PLACE: bool>(ctx: &SkBuffContext, direction: Direction) {
+    // A map of one element: there is always one.
+    let Some(pace) = maps::pace() else { return };
+    maps::add_at::<{ offset_of!(Pace, seen) }, _>(pace, 1);
+    let Err(exit) = journey::<IN_PLACE>(ctx, direction, pace) else {
+        return maps::add_at::<{ offset_of!(Pace, submitted) }, _>(pace, 1);
     };
+    if exit as u32 == Counter::OtherPort as u32 {
+        return maps::add_at::<{ offset_of!(Pace, other_port) }, _>(pace, 1);
+    }
     maps::count(exit);
-    if exit as u32 == Counter::ShortHeader as u32
-        || exit as u32 >= Counter::CopyFailed as u32 && exit as u32 <= Counter::PartlyLost as u32
-    {
+    let telling = exit as u32 == Counter::ShortHeader as u32
+        || exit as u32 >= Counter::CopyFailed as u32 && exit as u32 <= Counter::PartlyLost as u32;
+    if IN_PLACE && telling {
         debug!(ctx, "packet left by exit {}", exit as u32);
     }
 }
 
 /// First the cheap refusals, the copy last.
 #[inline(always)]
-fn journey(ctx: &SkBuffContext, direction: Direction) -> Result<(), Counter> {
+fn journey<const IN_PLACE: bool>(
+    ctx: &SkBuffContext,
+    direction: Direction,
+    pace: *mut Pace,
+) -> Result<(), Counter> {
+    let skb = Skb::of(ctx);
     let mut headers = Headers::default();
-    headers::read(ctx, &mut headers)?;
-    let mut wanted = Wanted::new(ctx, direction);
-    select::select(ctx, &headers, direction, &mut wanted)?;
+    headers::read::<IN_PLACE>(&skb, &mut headers)?;
+    let mut wanted = Wanted::new(&skb, direction);
+    select::select(&skb, &headers, direction, &mut wanted)?;
     let mut payload = Payload::default();
-    headers::payload(ctx, &headers, &mut payload)?;
-    select::worth_copying(ctx, &headers, &payload)?;
-    let moment = budget::Moment::now();
-    budget::spend(ctx, &wanted, &payload, &moment)?;
-    submit::submit(ctx, &headers, &wanted, &payload, &moment)
+    headers::payload(&skb, &headers, &mut payload)?;
+    select::worth_copying(&skb, &headers, &payload)?;
+    let moment = budget::spend(&skb, &payload, pace)?;
+    submit::submit::<IN_PLACE>(&skb, &headers, &wanted, &payload, moment, pace)
 }
 
 /// The context's fields and bytes that the context type of the library does not offer.
@@ -66,6 +83,19 @@ impl Skb {
     #[inline(always)]
     pub fn of(ctx: &SkBuffContext) -> Self {
         Self { raw: ctx.as_ptr().cast() }
+    }
+
+    /// The packet of a function outside the hook.
+    #[inline(always)]
+    pub fn from(raw: *mut __sk_buff) -> Self {
+        Self { raw }
+    }
+
+    /// The packet's socket as the context has it, which may be a request's; null where it has none.
+    #[inline(always)]
+    pub fn socket(&self) -> *mut bpf_sock {
+        // SAFETY: the kernel passes a valid context.
+        unsafe { (*self.raw).__bindgen_anon_2.sk }
     }
 
     /// The context as the helpers take it.
@@ -102,12 +132,18 @@ impl Skb {
         unsafe { (*self.raw).gso_size }
     }
 
-    /// Copies a few bytes out of the packet, wherever they lie.
+    /// A few bytes of the packet, wherever they lie. Nothing is written before the helper writes: half a word where a whole
+    /// one was the verifier of 5.10 refuses.
     #[inline(always)]
-    pub fn load<T: Copy>(&self, offset: u32, to: &mut T) -> Result<(), Counter> {
-        let to = ptr::from_mut(to).cast::<c_void>();
-        // SAFETY: `to` has room for exactly the bytes asked for; every pattern of integer bytes is a value.
+    pub fn load<T: Copy>(&self, offset: u32) -> Result<T, Counter> {
+        let mut bytes = MaybeUninit::<T>::uninit();
+        let to = bytes.as_mut_ptr().cast::<c_void>();
+        // SAFETY: `to` has room for exactly the bytes asked for.
         let outcome = unsafe { bpf_skb_load_bytes(self.raw.cast(), offset, to, size_of::<T>() as u32) };
-        if outcome == 0 { Ok(()) } else { Err(Counter::ShortHeader) }
+        if outcome != 0 {
+            return Err(Counter::ShortHeader);
+        }
+        // SAFETY: the helper wrote all of it; every pattern of integer bytes is a value.
+        Ok(unsafe { bytes.assume_init() })
     }
 }

@@ -1,6 +1,6 @@
 //! Is this packet wanted? Port set, socket mark, side of the exchange; refuses first.
 
-use aya_ebpf::{helpers::generated::bpf_get_socket_cookie, programs::SkBuffContext};
+use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
 use namewarden_agent_common::{
     counters::Counter,
     record::{FLAG_EGRESS, FLAG_MARKED, FLAG_SERVER},
@@ -31,16 +31,16 @@ pub struct Wanted {
 impl Wanted {
     /// The packet's socket; wanted or not is not yet known.
     #[inline(always)]
-    pub fn new(ctx: &SkBuffContext, direction: Direction) -> Self {
+    pub fn new(skb: &Skb, direction: Direction) -> Self {
         let flags = if direction == Direction::Egress { FLAG_EGRESS } else { 0 };
-        Self { flags, socket: Socket::of(ctx) }
+        Self { flags, socket: Socket::of(skb) }
     }
 }
 
 /// Whether the packet is DNS by port or mark, and of the side that is captured.
 #[inline(always)]
 pub fn select(
-    ctx: &SkBuffContext,
+    skb: &Skb,
     headers: &Headers,
     direction: Direction,
     wanted: &mut Wanted,
@@ -54,7 +54,7 @@ pub fn select(
     // A raw socket's mark says that it asked once, not where its next packet goes.
     let mut marked = !client && wanted.socket.is_marked() && !wanted.socket.is_raw();
     if server && (client || marked) && headers.protocol == UDP {
-        let asker = is_answer(ctx, headers) == (direction == Direction::Ingress);
+        let asker = is_answer(skb, headers) == (direction == Direction::Ingress);
         client &= asker;
         marked &= asker;
     }
@@ -69,18 +69,29 @@ pub fn select(
         }
         wanted.flags |= FLAG_SERVER;
     }
-    if client && direction == Direction::Ingress && !wanted.socket.may_have_asked() {
-        return Err(Counter::Unasked);
+    if wanted.socket.is_known() {
+        return raw_socket(&wanted.socket, direction);
     }
-    raw_socket(&wanted.socket, direction)
+    match direction {
+        Direction::Egress => Ok(()),
+        Direction::Ingress => unknown(skb, client),
+    }
+}
+
+/// What arrives at a socket that nothing is stored with: an answer that it never asked for, or a copy for a raw socket.
+#[inline(always)]
+fn unknown(skb: &Skb, client: bool) -> Result<(), Counter> {
+    if owner::is_raw(skb.as_ptr()) {
+        return Err(Counter::RawReceiver);
+    }
+    if client { Err(Counter::Unasked) } else { Ok(()) }
 }
 
 /// Where a resolver asks from its own port 53, only the message says who asks.
 #[inline(always)]
-fn is_answer(ctx: &SkBuffContext, headers: &Headers) -> bool {
-    let mut flags = 0_u8;
-    let found = Skb::of(ctx).load(headers.transport + UDP_HEADER + QR_OFFSET, &mut flags);
-    found.is_ok() && flags & QR != 0
+fn is_answer(skb: &Skb, headers: &Headers) -> bool {
+    let flags: Result<u8, Counter> = skb.load(headers.transport + UDP_HEADER + QR_OFFSET);
+    flags.is_ok_and(|flags| flags & QR != 0)
 }
 
 /// A raw socket receives copies of other sockets' packets: only one that asked is listened to.
@@ -99,7 +110,7 @@ fn raw_socket(socket: &Socket, direction: Direction) -> Result<(), Counter> {
 
 /// Whether user space can use it: a payload, or the start or end of a TCP stream that is not muted.
 #[inline(always)]
-pub fn worth_copying(ctx: &SkBuffContext, headers: &Headers, payload: &Payload) -> Result<(), Counter> {
+pub fn worth_copying(skb: &Skb, headers: &Headers, payload: &Payload) -> Result<(), Counter> {
     if headers.protocol != TCP {
         return if payload.length == 0 { Err(Counter::EmptyDatagram) } else { Ok(()) };
     }
@@ -110,7 +121,7 @@ pub fn worth_copying(ctx: &SkBuffContext, headers: &Headers, payload: &Payload) 
         return Err(Counter::TcpBare);
     }
     // SAFETY: the context is valid.
-    if maps::is_muted(|| unsafe { bpf_get_socket_cookie(Skb::of(ctx).as_ptr().cast()) }) {
+    if maps::is_muted(|| unsafe { bpf_get_socket_cookie(skb.as_ptr().cast()) }) {
         return Err(Counter::Muted);
     }
     Ok(())

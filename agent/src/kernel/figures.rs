@@ -8,6 +8,7 @@ use aya::{
 };
 use namewarden_agent_common::{
     counters::{COUNTERS, CounterInfo},
+    pace::{PACE_WORDS, pace_word},
     settings::Flow,
 };
 
@@ -18,6 +19,9 @@ use super::{
 
 /// `Flow` as plain words, as the map's value is read.
 type FlowWords = [u64; size_of::<Flow>() / 8];
+
+/// `Pace` likewise.
+type PaceWords = [u64; PACE_WORDS];
 
 /// One counter, summed over the CPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,7 @@ pub struct Flood {
 /// The maps that are read and written while the hooks run.
 pub struct Figures {
     counters: PerCpuArray<MapData, u64>,
+    paces: PerCpuArray<MapData, PaceWords>,
     cgroup_flows: HashMap<MapData, u64, FlowWords>,
     mutes: Mutex<Mutes>,
 }
@@ -61,6 +66,7 @@ impl Figures {
         let muting = typed(take(programs, "MUTING")?, "MUTING")?;
         Ok(Self {
             counters: typed(take(programs, "COUNTERS")?, "COUNTERS")?,
+            paces: typed(take(programs, "PACES")?, "PACES")?,
             cgroup_flows: typed(take(programs, "CGROUP_FLOWS")?, "CGROUP_FLOWS")?,
             mutes: Mutex::new(Mutes { muted, muting, any: false }),
         })
@@ -68,11 +74,19 @@ impl Figures {
 
     /// Every counter.
     pub fn counters(&self) -> Result<Vec<Reading>, KernelError> {
+        let paces = self.paces.get(&0, 0).map_err(|error| refused("PACES", &error))?;
         (0_u32..)
             .zip(COUNTERS)
             .map(|(index, info)| {
-                let values = self.counters.get(&index, 0).map_err(|error| refused("COUNTERS", &error))?;
-                Ok(Reading { info, value: values.iter().sum() })
+                let value = match pace_word(index) {
+                    Some(word) => paces.iter().filter_map(|pace| pace.get(word)).sum(),
+                    None => {
+                        let values =
+                            self.counters.get(&index, 0).map_err(|error| refused("COUNTERS", &error))?;
+                        values.iter().sum()
+                    }
+                };
+                Ok(Reading { info, value })
             })
             .collect()
     }

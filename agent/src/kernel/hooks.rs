@@ -15,7 +15,7 @@ use std::{
 use aya::{
     Ebpf,
     programs::{
-        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, ProgramError,
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, Program, ProgramError,
         cgroup_sock_addr::CgroupSockAddrLink,
     },
 };
@@ -60,9 +60,9 @@ impl Hooks {
             )?;
         }
         hooks.rescan()?;
-        let packets =
-            [("packet_out", CgroupSkbAttachType::Egress), ("packet_in", CgroupSkbAttachType::Ingress)];
-        for (name, kind) in packets {
+        let out = hooks.loaded(["packet_out", "packet_out_plain"]);
+        let into = hooks.loaded(["packet_in", "packet_in_plain"]);
+        for (name, kind) in [(out, CgroupSkbAttachType::Egress), (into, CgroupSkbAttachType::Ingress)] {
             hooks.attach_each(
                 root,
                 |hooks| hooks.program::<CgroupSkb>(name)?.attach(&directory, kind, SHARED).map(drop),
@@ -70,6 +70,13 @@ impl Hooks {
             )?;
         }
         Ok(hooks)
+    }
+
+    /// Of two forms of a hook the one that was loaded.
+    fn loaded(&self, [usual, plain]: [&'static str; 2]) -> &'static str {
+        let is_loaded =
+            |name| matches!(self.programs.program(name), Some(Program::CgroupSkb(hook)) if hook.fd().is_ok());
+        if is_loaded(plain) { plain } else { usual }
     }
 
     /// The cgroup root.

@@ -58,8 +58,8 @@ struct Constants {
     port_filter: u64,
     server_side: u8,
     thread_names: u8,
-    in_place: u8,
     wake_shift: u64,
+    look_shift: u64,
     pressure_bytes: u64,
     budget_records: u64,
     budget_bytes: u64,
@@ -72,20 +72,40 @@ impl Constants {
     fn new(settings: &KernelSettings, cpus: u64) -> Self {
         let cpus = cpus.max(1);
         let ring = u64::from(settings.ring_bytes);
+        let wake_shift = WAKE_SHIFT_MAX.min((ring / 4).ilog2());
         let budget_records = settings.budgets.records_per_second / WINDOWS_PER_SECOND;
         let budget_bytes = settings.budgets.bytes_per_second / WINDOWS_PER_SECOND;
         Self {
             port_filter: settings.ports.iter().fold(0, |filter, port| filter | port_bit(*port).1),
             server_side: settings.server_side.into(),
             thread_names: 1,
-            in_place: 1,
-            wake_shift: WAKE_SHIFT_MAX.min((ring / 4).ilog2()).into(),
+            wake_shift: wake_shift.into(),
+            look_shift: ((1 << wake_shift) / cpus).max(1).ilog2().into(),
             pressure_bytes: ring / 2,
             budget_records,
             budget_bytes,
             gate_records: budget_records / cpus,
             gate_bytes: budget_bytes / cpus,
             log_level: if settings.log { LOG_ALL } else { LOG_OFF },
+        }
+    }
+}
+
+/// Which of the packet hooks' two forms: the one of most machines, or the one that kernels before 6.16 want of a loader
+/// without `CAP_PERFMON`: headers through the helper only, and no log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Usual,
+    Plain,
+}
+
+impl Form {
+    /// Whether a program belongs to it; hooks other than those of packets have one form.
+    fn has(self, program: &str) -> bool {
+        match program {
+            "packet_out" | "packet_in" => self == Self::Usual,
+            "packet_out_plain" | "packet_in_plain" => self == Self::Plain,
+            _ => true,
         }
     }
 }
@@ -98,11 +118,11 @@ pub fn load(settings: &KernelSettings, cgroup_root: PathBuf) -> Result<Loaded, K
     let mut constants =
         Constants::new(settings, aya::util::online_cpus().map_or(1, |cpus| cpus.len() as u64));
     // What to go without, most wanted first.
-    let mut programs = load_object(settings, &constants);
-    for (thread_names, in_place) in [(0, 1), (1, 0), (0, 0)] {
+    let mut programs = load_object(settings, &constants, Form::Usual);
+    for (thread_names, form) in [(0, Form::Usual), (1, Form::Plain), (0, Form::Plain)] {
         if matches!(programs, Err(KernelError::Refused { .. })) {
-            constants = Constants { thread_names, in_place, ..constants };
-            programs = load_object(settings, &constants);
+            constants = Constants { thread_names, ..constants };
+            programs = load_object(settings, &constants, form);
         }
     }
     let mut programs = programs?;
@@ -113,13 +133,13 @@ pub fn load(settings: &KernelSettings, cgroup_root: PathBuf) -> Result<Loaded, K
     Ok(Loaded { programs, ring, figures, cgroup_root, logger, thread_names: constants.thread_names != 0 })
 }
 
-fn load_object(settings: &KernelSettings, constants: &Constants) -> Result<Ebpf, KernelError> {
+fn load_object(settings: &KernelSettings, constants: &Constants, form: Form) -> Result<Ebpf, KernelError> {
     let mut programs = EbpfLoader::new()
         .override_global("PORT_FILTER", &constants.port_filter, true)
         .override_global("SERVER_SIDE", &constants.server_side, true)
         .override_global("THREAD_NAMES", &constants.thread_names, true)
-        .override_global("IN_PLACE", &constants.in_place, true)
         .override_global("WAKE_SHIFT", &constants.wake_shift, true)
+        .override_global("LOOK_SHIFT", &constants.look_shift, true)
         .override_global("PRESSURE_BYTES", &constants.pressure_bytes, true)
         .override_global("BUDGET_RECORDS", &constants.budget_records, true)
         .override_global("BUDGET_BYTES", &constants.budget_bytes, true)
@@ -133,7 +153,7 @@ fn load_object(settings: &KernelSettings, constants: &Constants) -> Result<Ebpf,
             what: "the agent's maps".to_owned(),
             reason: explain(&error),
         })?;
-    for (name, program) in programs.programs_mut() {
+    for (name, program) in programs.programs_mut().filter(|(name, _)| form.has(name)) {
         load_program(program).map_err(|error| KernelError::Refused {
             what: format!("program {name}"),
             reason: refusal(&error),
@@ -207,6 +227,15 @@ mod tests {
         let settings = KernelSettings { ring_bytes: 64 << 10, ..KernelSettings::default() };
         assert_eq!(1 << Constants::new(&settings, 2).wake_shift, 16 << 10);
         assert_eq!(1 << Constants::new(&KernelSettings::default(), 2).wake_shift, 64 << 10);
+    }
+
+    #[test]
+    fn what_all_cpus_write_between_two_looks_wakes_the_reader_once() {
+        for cpus in [1, 2, 7, 256, 100_000] {
+            let constants = Constants::new(&KernelSettings::default(), cpus);
+            assert!((cpus << constants.look_shift) <= (1 << constants.wake_shift).max(cpus));
+        }
+        assert_eq!(Constants::new(&KernelSettings::default(), 2).look_shift, 15);
     }
 
     #[test]
