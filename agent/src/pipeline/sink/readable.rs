@@ -92,8 +92,9 @@ fn listed(line: &mut Line, document: &Document, threat: &Threat) {
     let matched = matched.map(|matched| &*matched.atomic);
     let name = asked.or(matched).unwrap_or("?");
     let entry = &*threat.indicator.name;
-    // A narrow line leaves out what the name's own end says.
-    let is_plain = entry == name || (line.is_narrow() && name.ends_with(entry));
+    // A narrow line leaves out what the end of a name that stands there says.
+    let is_said = name.ends_with(entry) || matched.is_some_and(|matched| matched.ends_with(entry));
+    let is_plain = entry == name || (line.is_narrow() && is_said);
     let entry = if is_plain { "listed" } else { entry };
     let (feed, others) = match &*threat.feed.name {
         [] => ("?", String::new()),

@@ -387,6 +387,11 @@ fn a_narrow_terminal_leaves_out_the_process_rather_than_the_name() {
     );
     let line = Readable::utc(false, 80).line(&document);
     assert_eq!(line, "15:00:00  high  aaaaaaaaaaaa    a.evil.example → 203.0.113.7  listed in urlhaus");
+    let mut target = finding("edge.example.net", "edge.example.net");
+    target.place.section = crate::pipeline::screen::Section::Answer;
+    let document = alert(answer(workload('a'), at(1), 1, "www.example"), target, 1);
+    let line = Readable::utc(false, 80).line(&document);
+    assert_eq!(line, "15:00:00  high  aaaaaaaaaaaa    www.example → …ge.example.net  listed in urlhaus");
 }
 
 #[test]
