@@ -100,7 +100,7 @@ pub struct GlobalThreatFeedSpec {
 
     /// Severity of the feed's alerts.
     #[serde(default = "severity_default")]
-    #[schemars(range(min = 1, max = 100))]
+    #[schemars(with = "i32", range(min = 1, max = 100))]
     pub severity: u8,
 
     /// MITRE ATT&CK technique ids of the feed's alerts, for example T1071.004 (the default).
@@ -177,18 +177,20 @@ pub struct GlobalNetworkSetSync {
 pub struct Pull {
     /// Time between pulls, as Go writes durations (24h, 90m, 1h30m); at least 5m.
     #[serde(default = "period_default")]
-    #[schemars(
-        length(max = 32),
-        regex(
-            pattern = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$"
-        )
+    #[schemars(length(max = 32))]
+    #[x_kube(
+        validation = Rule::new(IS_DURATION).message("period must be a duration such as 24h, 90m or 1h30m"),
+        validation = Rule::new(format!("!({IS_DURATION}) || duration(self) >= duration('5m')"))
+            .message("period must be at least 5m")
     )]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('5m')").message("period must be at least 5m"))]
     pub period: String,
 
     /// The request.
     pub http: Http,
 }
+
+/// As Go and CEL read durations: CEL would otherwise fail on others, in words that help nobody.
+const IS_DURATION: &str = "self.matches('^(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|ms|s|m|h))+$')";
 
 /// An HTTP GET.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -270,7 +272,7 @@ pub struct JsonFormat {
 pub struct CsvFormat {
     /// Number of the column; the first one is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 65_535))]
+    #[schemars(with = "Option<i32>", range(min = 0, max = 65_535))]
     pub field_num: Option<u32>,
     /// Name of the column in the header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -289,7 +291,7 @@ pub struct CsvFormat {
     pub comment_delimiter: Option<String>,
     /// Fields of every record; the first record's number where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 65_535))]
+    #[schemars(with = "Option<i32>", range(min = 1, max = 65_535))]
     pub record_size: Option<u32>,
     /// Takes records of any number of fields.
     #[serde(default)]
