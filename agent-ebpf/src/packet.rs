@@ -33,8 +33,8 @@ pub enum Direction {
 
 /// Looks at one packet.
 ///
-/// `IN_PLACE` is no constant that user space sets: a loader without `CAP_PERFMON` must satisfy the verifier of kernels
-/// before 6.16 with the ways that are never taken, too. Neither headers in place nor logging do.
+/// `IN_PLACE` is no constant that user space sets: on old kernels (5.10) a loader without `CAP_PERFMON` must satisfy the
+/// verifier with the ways that are never taken, too. Neither headers in place nor logging do.
 #[inline(always)]
 pub fn observe<const IN_PLACE: bool>(ctx: &SkBuffContext, direction: Direction) {
     // A map of one element: there is always one.

@@ -91,8 +91,8 @@ impl Constants {
     }
 }
 
-/// Which of the packet hooks' two forms: the one of most machines, or the one that kernels before 6.16 want of a loader
-/// without `CAP_PERFMON`: headers through the helper only, and no log.
+/// Which of the packet hooks' two forms: the one of most machines, or the one that old kernels (5.10; 6.12 no longer) want
+/// of a loader without `CAP_PERFMON`: headers through the helper only, and no log.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Usual,
