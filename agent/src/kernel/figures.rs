@@ -78,13 +78,11 @@ impl Figures {
         (0_u32..)
             .zip(COUNTERS)
             .map(|(index, info)| {
-                let value = match pace_word(index) {
-                    Some(word) => paces.iter().filter_map(|pace| pace.get(word)).sum(),
-                    None => {
-                        let values =
-                            self.counters.get(&index, 0).map_err(|error| refused("COUNTERS", &error))?;
-                        values.iter().sum()
-                    }
+                let value = if let Some(word) = pace_word(index) {
+                    paces.iter().filter_map(|pace| pace.get(word)).sum()
+                } else {
+                    let values = self.counters.get(&index, 0).map_err(|error| refused("COUNTERS", &error))?;
+                    values.iter().sum()
                 };
                 Ok(Reading { info, value })
             })
