@@ -152,7 +152,8 @@ fn a_thread_is_named_to_an_agent_with_two_capabilities_too() -> Result<()> {
 
 fn names_the_thread(scene: Scene) -> Result<()> {
     let (pod, mut client) = scene.pod()?;
-    client.tell_all(&["udp4", &format!("thread resolver-7 {}", ask())])?;
+    // It lives on: of one that ends with its answer, the process table may say nothing any more.
+    client.tell_all(&["udp4", "in-thread resolver-7", &ask()])?;
     let alert = Alert::on("evil.example").by(&pod, &client);
     let ended = scene.expect(&[alert])?;
     let threads: Vec<_> =
