@@ -1,9 +1,6 @@
 //! The agent under test: started as a unit of a node, asked over its status socket, stopped by signal, its documents
 //! read from its standard output to the last line.
 
-// What it writes, line by line.
-mod lines;
-
 // What it answers.
 mod ask;
 
@@ -26,9 +23,9 @@ use serde_json::Value;
 
 use self::{
     ask::{get, sum_of},
-    lines::Lines,
 };
 use crate::{
+    lines::Lines,
     node::Node,
     wait::{self, PATIENCE},
 };

@@ -47,6 +47,9 @@ pub mod nsd;
 // A DNS client that does what it is told line by line, in a pod.
 pub mod client;
 
+// What a program writes, line by line.
+mod lines;
+
 // The agent under test: start, ask, stop, read its documents.
 pub mod agent;
 
@@ -62,3 +65,6 @@ pub mod kube;
 // A web server whose every answer a test decides, and a proxy.
 #[cfg(feature = "feed-server")]
 pub mod feed_server;
+
+// The controller under test: start, ask, stop, kill.
+pub mod controller;

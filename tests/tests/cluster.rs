@@ -4,3 +4,7 @@
 // The parts that the tests stand on, without a controller.
 #[path = "cluster/harness.rs"]
 mod harness;
+
+// `GlobalThreatFeed` as the API server takes it.
+#[path = "cluster/definition.rs"]
+mod definition;

@@ -17,6 +17,7 @@ use anyhow::{Result, bail};
 use crate::agent_binary::{self, Profile};
 use crate::command::{logged, say};
 use crate::compiler;
+use crate::controller_binary;
 use crate::ebpf;
 use crate::layout::Layout;
 use crate::setup::{self, Part};
@@ -94,6 +95,9 @@ fn prepare(layout: &Layout, suite: Suite) -> Result<Vec<(&'static str, PathBuf)>
     if suite.needs_kubernetes() {
         setup::ensure(layout, &[Part::Kubernetes])?;
         programs.extend(setup::kubernetes_variables(layout)?);
+    }
+    if suite.needs_controller() {
+        programs.push(("NAMEWARDEN_CONTROLLER", controller_binary::named_or_ready(layout, Profile::Fast)?));
     }
     Ok(programs)
 }

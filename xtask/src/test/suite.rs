@@ -65,6 +65,11 @@ impl Suite {
         matches!(self, Suite::Kernel | Suite::Demo)
     }
 
+    /// Runs the controller as a program.
+    pub fn needs_controller(self) -> bool {
+        matches!(self, Suite::Kernel | Suite::Demo | Suite::Cluster)
+    }
+
     /// Starts an API server.
     pub fn needs_kubernetes(self) -> bool {
         self == Suite::Cluster
