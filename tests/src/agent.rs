@@ -21,9 +21,7 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use self::{
-    ask::{get, sum_of},
-};
+use self::ask::{get, sum_of};
 use crate::{
     lines::Lines,
     node::Node,

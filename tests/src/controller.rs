@@ -145,7 +145,8 @@ impl ControllerBuilder {
         command.args(&self.arguments).stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let (log, _) = Lines::follow(child.stderr.take().context("no standard error")?);
-        let mut controller = Controller { child, log, address: ([127, 0, 0, 1], 0).into(), state: self.state() };
+        let mut controller =
+            Controller { child, log, address: ([127, 0, 0, 1], 0).into(), state: self.state() };
         controller.address = controller.serves()?;
         Ok(controller)
     }
@@ -168,7 +169,8 @@ impl Controller {
                 bail!("the controller ended ({status})");
             }
             let lines = self.log.copy();
-            let address = lines.iter().find_map(|line| Some(line.split_once("serving on https://")?.1.parse()));
+            let address =
+                lines.iter().find_map(|line| Some(line.split_once("serving on https://")?.1.parse()));
             Ok(address.transpose()?)
         })
         .with_context(|| self.log())
