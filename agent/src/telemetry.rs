@@ -70,8 +70,11 @@ pub trait Observed: Send + Sync + 'static {
     /// The agent's account of itself.
     fn status(&self) -> AgentStatus;
 
-    /// Whether the hooks are attached and a threat set is in use.
+    /// Whether the hooks are attached, and every feed is in use or known not to be.
     fn is_ready(&self) -> bool;
+
+    /// One line for each feed of which nothing is in use, and why.
+    fn missing(&self) -> Vec<String>;
 
     /// Whether the pipeline still turns.
     fn is_alive(&self) -> bool;

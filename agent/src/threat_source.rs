@@ -4,7 +4,7 @@
 //! read at the start is an error to be repaired; from then on a bad feed never stops the agent: its last good copy
 //! stays in use and its status says why. Listed names are never resolved, nor is anything of a feed followed.
 //!
-//! Loading reads files, fetches URLs and hashes millions of names: call it from a thread of its own
+//! Loading reads files and hashes millions of names, fetching waits for servers: call both from threads of their own
 //! (`spawn_blocking`), never from an asynchronous task.
 
 // A feed as the operator names it.
@@ -12,6 +12,9 @@ pub mod spec;
 
 // Key, epoch and number of the sets built here.
 mod identity;
+
+// One fetch of a URL.
+mod pull;
 
 // One feed through one load.
 mod reading;
@@ -35,6 +38,7 @@ use reading::{Feed, Load};
 use spec::{FeedSpec, Location, SpecError};
 
 pub use namewarden_protocol::obtain::client::ClientError;
+pub use pull::{Pull, Pulled};
 pub use reading::Purpose;
 pub use status::FeedStatus;
 
@@ -173,9 +177,41 @@ impl ThreatSource {
         Ok(Self { feeds, copies, fetcher, identity, limits, state_dir })
     }
 
-    /// The first load: a file that is missing or cannot be read is an error, a feed that is no feed is not.
-    pub fn load(&mut self) -> Result<Loaded, SourceError> {
+    /// The first load of an agent, which waits for no server: files are read, URLs stand for their last good copies
+    /// and are due at once. A file that is missing or cannot be read is an error, a feed that is no feed is not.
+    pub fn start(&mut self) -> Result<Loaded, SourceError> {
+        self.pull_now();
         self.build(Occasion::Start, &mut |_, _, _| {})
+    }
+
+    /// Files anew (SIGHUP), and URLs due at once; a feed that fails keeps its last good entries.
+    pub fn restart(&mut self) -> Result<Loaded, SourceError> {
+        self.pull_now();
+        self.build(Occasion::Reload, &mut |_, _, _| {})
+    }
+
+    /// The fetches that are due; each is to be run somewhere and handed to [`Self::take`].
+    pub fn pulls(&mut self) -> Vec<Pull> {
+        let Some(fetcher) = &self.fetcher else { return Vec::new() };
+        let (copies, bytes_max) = (&self.copies, self.limits.bytes_max);
+        let feeds = self.feeds.iter_mut().enumerate();
+        feeds.filter_map(|(index, feed)| feed.pull(index, fetcher, copies, bytes_max)).collect()
+    }
+
+    /// When there are [`Self::pulls`]: daily for a URL, sooner after a failure; never for files.
+    pub fn next_pull(&self) -> Option<Instant> {
+        self.feeds.iter().filter_map(Feed::next_pull).min()
+    }
+
+    /// Takes in what was fetched; everything else stays as it is.
+    pub fn take(&mut self, pulled: Vec<Pulled>) -> Result<Loaded, SourceError> {
+        self.arrive(pulled);
+        self.build(Occasion::Refresh, &mut |_, _, _| {})
+    }
+
+    /// Everything, URLs fetched and waited for; errors as for [`Self::start`].
+    pub fn load(&mut self) -> Result<Loaded, SourceError> {
+        self.load_watching(&mut |_, _, _| {})
     }
 
     /// As [`Self::load`]; `watch` sees every entry with the position of its feed in [`Loaded::feeds`].
@@ -183,22 +219,38 @@ impl ThreatSource {
         &mut self,
         watch: &mut dyn FnMut(usize, Purpose, &Entry<'_>),
     ) -> Result<Loaded, SourceError> {
+        self.pull_and_wait();
         self.build(Occasion::Start, watch)
     }
 
-    /// Everything anew (SIGHUP); a feed that fails keeps its last good entries.
+    /// Everything anew, waited for; a feed that fails keeps its last good entries.
     pub fn reload(&mut self) -> Result<Loaded, SourceError> {
+        self.pull_and_wait();
         self.build(Occasion::Reload, &mut |_, _, _| {})
     }
 
-    /// Fetches what is due; everything else stays as it is.
-    pub fn refresh(&mut self) -> Result<Loaded, SourceError> {
-        self.build(Occasion::Refresh, &mut |_, _, _| {})
+    fn pull_now(&mut self) {
+        let now = Instant::now();
+        self.feeds.iter_mut().for_each(|feed| feed.pull_now(now));
     }
 
-    /// When [`Self::refresh`] is to be called: daily for a URL, sooner after a failure; never for files.
-    pub fn next_refresh(&self) -> Option<Instant> {
-        self.feeds.iter().filter_map(|feed| feed.schedule.next()).min()
+    fn pull_and_wait(&mut self) {
+        self.pull_now();
+        let pulled = pull::run_all(self.pulls());
+        self.arrive(pulled);
+    }
+
+    fn arrive(&mut self, pulled: Vec<Pulled>) {
+        for Pulled { index, outcome } in pulled {
+            if let Some(feed) = self.feeds.get_mut(index) {
+                feed.arrive(outcome, &self.copies);
+            }
+        }
+    }
+
+    /// What the operator should know of the state folder, in one sentence.
+    pub fn remark(&self) -> Option<&str> {
+        self.identity.remark.as_deref()
     }
 
     /// The key that the sets are hashed with.
@@ -221,14 +273,8 @@ impl ThreatSource {
             .next_number()
             .map_err(|source| SourceError::state(self.state_dir.as_deref(), source))?;
         let mut builder = Builder::new(self.identity.key, self.identity.epoch, number);
-        let mut load = Load {
-            occasion,
-            limits: self.limits,
-            copies: &self.copies,
-            fetcher: self.fetcher.as_ref(),
-            builder: &mut builder,
-            watch,
-        };
+        let mut load =
+            Load { occasion, limits: self.limits, copies: &self.copies, builder: &mut builder, watch };
         let feeds = self
             .feeds
             .iter_mut()

@@ -106,6 +106,9 @@ pub struct FeedStatus {
     pub rejected: u64,
     /// Entries kept as exact only because they are public suffixes.
     pub guarded: u64,
+    /// Whether it is a URL that was never fetched, and is being fetched now.
+    #[serde(default)]
+    pub pending: bool,
     /// Why the last reading was refused or failed; the last good copy is in use then, if there is one.
     pub problem: Option<String>,
 }

@@ -128,13 +128,18 @@ impl AgentBuilder {
 
     /// Starts it on `node` and returns when it captures.
     pub fn start(&self, node: &Node) -> Result<Agent> {
+        let mut agent = self.spawn(node)?;
+        agent.wait_until_ready()?;
+        Ok(agent)
+    }
+
+    /// Starts it on `node`; when it captures is for the caller to find out.
+    pub fn spawn(&self, node: &Node) -> Result<Agent> {
         let folder = node.folder().join(&self.name);
         fs::create_dir_all(&folder)?;
         let mut command = self.command(node, &folder)?;
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        let mut agent = Agent::new(child, folder.join(SOCKET))?;
-        agent.wait_until_ready()?;
-        Ok(agent)
+        Agent::new(child, folder.join(SOCKET))
     }
 
     /// Runs it to its end, for what cannot start.
@@ -255,7 +260,8 @@ impl Agent {
         status.pointer("/threat_set/number").and_then(Value::as_u64).with_context(|| format!("{status:#}"))
     }
 
-    fn wait_until_ready(&mut self) -> Result<()> {
+    /// Waits until it says that it is ready; an error when it ends before.
+    pub fn wait_until_ready(&mut self) -> Result<()> {
         wait::until("the agent ready", || {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the agent ended ({status}): {}", self.log.copy().join("\n"));

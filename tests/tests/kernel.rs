@@ -71,3 +71,7 @@ mod reload;
 // What cannot start says why; what is bad in a feed stops nothing.
 #[path = "kernel/refusals.rs"]
 mod refusals;
+
+// Feeds from a web server, and agents that do not wait for one.
+#[path = "kernel/fetching.rs"]
+mod fetching;

@@ -35,12 +35,16 @@ mod floods;
 // What the pages ask.
 mod observe;
 
-// Signals, pages, feeds read anew.
+// Feeds fetched and read anew.
+mod feeds;
+
+// Signals, pages, the feeds' turns.
 mod watch;
 
 // The last words.
 mod totals;
 
+use feeds::Feeds;
 use floods::Floods;
 use gap::LastCapture;
 use observe::{Observatory, Parts};
@@ -65,6 +69,9 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
         );
     }
     let source = ThreatSource::new(settings.source.feeds.clone(), settings.source.options.clone())?;
+    if let Some(remark) = source.remark() {
+        tracing::warn!("{remark}");
+    }
     let Some((source, first)) = runtime.block_on(watch::first_load(source, &mut signals))? else {
         runtime.shutdown_background();
         return Ok(ExitCode::SUCCESS);
@@ -73,7 +80,7 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let machine = LiveMachine::start(loaded.cgroup_root(), Some(&settings.proc_root))?;
     let sink = Arc::new(Sink::open(&settings.output)?);
     let running = Running::start(settings, loaded, machine, first, sink)?;
-    let mut feeds = watch::Feeds::resting(source);
+    let mut feeds = Feeds::new(source);
     let ended = runtime.block_on(watch::until_signal(&running, &mut feeds, doors, signals));
     runtime.shutdown_background();
     running.stop().and(ended)

@@ -130,6 +130,9 @@ fn feed_line(feed: &FeedStatus) -> String {
     if feed.guarded > 0 {
         let _ = write!(line, ", {} public suffixes kept as exact", grouped(feed.guarded));
     }
+    if feed.pending {
+        line.push_str("; being fetched for the first time");
+    }
     if let Some(problem) = &feed.problem {
         let _ = write!(line, "; NOT READ: {problem}");
     }

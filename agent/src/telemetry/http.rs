@@ -68,7 +68,12 @@ async fn healthz(State(agent): State<Arc<dyn Observed>>) -> Response {
 }
 
 async fn readyz(State(agent): State<Arc<dyn Observed>>) -> Response {
-    verdict(agent.is_ready(), "ready\n", "not attached yet\n")
+    let (status, first) = match agent.is_ready() {
+        true => (StatusCode::OK, "ready\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+    };
+    let missing = agent.missing().into_iter().map(|line| line + "\n");
+    (status, std::iter::once(first.to_owned()).chain(missing).collect::<String>()).into_response()
 }
 
 fn verdict(good: bool, yes: &'static str, no: &'static str) -> Response {

@@ -9,11 +9,11 @@ use namewarden_protocol::entry::Entry;
 use namewarden_protocol::feed::{self, FeedReport};
 use namewarden_protocol::obtain::copy::{Copies, Draft, FillError, LastGood, Origin};
 use namewarden_protocol::obtain::failure::FetchError;
-use namewarden_protocol::obtain::fetch::{Fetched, Fetcher};
-use namewarden_protocol::obtain::request::Request;
+use namewarden_protocol::obtain::fetch::Fetcher;
 use namewarden_protocol::obtain::schedule::Schedule;
 use namewarden_protocol::threat_set::{BuildError, Builder};
 
+use super::pull::Pull;
 use super::spec::{FeedSpec, Location};
 use super::status::FeedStatus;
 use super::{Limits, Occasion, SourceError};
@@ -38,6 +38,12 @@ pub struct Feed {
     pub schedule: Schedule,
     copy: Option<LastGood>,
     problem: Option<String>,
+    /// What a fetch brought, until the next load takes it in.
+    arrived: Option<Result<Fresh, Missed>>,
+    /// A fetch is on.
+    fetching: bool,
+    /// A fetch has ended, well or not.
+    tried: bool,
     /// The last fetch had less than half of the copy's entries; the next one like it is believed.
     shrank: bool,
     /// A pipe, or whatever else can be read once only.
@@ -52,8 +58,6 @@ pub struct Load<'l> {
     pub limits: Limits,
     /// The last good copies.
     pub copies: &'l Copies,
-    /// Fetches URLs, where there are any.
-    pub fetcher: Option<&'l Fetcher>,
     /// The set in the making.
     pub builder: &'l mut Builder,
     /// Sees every entry with its feed's position, those of a feed refused later included.
@@ -61,14 +65,16 @@ pub struct Load<'l> {
 }
 
 /// Bytes that are not yet known to be good.
-struct Fresh {
-    draft: Draft,
-    etag: Option<String>,
-    last_modified: Option<String>,
+#[derive(Debug)]
+pub(super) struct Fresh {
+    pub(super) draft: Draft,
+    pub(super) etag: Option<String>,
+    pub(super) last_modified: Option<String>,
 }
 
 /// Why there is nothing new.
-enum Missed {
+#[derive(Debug)]
+pub(super) enum Missed {
     /// It is not its time, or the server says that nothing changed: the copy is what there is to be.
     Unchanged,
     /// The file cannot be read.
@@ -91,8 +97,69 @@ impl Feed {
     /// A feed not yet read, with the copy that an earlier run left of it.
     pub fn new(spec: FeedSpec, purpose: Purpose, copies: &Copies) -> Self {
         let copy = copies.find(&key(&spec, purpose), &spec.location.to_string());
-        let schedule = Schedule::default();
-        Self { spec, purpose, schedule, copy, problem: None, shrank: false, read_once: false }
+        Self {
+            spec,
+            purpose,
+            schedule: Schedule::default(),
+            copy,
+            problem: None,
+            arrived: None,
+            fetching: false,
+            tried: false,
+            shrank: false,
+            read_once: false,
+        }
+    }
+
+    /// Asks for a fetch at once, where the feed is a URL.
+    pub fn pull_now(&mut self, now: Instant) {
+        if matches!(self.spec.location, Location::Url(_)) {
+            self.schedule.pull_now(now);
+        }
+    }
+
+    /// When it is to be fetched; `None` while it is.
+    pub fn next_pull(&self) -> Option<Instant> {
+        if self.fetching { None } else { self.schedule.next() }
+    }
+
+    /// The fetch that is due.
+    pub fn pull(&mut self, index: usize, fetcher: &Fetcher, copies: &Copies, bytes_max: u64) -> Option<Pull> {
+        let Location::Url(url) = &self.spec.location else { return None };
+        if self.fetching || !self.schedule.is_due(Instant::now()) {
+            return None;
+        }
+        self.fetching = true;
+        let known = self.copy.as_ref().map(|copy| copy.origin.clone());
+        let draft = copies.draft(&self.key());
+        Some(Pull { index, url: url.clone(), known, draft, fetcher: fetcher.clone(), bytes_max })
+    }
+
+    /// A fetch has ended.
+    pub fn arrive(&mut self, outcome: Result<Fresh, Missed>, copies: &Copies) {
+        self.fetching = false;
+        self.tried = true;
+        let now = Instant::now();
+        match &outcome {
+            Err(Missed::Unchanged) => self.still_right(copies, now),
+            Err(Missed::Url(error)) => self.schedule.failed(now, error.retry_after()),
+            // A body counts as a failure until it is accepted: one refused again and again is asked for less and less.
+            Ok(_) | Err(_) => self.schedule.failed(now, None),
+        }
+        self.arrived = Some(outcome);
+    }
+
+    /// The server says that the copy is what there is.
+    fn still_right(&mut self, copies: &Copies, now: Instant) {
+        self.schedule.succeeded(now);
+        self.problem = None;
+        self.shrank = false;
+        let key = self.key();
+        if let Some(copy) = &mut self.copy {
+            copy.origin.time = now_seconds();
+            // Best effort: only the copy's age after a restart depends on it.
+            let _ = copies.describe(&key, &copy.origin);
+        }
     }
 
     /// Puts the feed's entries into the builder. Only what the operator must repair before a start is an error.
@@ -136,50 +203,17 @@ impl Feed {
         feed::line(reader, number).ok()?
     }
 
-    /// The bytes as they are now, if they are to be looked at.
+    /// The bytes as they are now, if they are to be looked at: of a URL, what was fetched since the last load.
     fn obtain(&mut self, load: &Load<'_>) -> Result<Fresh, Missed> {
-        if let Location::File(path) = &self.spec.location {
-            if load.occasion == Occasion::Refresh || self.read_once {
-                return Err(Missed::Unchanged);
-            }
-            let (fresh, regular) = read_file(path, &self.key(), load)?;
-            self.read_once = !regular;
-            return Ok(fresh);
-        }
-        if load.occasion == Occasion::Refresh && !self.schedule.is_due(Instant::now()) {
-            return Err(Missed::Unchanged);
-        }
-        let fetched = self.fetch(load);
-        match &fetched {
-            Err(Missed::Unchanged) => self.schedule.succeeded(Instant::now()),
-            Err(Missed::Url(error)) => self.schedule.failed(Instant::now(), error.retry_after()),
-            // A body counts as a failure until it is accepted: one refused again and again is asked for less and less.
-            Ok(_) | Err(_) => self.schedule.failed(Instant::now(), None),
-        }
-        fetched
-    }
-
-    fn fetch(&mut self, load: &Load<'_>) -> Result<Fresh, Missed> {
-        let key = self.key();
-        let (Location::Url(url), Some(fetcher)) = (&self.spec.location, load.fetcher) else {
-            return Err(Missed::Unchanged);
+        let Location::File(path) = &self.spec.location else {
+            return self.arrived.take().unwrap_or(Err(Missed::Unchanged));
         };
-        let mut draft = load.copies.draft(&key).map_err(Missed::Copy)?;
-        let known = self.copy.as_ref().map(|copy| &copy.origin);
-        let request = Request { url, headers: &[], known, bytes_max: load.limits.bytes_max };
-        match fetcher.fetch(&request, &mut draft).map_err(Missed::Url)? {
-            Fetched::Body { etag, last_modified } => Ok(Fresh { draft, etag, last_modified }),
-            Fetched::NotModified => {
-                self.problem = None;
-                self.shrank = false;
-                if let Some(copy) = &mut self.copy {
-                    copy.origin.time = now_seconds();
-                    // Best effort: only the copy's age after a restart depends on it.
-                    let _ = load.copies.describe(&key, &copy.origin);
-                }
-                Err(Missed::Unchanged)
-            }
+        if load.occasion == Occasion::Refresh || self.read_once {
+            return Err(Missed::Unchanged);
         }
+        let (fresh, regular) = read_file(path, &self.key(), load)?;
+        self.read_once = !regular;
+        Ok(fresh)
     }
 
     /// Parses new bytes into the builder and makes them the last good copy, unless they are refused.
@@ -302,6 +336,7 @@ impl Feed {
             entries: report.as_ref().map_or(0, |report| report.entries),
             report,
             last_good,
+            pending: matches!(self.spec.location, Location::Url(_)) && !self.tried && self.copy.is_none(),
             read_at: self.copy.as_ref().map(|copy| UNIX_EPOCH + Duration::from_secs(copy.origin.time)),
             problem: self.problem.clone(),
         }

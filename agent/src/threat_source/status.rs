@@ -22,6 +22,8 @@ pub struct FeedStatus {
     pub report: Option<FeedReport>,
     /// Whether what is in use is the last good copy, read again.
     pub last_good: bool,
+    /// Whether it is a URL that was never fetched, and is being fetched now.
+    pub pending: bool,
     /// When what is in use was read from its location, or was last known to be unchanged there.
     pub read_at: Option<SystemTime>,
     /// Why the last attempt was refused or failed; the last good copy is in use then, if there is one.
@@ -50,6 +52,9 @@ impl fmt::Display for FeedStatus {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.allow_list { "allow list" } else { "feed" };
         write!(formatter, "{kind} {} ({}): ", self.name, self.location)?;
+        if self.pending {
+            return formatter.write_str("being fetched for the first time; nothing of it is used yet");
+        }
         if let Some(problem) = &self.problem {
             write!(formatter, "{problem}; ")?;
         }

@@ -280,7 +280,7 @@ fn a_url_is_fetched_with_its_credentials_which_nothing_shows() {
     assert_eq!(lists(&loaded, "evil.example"), ["web"]);
     assert!(server.last_request().to_lowercase().contains("authorization: basic"));
     assert!(!format!("{}", loaded.feeds[0]).contains("secret"));
-    assert!(source.next_refresh().is_some());
+    assert!(source.next_pull().is_some());
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn a_url_out_of_reach_at_the_start_is_shown_and_tried_again() {
     let loaded = source.load().unwrap();
     assert!(loaded.set.is_empty());
     assert!(loaded.feeds[0].problem.as_deref().unwrap().contains("500"));
-    let next = source.next_refresh().unwrap();
+    let next = source.next_pull().unwrap();
     assert!(next > Instant::now() && next < Instant::now() + std::time::Duration::from_mins(1));
     server.push(body("evil.example\n"));
     assert_eq!(lists(&source.reload().unwrap(), "evil.example"), ["web"]);
@@ -323,7 +323,8 @@ fn a_refresh_leaves_alone_what_is_not_due() {
     let server = Server::new(&[body("evil.example\n")]);
     let mut source = source(&server.feed(), local());
     source.load().unwrap();
-    let loaded = source.refresh().unwrap();
+    assert!(source.pulls().is_empty());
+    let loaded = source.take(Vec::new()).unwrap();
     assert_eq!(server.requests.lock().unwrap().len(), 1);
     assert_eq!(lists(&loaded, "evil.example"), ["web"]);
     assert_eq!(loaded.feeds[0].problem, None);
@@ -393,4 +394,54 @@ fn authorities_that_cannot_be_read_are_an_error() {
         let error = ThreatSource::new(Vec::new(), options).unwrap_err();
         assert!(error.to_string().contains(&path), "{error}");
     }
+}
+
+#[test]
+fn a_start_waits_for_no_server_and_takes_the_feed_in_when_it_comes() {
+    let folder = Folder::new();
+    let server = Server::new(&[body("evil.example\n")]);
+    let feeds = [server.feed()[0].clone(), folder.write("a.txt", "here.example\n")];
+    let mut source = source(&feeds, local());
+    let first = source.start().unwrap();
+    assert_eq!(lists(&first, "here.example"), ["a"]);
+    assert!(first.feeds[0].pending && !first.feeds[1].pending, "{}", first.feeds[0]);
+    assert_eq!(server.requests.lock().unwrap().len(), 0);
+    let pulls = source.pulls();
+    assert_eq!((pulls.len(), source.pulls().len(), source.next_pull()), (1, 0, None));
+    let second = source.take(pull::run_all(pulls)).unwrap();
+    assert_eq!(
+        (lists(&second, "evil.example"), lists(&second, "here.example")),
+        (vec!["web".into()], vec!["a".into()])
+    );
+    assert!(!second.feeds[0].pending && source.next_pull().is_some());
+}
+
+#[test]
+fn a_start_uses_the_last_good_copy_at_once_and_fetches_behind_it() {
+    let folder = Folder::new();
+    let server = Server::new(&[body("evil.example\n"), status(304)]);
+    source(&server.feed(), folder.state()).load().unwrap();
+    let mut source = source(&server.feed(), folder.state());
+    let first = source.start().unwrap();
+    assert_eq!(lists(&first, "evil.example"), ["web"]);
+    assert!(first.feeds[0].last_good && !first.feeds[0].pending);
+    assert_eq!(server.requests.lock().unwrap().len(), 1);
+    let pulls = source.pulls();
+    let second = source.take(pull::run_all(pulls)).unwrap();
+    assert!(server.last_request().to_lowercase().contains("if-none-match"));
+    assert_eq!(
+        (lists(&second, "evil.example"), second.feeds[0].problem.as_deref()),
+        (vec!["web".to_owned()], None)
+    );
+}
+
+#[test]
+fn a_hangup_asks_for_every_url_at_once() {
+    let server = Server::new(&[body("evil.example\n"), body("worse.example\n")]);
+    let mut source = source(&server.feed(), local());
+    source.load().unwrap();
+    assert!(source.pulls().is_empty());
+    assert_eq!(lists(&source.restart().unwrap(), "evil.example"), ["web"]);
+    let pulls = source.pulls();
+    assert_eq!(lists(&source.take(pull::run_all(pulls)).unwrap(), "worse.example"), ["web"]);
 }

@@ -218,7 +218,17 @@ impl Observed for Observatory {
     }
 
     fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire) && self.is_alive()
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_complete = !source.feeds.iter().any(|feed| feed.pending);
+        is_complete && self.ready.load(Ordering::Acquire) && self.is_alive()
+    }
+
+    fn missing(&self) -> Vec<String> {
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let nothing = |feed: &&threat_source::FeedStatus| {
+            feed.pending || (feed.problem.is_some() && !feed.last_good && feed.entries == 0)
+        };
+        source.feeds.iter().filter(nothing).map(|feed| format!("missing: {feed}")).collect()
     }
 
     fn is_alive(&self) -> bool {
@@ -234,6 +244,7 @@ fn feed_status(feed: &threat_source::FeedStatus) -> FeedStatus {
         entries: feed.entries,
         rejected: feed.rejected(),
         guarded: feed.guarded(),
+        pending: feed.pending,
         problem: feed.problem.clone(),
     }
 }
