@@ -10,7 +10,6 @@ use reqwest::Url;
 use super::reading::{Fresh, Missed};
 
 /// A fetch that is due.
-#[derive(Debug)]
 pub struct Pull {
     pub(super) index: usize,
     pub(super) url: Url,

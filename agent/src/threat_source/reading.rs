@@ -96,7 +96,7 @@ struct Refused {
 impl Feed {
     /// A feed not yet read, with the copy that an earlier run left of it.
     pub fn new(spec: FeedSpec, purpose: Purpose, copies: &Copies) -> Self {
-        let copy = copies.find(&key(&spec, purpose), &spec.location.to_string());
+        let copy = copies.find(&key(&spec, purpose), &spec.location.key());
         Self {
             spec,
             purpose,
@@ -232,7 +232,7 @@ impl Feed {
         };
         self.believe();
         let origin = Origin {
-            location: self.spec.location.to_string(),
+            location: self.spec.location.key(),
             time: now_seconds(),
             entries: report.entries,
             etag: fresh.etag,

@@ -174,6 +174,14 @@ impl Location {
             .map_err(|error| SpecError::BadUrl { name: named(), reason: error.to_string() })
     }
 
+    /// What a copy is known to be of: as shown, and told apart from what is shown alike.
+    pub fn key(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Url(url) => Shown(url).with_digest(),
+        }
+    }
+
     /// The file's stem, or the last part of the URL's path, else its host.
     fn default_name(&self) -> Option<String> {
         let stem = match self {

@@ -29,9 +29,9 @@ pub enum FetchError {
     /// A host name without an address.
     #[error("{0}")]
     Name(String),
-    /// No connection.
+    /// No connection, or no answer over it.
     #[error(
-        "cannot connect to {to}: {reason}; it is tried again by itself, see to the server and the way to it"
+        "no answer from {to}: {reason}; it is tried again by itself, see to the server and the way to it"
     )]
     Connect {
         /// Scheme, host and port, and the proxy where there is one.

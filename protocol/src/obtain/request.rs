@@ -9,6 +9,8 @@ use reqwest::header::{
     TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 
+use sha2::{Digest as _, Sha256};
+
 use super::copy::Origin;
 
 /// What the transfer itself depends on: a caller's header of that name would make answers that are misread.
@@ -32,7 +34,7 @@ const RESERVED: [HeaderName; 14] = [
 const HARMLESS: [HeaderName; 3] = [ACCEPT, ACCEPT_LANGUAGE, USER_AGENT];
 
 /// One fetch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Request<'r> {
     /// http or https; user and password in it are sent as basic authentication.
     pub url: &'r Url,
@@ -50,6 +52,12 @@ impl Request<'_> {
         !self.url.username().is_empty()
             || self.url.password().is_some()
             || self.headers.iter().any(RequestHeader::is_secret)
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "GET {} {:?}", Shown(self.url), self.headers)
     }
 }
 
@@ -125,6 +133,16 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+impl Shown<'_> {
+    /// The URL as it is shown, with a digest of its query: by this a copy tells from which of two URLs it is that are
+    /// shown alike. User and password are not in it, another password does not make another list.
+    pub fn with_digest(&self) -> String {
+        let query = self.0.query().unwrap_or_default();
+        let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(query).into();
+        if query.is_empty() { self.to_string() } else { format!("{self} {a:02x}{b:02x}{c:02x}{d:02x}") }
+    }
+}
+
 /// Scheme, host and port of a URL.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ShownOrigin<'u>(pub &'u Url);
@@ -162,6 +180,18 @@ mod tests {
         let secret = |name, marked| RequestHeader::new(name, "x", marked).unwrap().is_secret();
         assert!(!secret("Accept", false) && !secret("User-Agent", false));
         assert!(secret("Authorization", false) && secret("X-Key", false) && secret("Accept", true));
+    }
+
+    #[test]
+    fn urls_that_are_shown_alike_are_told_apart_by_their_queries_only() {
+        let key = |text: &str| Shown(&Url::parse(text).unwrap()).with_digest();
+        let one = key("https://feeds.example/list?of=malware");
+        assert_ne!(one, key("https://feeds.example/list?of=phishing"));
+        assert_eq!(one, key("https://user:secret@feeds.example/list?of=malware#top"));
+        assert_eq!(key("https://feeds.example/list"), "https://feeds.example/list");
+        let request = Url::parse("https://user:secret@feeds.example/list?secret").unwrap();
+        let request = Request { url: &request, headers: &[], known: None, bytes_max: 1 };
+        assert!(!format!("{request:?} {one}").contains("secret"), "{request:?}");
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Schedule {
 fn spread(duration: Duration) -> Duration {
     // The standard library seeds each state from the system's random numbers.
     let random = u32::try_from(RandomState::new().hash_one(0_u8) % 1_000).unwrap_or_default();
-    duration + duration.saturating_mul(random) / 10_000
+    duration.saturating_add(duration.saturating_mul(random) / 10_000)
 }
 
 #[cfg(test)]
