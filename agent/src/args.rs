@@ -62,6 +62,10 @@ pub struct RunArgs {
     #[command(flatten)]
     pub feeds: FeedArgs,
 
+    /// The controller that makes the threat set.
+    #[command(flatten)]
+    pub controller: ControllerArgs,
+
     /// What outlives the process.
     #[command(flatten)]
     pub state: StateArgs,
@@ -130,6 +134,22 @@ pub struct FeedArgs {
         value_name = "network|loopback|any"
     )]
     pub feed_reach: Reach,
+}
+
+/// The controller that makes the threat set.
+#[derive(Clone, Debug, Args)]
+pub struct ControllerArgs {
+    /// Controller whose threat set is used, https://HOST[:PORT]. Feeds given by --feed are matched as well.
+    #[arg(long, env = "NAMEWARDEN_CONTROLLER", value_name = "URL")]
+    pub controller: Option<String>,
+
+    /// Certificate authorities (PEM) that vouch for the controller, beside the compiled-in ones.
+    #[arg(long, env = "NAMEWARDEN_CA", value_name = "PATH", requires = "controller")]
+    pub ca: Option<PathBuf>,
+
+    /// File with the token that this agent shows to the controller; read anew for each request.
+    #[arg(long, env = "NAMEWARDEN_TOKEN_FILE", value_name = "PATH", requires = "controller")]
+    pub token_file: Option<PathBuf>,
 }
 
 /// What outlives the process.

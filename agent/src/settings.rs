@@ -12,7 +12,9 @@ use anyhow::{Context, bail};
 use namewarden_protocol::{document::Identity, obtain::client};
 
 use crate::{
-    args::{CaptureArgs, DnsLogDetail, FeedArgs, OutputArgs, OutputFormat, RunArgs, StateArgs},
+    args::{
+        CaptureArgs, ControllerArgs, DnsLogDetail, FeedArgs, OutputArgs, OutputFormat, RunArgs, StateArgs,
+    },
     kernel::KernelSettings,
     pipeline::{
         PipelineSettings, dns_log,
@@ -20,7 +22,7 @@ use crate::{
         roll_up,
         sink::{self, Style, Target},
     },
-    threat_source::{Options as SourceOptions, spec::FeedSpec},
+    threat_source::{Options as SourceOptions, controller, spec::FeedSpec},
 };
 
 /// Third part of the data streams' names.
@@ -33,6 +35,8 @@ pub struct RunSettings {
     pub kernel: KernelSettings,
     /// Feeds and allow lists.
     pub source: SourceSettings,
+    /// Whose threat set is used.
+    pub controller: Option<controller::Settings>,
     /// Where documents go.
     pub output: sink::Settings,
     /// How the pipeline works.
@@ -63,9 +67,15 @@ impl RunSettings {
     /// One sentence for the first option that cannot be used.
     pub fn new(arguments: &RunArgs) -> anyhow::Result<Self> {
         // Taken apart whole: an option that nothing uses does not compile.
-        let RunArgs { feeds, state, output, capture, listen, status_socket, proc_root } = arguments;
-        if feeds.feeds.iter().all(|feed| feed.trim().is_empty()) && output.dns_logs == "off" {
-            bail!("nothing to do: give at least one --feed [NAME=]PATH|URL, or --dns-logs stdout|file:PATH");
+        let RunArgs { feeds, controller, state, output, capture, listen, status_socket, proc_root } =
+            arguments;
+        let controller = controller_settings(controller, state)?;
+        let has_feed = feeds.feeds.iter().any(|feed| !feed.trim().is_empty());
+        if !has_feed && controller.is_none() && output.dns_logs == "off" {
+            bail!(
+                "nothing to do: give at least one --feed [NAME=]PATH|URL, a --controller URL, or --dns-logs \
+                 stdout|file:PATH"
+            );
         }
         if !proc_root.join("self").exists() {
             bail!("--proc-root {} is no process table; mount the host's /proc there", proc_root.display());
@@ -74,6 +84,7 @@ impl RunSettings {
         Ok(Self {
             kernel: kernel(capture),
             source: SourceSettings::new(feeds, Some(state))?,
+            controller,
             pipeline: pipeline(output, Limits::LIVE, &settings)?,
             output: settings,
             listen: *listen,
@@ -105,6 +116,29 @@ impl SourceSettings {
             },
         })
     }
+}
+
+/// Where the controller's set is kept unless the operator names a folder: a set outlives its controller.
+const STATE_DIR: &str = "/var/lib/namewarden";
+
+/// The text may hold a password: it is not shown.
+fn controller_settings(
+    arguments: &ControllerArgs,
+    state: &StateArgs,
+) -> anyhow::Result<Option<controller::Settings>> {
+    let ControllerArgs { controller, ca, token_file } = arguments;
+    let Some(text) = controller else { return Ok(None) };
+    let url = text.trim().parse::<reqwest::Url>().ok();
+    let Some(url) = url.filter(|url| url.scheme() == "https" && url.has_host() && url.query().is_none())
+    else {
+        bail!("--controller is no address of a controller; write https://HOST[:PORT]");
+    };
+    Ok(Some(controller::Settings {
+        url,
+        authorities: ca.clone(),
+        token_file: token_file.clone(),
+        folder: state.state_dir.clone().unwrap_or_else(|| PathBuf::from(STATE_DIR)),
+    }))
 }
 
 /// The text may hold a password: it is not shown.

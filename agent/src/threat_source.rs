@@ -7,6 +7,9 @@
 //! Loading reads files and hashes millions of names, fetching waits for servers: call both from threads of their own
 //! (`spawn_blocking`), never from an asynchronous task.
 
+// The controller's set, fetched and kept.
+pub mod controller;
+
 // A feed as the operator names it.
 pub mod spec;
 
@@ -142,6 +145,8 @@ pub struct Loaded {
     pub set: Arc<ThreatSet>,
     /// Each feed as typed, then each allow list.
     pub feeds: Vec<FeedStatus>,
+    /// The controller's set that is part of it.
+    pub joined: Option<Arc<ThreatSet>>,
 }
 
 /// The operator's feeds, read again and again.
@@ -153,6 +158,8 @@ pub struct ThreatSource {
     identity: Identity,
     limits: Limits,
     state_dir: Option<PathBuf>,
+    /// The controller's set, which the feeds are added to.
+    joined: Option<Arc<ThreatSet>>,
 }
 
 impl ThreatSource {
@@ -174,7 +181,7 @@ impl ThreatSource {
             feeds.push(Feed::new(spec, Purpose::Allow, &copies));
         }
         let Options { state_dir, limits, .. } = options;
-        Ok(Self { feeds, copies, fetcher, identity, limits, state_dir })
+        Ok(Self { feeds, copies, fetcher, identity, limits, state_dir, joined: None })
     }
 
     /// The first load of an agent, which waits for no server: files are read, URLs stand for their last good copies
@@ -182,6 +189,11 @@ impl ThreatSource {
     pub fn start(&mut self) -> Result<Loaded, SourceError> {
         self.pull_now();
         self.build(Occasion::Start, &mut |_, _, _| {})
+    }
+
+    /// From the next load on the controller's set is part of what is used.
+    pub fn join(&mut self, set: Arc<ThreatSet>) {
+        self.joined = Some(set);
     }
 
     /// Files anew (SIGHUP), and URLs due at once; a feed that fails keeps its last good entries.
@@ -268,11 +280,10 @@ impl ThreatSource {
         occasion: Occasion,
         watch: &mut dyn FnMut(usize, Purpose, &Entry<'_>),
     ) -> Result<Loaded, SourceError> {
-        let number = self
-            .identity
-            .next_number()
-            .map_err(|source| SourceError::state(self.state_dir.as_deref(), source))?;
-        let mut builder = Builder::new(self.identity.key, self.identity.epoch, number);
+        if let Some(set) = self.joined.as_ref().filter(|_| self.feeds.is_empty()) {
+            return Ok(Loaded { set: Arc::clone(set), feeds: Vec::new(), joined: self.joined.clone() });
+        }
+        let mut builder = self.builder()?;
         let mut load =
             Load { occasion, limits: self.limits, copies: &self.copies, builder: &mut builder, watch };
         let feeds = self
@@ -281,7 +292,21 @@ impl ThreatSource {
             .enumerate()
             .map(|(index, feed)| feed.load(index, &mut load))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Loaded { set: Arc::new(builder.build()?), feeds })
+        Ok(Loaded { set: Arc::new(builder.build()?), feeds, joined: self.joined.clone() })
+    }
+
+    /// A set in the making, with the controller's entries in it: then it is the controller's key that all are hashed with.
+    fn builder(&mut self) -> Result<Builder, SourceError> {
+        let number = self
+            .identity
+            .next_number()
+            .map_err(|source| SourceError::state(self.state_dir.as_deref(), source))?;
+        let Some(set) = &self.joined else {
+            return Ok(Builder::new(self.identity.key, self.identity.epoch, number));
+        };
+        let mut builder = Builder::new(set.key(), self.identity.epoch, number);
+        builder.import(set)?;
+        Ok(builder)
     }
 }
 

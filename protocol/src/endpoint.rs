@@ -30,6 +30,9 @@ pub struct AgentStatus {
     pub loss: Loss,
     /// The threat set in use.
     pub threat_set: ThreatSetStatus,
+    /// The controller whose set it uses, where it has one.
+    #[serde(default)]
+    pub controller: Option<ControllerStatus>,
     /// Feeds that the agent reads itself.
     pub feeds: Vec<FeedStatus>,
     /// Workloads (containers, units) known by their cgroup.
@@ -89,6 +92,19 @@ pub struct ThreatSetStatus {
     pub entries: u64,
     /// Seconds since it was taken into use.
     pub age_seconds: u64,
+}
+
+/// The controller as its agent knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControllerStatus {
+    /// Where it is, without credentials.
+    pub location: String,
+    /// Seconds since it last answered as it should; `None` where it never did.
+    pub answered_seconds: Option<u64>,
+    /// Why the last question led to nothing.
+    pub problem: Option<String>,
+    /// Its set, as far as it is in use.
+    pub threat_set: Option<ThreatSetStatus>,
 }
 
 /// One feed that the agent reads itself.

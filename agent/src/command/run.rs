@@ -14,7 +14,10 @@ use crate::{
     pipeline::{Pipeline, compose::Composer, sink::Sink},
     settings::RunSettings,
     telemetry::Observed,
-    threat_source::{self, ThreatSource},
+    threat_source::{
+        self, ThreatSource,
+        controller::{Controller, Follower, Following},
+    },
 };
 
 // Boot time and civil time.
@@ -68,7 +71,9 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
             "this kernel gives threads' names to CAP_PERFMON only; they are read from the process table instead"
         );
     }
-    let source = ThreatSource::new(settings.source.feeds.clone(), settings.source.options.clone())?;
+    let mut source = ThreatSource::new(settings.source.feeds.clone(), settings.source.options.clone())?;
+    let follower = settings.controller.clone().map(|settings| follower(settings, &mut source)).transpose()?;
+    let following = follower.as_ref().map(Follower::following);
     if let Some(remark) = source.remark() {
         tracing::warn!("{remark}");
     }
@@ -79,11 +84,28 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     report(&first.feeds);
     let machine = LiveMachine::start(loaded.cgroup_root(), Some(&settings.proc_root))?;
     let sink = Arc::new(Sink::open(&settings.output)?);
-    let running = Running::start(settings, loaded, machine, first, sink)?;
+    let running = Running::start(settings, loaded, machine, first, sink, following)?;
     let mut feeds = Feeds::new(source);
-    let ended = runtime.block_on(watch::until_signal(&running, &mut feeds, doors, signals));
+    let ended = runtime.block_on(watch::until_signal(&running, &mut feeds, follower, doors, signals));
     runtime.shutdown_background();
     running.stop().and(ended)
+}
+
+/// The controller, and its last set from disk: an agent that starts while its controller is down detects at once.
+fn follower(
+    settings: threat_source::controller::Settings,
+    source: &mut ThreatSource,
+) -> anyhow::Result<Follower> {
+    let controller = Controller::new(settings)?;
+    let kept = controller.kept().unwrap_or_else(|error| {
+        tracing::warn!("the controller's last set is left aside, a new one will be fetched: {error}");
+        None
+    });
+    if let Some(set) = &kept {
+        tracing::info!(set = %set.id(), entries = set.len(), "the controller's last set was kept on disk");
+        source.join(Arc::clone(set));
+    }
+    Ok(Follower::new(controller, kept))
 }
 
 /// Says what became of each feed.
@@ -116,6 +138,7 @@ impl Running {
         machine: LiveMachine,
         first: threat_source::Loaded,
         sink: Arc<Sink>,
+        following: Option<Arc<Following>>,
     ) -> anyhow::Result<Self> {
         let identity = settings.pipeline.identity.clone();
         let last_capture = settings.state_dir.as_deref().map(LastCapture::new);
@@ -135,6 +158,8 @@ impl Running {
             sink: Arc::clone(&sink),
             set: Arc::clone(&set),
             feeds: first.feeds,
+            joined: first.joined,
+            following,
         };
         let observatory = Arc::new(Observatory::new(parts));
         let turning = Turning {

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, io::Write as _, process::ExitCode, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
-use namewarden_protocol::endpoint::{AgentStatus, FeedStatus, STATUS_PATH};
+use namewarden_protocol::endpoint::{AgentStatus, ControllerStatus, FeedStatus, STATUS_PATH};
 
 use crate::args::StatusArgs;
 
@@ -88,6 +88,9 @@ pub fn in_words(status: &AgentStatus) -> String {
         span(set.age_seconds),
         set.digest.get(..12).unwrap_or(&set.digest)
     );
+    if let Some(controller) = &status.controller {
+        text.push_str(&controller_line(controller));
+    }
     status.feeds.iter().for_each(|feed| text.push_str(&feed_line(feed)));
     let _ = writeln!(text, "{} workloads are known by their cgroup.", grouped(status.workloads));
     for flood in &status.flooding {
@@ -119,6 +122,27 @@ fn loss(status: &AgentStatus) -> String {
         return "Nothing was lost since the start.\n".to_owned();
     }
     format!("Lost since the start: {}.\n", said.join(", "))
+}
+
+fn controller_line(controller: &ControllerStatus) -> String {
+    let mut line = format!("  controller {}: ", controller.location);
+    match &controller.threat_set {
+        Some(set) => {
+            let _ = write!(line, "set {}.{}, {} entries", set.epoch, set.number, grouped(set.entries));
+        }
+        None => line.push_str("no set yet"),
+    }
+    match (&controller.problem, controller.answered_seconds) {
+        (Some(problem), _) => {
+            let _ = write!(line, "; NO ANSWER: {problem}");
+        }
+        (None, Some(seconds)) => {
+            let _ = write!(line, ", answered {} ago", span(seconds));
+        }
+        (None, None) => line.push_str(", not asked yet"),
+    }
+    line.push('\n');
+    line
 }
 
 fn feed_line(feed: &FeedStatus) -> String {

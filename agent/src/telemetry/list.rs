@@ -15,6 +15,7 @@ use crate::{
         screen::ScreenCounts,
         sink::{KindCounts, SinkCounts},
     },
+    threat_source::controller::Contact,
 };
 
 /// What the kernel half counted.
@@ -196,6 +197,28 @@ stage!(
     processes_missing: counter "Processes and threads that were not there any more",
     pids_reused: counter "Ids that another process or thread had got since",
 });
+
+/// What became of the controller; only where the agent has one.
+pub fn controller(contact: &Contact) -> Vec<Metric> {
+    let age = contact.answered.map_or(0, |at| at.elapsed().as_secs());
+    let answered = contact.answered.is_some().into();
+    vec![
+        Metric::gauge("controller_answered", "Whether the controller has answered since the start", answered),
+        Metric::gauge("controller_answer_age_seconds", "Seconds since the controller last answered", age),
+        Metric::counter("controller_sets_full", "Whole sets taken from the controller", contact.full),
+        Metric::counter(
+            "controller_sets_delta",
+            "Changes of the set taken from the controller",
+            contact.deltas,
+        ),
+        Metric::counter(
+            "controller_failures",
+            "Questions to the controller that led to nothing",
+            contact.failures,
+        ),
+        Metric::counter("controller_reports", "Reports that the controller took", contact.reports),
+    ]
+}
 
 /// What is said of the threat set and of the agent as a whole.
 #[derive(Clone, Copy, Debug, Default)]

@@ -142,7 +142,8 @@ fn built(builder: ClientBuilder) -> Result<Client, ClientError> {
     builder.build().map_err(|error| ClientError::Setup(error.without_url().to_string()))
 }
 
-fn tls(authorities: Option<&Path>) -> Result<rustls::ClientConfig, ClientError> {
+/// TLS by rustls with ring, trusting the compiled-in roots and those of `authorities` (PEM).
+pub fn tls(authorities: Option<&Path>) -> Result<rustls::ClientConfig, ClientError> {
     let mut roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     if let Some(path) = authorities {
         let failed = |reason: String| ClientError::Authorities { path: path.to_owned(), reason };

@@ -6,6 +6,8 @@ use std::{sync::Arc, time::Instant};
 use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
 
 use super::{Running, report};
+use namewarden_protocol::threat_set::ThreatSet;
+
 use crate::threat_source::{Loaded, Pulled, SourceError, ThreatSource};
 
 type Building = JoinHandle<(ThreatSource, Result<Loaded, SourceError>)>;
@@ -18,6 +20,8 @@ pub struct Feeds {
     fetching: JoinSet<Pulled>,
     /// Fetched while a set was being built.
     arrived: Vec<Pulled>,
+    /// The controller's set, come while one was being built.
+    joining: Option<Arc<ThreatSet>>,
     /// A SIGHUP came while a set was being built.
     again: bool,
 }
@@ -38,6 +42,7 @@ impl Feeds {
             building: None,
             fetching: JoinSet::new(),
             arrived: Vec::new(),
+            joining: None,
             again: false,
         }
     }
@@ -58,6 +63,12 @@ impl Feeds {
     pub fn restart(&mut self) {
         self.again = self.resting.is_none();
         self.build(ThreatSource::restart);
+    }
+
+    /// Takes the controller's set in.
+    pub fn join(&mut self, set: Arc<ThreatSet>) {
+        self.joining = Some(set);
+        self.begin_what_waited();
     }
 
     /// The next end of a fetch or a set; never, where none is on.
@@ -92,12 +103,15 @@ impl Feeds {
                 tracing::error!("reading the feeds ended early; they are not read again before a restart");
             }
         }
-        if self.resting.is_none() {
-            return;
-        }
+        self.begin_what_waited();
+    }
+
+    fn begin_what_waited(&mut self) {
+        let Some(source) = &mut self.resting else { return };
+        let joins = self.joining.take().map(|set| source.join(set)).is_some();
         if std::mem::take(&mut self.again) {
             self.restart();
-        } else if !self.arrived.is_empty() {
+        } else if joins || !self.arrived.is_empty() {
             let arrived = std::mem::take(&mut self.arrived);
             self.build(|source| source.take(arrived));
         }
@@ -128,6 +142,6 @@ fn take_into_use(running: &Running, built: Result<Loaded, SourceError>) {
     report(&loaded.feeds);
     let (number, entries) = (loaded.set.id().number, loaded.set.len());
     running.set.store(Arc::clone(&loaded.set));
-    running.observatory.set_changed(loaded.feeds);
+    running.observatory.set_changed(loaded.feeds, loaded.joined);
     tracing::info!(number, entries, "a new threat set is in use");
 }

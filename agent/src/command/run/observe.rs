@@ -11,8 +11,10 @@ use std::{
 
 use namewarden_protocol::{
     document::Identity,
-    endpoint::{AgentStatus, FeedStatus, Flooding, Loss, ThreatSetStatus},
-    threat_set::Current,
+    endpoint::{
+        AgentStatus, ControllerStatus, FeedStatus, Flooding, Loss, ThreatSetStatus, controller::AgentReport,
+    },
+    threat_set::{Current, ThreatSet},
 };
 
 use super::{
@@ -24,7 +26,7 @@ use crate::{
     machine::MachineHandle,
     pipeline::{PipelineCounts, sink::Sink},
     telemetry::{Metric, Observed, list},
-    threat_source,
+    threat_source::{self, controller::Following},
 };
 
 /// A pipeline that has not turned for so long is dead.
@@ -41,12 +43,14 @@ pub struct Observatory {
     sink: Arc<Sink>,
     set: Arc<Current>,
     source: Mutex<SourceView>,
+    following: Option<Arc<Following>>,
     rates: Mutex<RateWindow>,
     ready: AtomicBool,
 }
 
 struct SourceView {
     feeds: Vec<threat_source::FeedStatus>,
+    joined: Option<Arc<ThreatSet>>,
     set_since: Instant,
     loads: u64,
     failed_loads: u64,
@@ -68,13 +72,17 @@ pub struct Parts {
     pub set: Arc<Current>,
     /// Its feeds.
     pub feeds: Vec<threat_source::FeedStatus>,
+    /// The controller's set in it.
+    pub joined: Option<Arc<ThreatSet>>,
+    /// What is known of the controller.
+    pub following: Option<Arc<Following>>,
 }
 
 impl Observatory {
     /// An agent that is not ready yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { identity, shown, attached, machine, sink, set, feeds } = parts;
-        let source = SourceView { feeds, set_since: Instant::now(), loads: 1, failed_loads: 0 };
+        let Parts { identity, shown, attached, machine, sink, set, feeds, joined, following } = parts;
+        let source = SourceView { feeds, joined, set_since: Instant::now(), loads: 1, failed_loads: 0 };
         Self {
             identity,
             shown,
@@ -83,6 +91,7 @@ impl Observatory {
             sink,
             set,
             source: Mutex::new(source),
+            following,
             rates: Mutex::new(RateWindow::default()),
             ready: AtomicBool::new(false),
         }
@@ -94,9 +103,10 @@ impl Observatory {
     }
 
     /// A new set is in use.
-    pub fn set_changed(&self, feeds: Vec<threat_source::FeedStatus>) {
+    pub fn set_changed(&self, feeds: Vec<threat_source::FeedStatus>, joined: Option<Arc<ThreatSet>>) {
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         source.feeds = feeds;
+        source.joined = joined;
         source.set_since = Instant::now();
         source.loads += 1;
     }
@@ -158,16 +168,29 @@ impl Observatory {
         Flooding { workload, packets: flood.packets }
     }
 
-    fn threat_set(&self, source: &SourceView) -> ThreatSetStatus {
-        let set = self.set.load();
-        let id = set.id();
-        ThreatSetStatus {
-            epoch: id.epoch,
-            number: id.number,
-            digest: hexadecimal(&id.digest),
-            entries: set.len() as u64,
-            age_seconds: source.set_since.elapsed().as_secs(),
-        }
+    /// What the controller is told.
+    pub fn report(&self) -> AgentReport {
+        let AgentStatus { node, cluster, version, uptime_seconds, loss, counters, .. } = self.status();
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let threat_set = source.joined.as_deref().map(|set| threat_set(set, &source)).unwrap_or_default();
+        AgentReport { node, cluster, version, uptime_seconds, threat_set, loss, counters }
+    }
+
+    fn controller(&self, source: &SourceView) -> Option<ControllerStatus> {
+        let following = self.following.as_ref()?;
+        let contact = following.contact();
+        Some(ControllerStatus {
+            location: following.place().to_owned(),
+            answered_seconds: contact.answered.map(|at| at.elapsed().as_secs()),
+            problem: contact.problem,
+            threat_set: source.joined.as_deref().map(|set| threat_set(set, source)),
+        })
+    }
+
+    /// Whether the controller has said what there is, or is known to say nothing.
+    fn has_heard(&self, source: &SourceView) -> bool {
+        let made = |following: &Arc<Following>| following.contact().is_made();
+        source.joined.is_some() || self.following.as_ref().is_none_or(made)
     }
 
     fn standing(&self, source: &SourceView) -> list::Standing {
@@ -193,6 +216,9 @@ impl Observed for Observatory {
         metrics.extend(list::machine(&self.machine.counts()));
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         metrics.extend(list::standing(&self.standing(&source)));
+        if let Some(following) = &self.following {
+            metrics.extend(list::controller(&following.contact()));
+        }
         metrics
     }
 
@@ -209,7 +235,8 @@ impl Observed for Observatory {
             uptime_seconds: self.shown.uptime().as_secs(),
             rates,
             loss: self.loss(&self.readings(), &counts),
-            threat_set: self.threat_set(&source),
+            threat_set: threat_set(&self.set.load(), &source),
+            controller: self.controller(&source),
             feeds: source.feeds.iter().map(feed_status).collect(),
             workloads: self.machine.workloads(),
             flooding: self.flooding(),
@@ -219,7 +246,7 @@ impl Observed for Observatory {
 
     fn is_ready(&self) -> bool {
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_complete = !source.feeds.iter().any(|feed| feed.pending);
+        let is_complete = !source.feeds.iter().any(|feed| feed.pending) && self.has_heard(&source);
         is_complete && self.ready.load(Ordering::Acquire) && self.is_alive()
     }
 
@@ -228,11 +255,28 @@ impl Observed for Observatory {
         let nothing = |feed: &&threat_source::FeedStatus| {
             feed.pending || (feed.problem.is_some() && !feed.last_good && feed.entries == 0)
         };
-        source.feeds.iter().filter(nothing).map(|feed| format!("missing: {feed}")).collect()
+        let mut missing: Vec<_> =
+            source.feeds.iter().filter(nothing).map(|feed| format!("missing: {feed}")).collect();
+        if let Some(controller) = self.controller(&source).filter(|known| known.threat_set.is_none()) {
+            let why = controller.problem.unwrap_or_else(|| "it has not answered yet".to_owned());
+            missing.push(format!("missing: the set of {}: {why}", controller.location));
+        }
+        missing
     }
 
     fn is_alive(&self) -> bool {
         !self.shown.has_failed() && self.shown.silence() < SILENCE
+    }
+}
+
+fn threat_set(set: &ThreatSet, source: &SourceView) -> ThreatSetStatus {
+    let id = set.id();
+    ThreatSetStatus {
+        epoch: id.epoch,
+        number: id.number,
+        digest: hexadecimal(&id.digest),
+        entries: set.len() as u64,
+        age_seconds: source.set_since.elapsed().as_secs(),
     }
 }
 

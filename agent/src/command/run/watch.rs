@@ -10,16 +10,18 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use namewarden_protocol::threat_set::ThreatSet;
 use tokio::{
     net::{TcpListener, UnixListener},
     signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
     time::{Interval, interval, sleep_until},
 };
 
 use super::{Running, feeds::Feeds};
 use crate::{
     telemetry::{Observed, http},
-    threat_source::{Loaded, ThreatSource},
+    threat_source::{Loaded, ThreatSource, controller::Follower},
 };
 
 /// Rates are sampled and the sign of life is written so often.
@@ -112,12 +114,17 @@ pub async fn first_load(
 pub async fn until_signal(
     running: &Running,
     feeds: &mut Feeds,
+    follower: Option<Follower>,
     mut doors: Doors,
     mut signals: Signals,
 ) -> anyhow::Result<ExitCode> {
     let agent: Arc<dyn Observed> = Arc::clone(&running.observatory) as Arc<dyn Observed>;
     doors.serve(&agent);
     let mut tick: Interval = interval(TICK);
+    let mut sets = follower.map(|follower| {
+        let observatory = Arc::clone(&running.observatory);
+        follower.follow(move || observatory.report())
+    });
     loop {
         let due = feeds.due();
         tokio::select! {
@@ -125,6 +132,7 @@ pub async fn until_signal(
             _ = signals.terminate.recv() => return Ok(ExitCode::SUCCESS),
             _ = signals.interrupt.recv() => return Ok(ExitCode::SUCCESS),
             _ = signals.hang_up.recv() => feeds.restart(),
+            set = next_set(&mut sets) => feeds.join(set),
             ended = feeds.ended() => feeds.go_on(running, ended),
             () = sleep_until_due(due) => feeds.pull(),
             _ = tick.tick() => {
@@ -159,6 +167,18 @@ impl Signals {
             hang_up: signal(SignalKind::hangup())?,
         })
     }
+}
+
+/// The controller's next set; never, where there is no controller.
+async fn next_set(sets: &mut Option<watch::Receiver<Option<Arc<ThreatSet>>>>) -> Arc<ThreatSet> {
+    if let Some(sets) = sets {
+        while sets.changed().await.is_ok() {
+            if let Some(set) = sets.borrow_and_update().clone() {
+                return set;
+            }
+        }
+    }
+    std::future::pending().await
 }
 
 async fn sleep_until_due(due: Option<Instant>) {

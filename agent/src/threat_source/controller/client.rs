@@ -1,0 +1,188 @@
+//! One question to the controller, and its answer: HTTPS in, a set file out.
+
+use std::error::Error as _;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use namewarden_protocol::endpoint::controller::{
+    AgentReport, REPORT_PATH, THREAT_SET_PATH, WAIT_PARAMETER, entity_tag,
+};
+use namewarden_protocol::obtain::client;
+use namewarden_protocol::threat_set::wire::{self, ApplyError, Kind};
+use namewarden_protocol::threat_set::{OpenError, ThreatSet};
+use reqwest::header::{CONTENT_TYPE, IF_NONE_MATCH};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+
+use super::{Answer, Missed, Settings, SetupError};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A controller that holds a question open says nothing for as long as it was told to wait, and this on top.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Ten million names are 60 MB; whatever is larger than this is no set of ours.
+const BYTES_MAX: usize = 512 << 20;
+/// Of a refusal's text.
+const SAID_MAX: usize = 200;
+
+/// The controller as the agent knows it.
+#[derive(Debug)]
+pub struct Controller {
+    client: Client,
+    set: Url,
+    report: Url,
+    token_file: Option<PathBuf>,
+    path: PathBuf,
+    place: String,
+}
+
+impl Controller {
+    /// Sets up what is needed to ask; nothing is asked yet.
+    ///
+    /// # Errors
+    /// Authorities or folder cannot be used.
+    pub fn new(settings: Settings) -> Result<Self, SetupError> {
+        let Settings { url, authorities, token_file, folder } = settings;
+        let failed = |error| SetupError::Folder { path: folder.clone(), error };
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let client = Client::builder()
+            .tls_backend_preconfigured(client::tls(authorities.as_deref())?)
+            .user_agent(concat!("namewarden-agent/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| client::ClientError::Setup(error.without_url().to_string()))?;
+        let at = |path: &str| {
+            let mut at = url.clone();
+            at.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
+            at
+        };
+        Ok(Self {
+            client,
+            set: at(THREAT_SET_PATH),
+            report: at(REPORT_PATH),
+            token_file,
+            path: folder.join("controller.set"),
+            place: url.origin().ascii_serialization(),
+        })
+    }
+
+    /// Where it is, without credentials.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The set that an earlier run kept; `None` where there is none. One that is not sound is refused.
+    pub fn kept(&self) -> Result<Option<Arc<ThreatSet>>, OpenError> {
+        if !self.path.exists() {
+            return Ok(None);
+        }
+        ThreatSet::open(&self.path).map(|set| Some(Arc::new(set)))
+    }
+
+    /// Asks for a set other than `base`; the controller may hold the question open for `wait`.
+    pub async fn ask(&self, base: Option<Arc<ThreatSet>>, wait: Duration) -> Result<Answer, Missed> {
+        let mut url = self.set.clone();
+        url.query_pairs_mut().append_pair(WAIT_PARAMETER, &wait.as_secs().to_string());
+        let mut request = self.client.get(url).timeout(wait + SILENCE_TIMEOUT);
+        if let Some(base) = &base {
+            request = request.header(IF_NONE_MATCH, entity_tag(base.id()));
+        }
+        let response = self.send(request).await?;
+        match response.status() {
+            StatusCode::NOT_MODIFIED if base.is_some() => Ok(Answer::Unchanged),
+            StatusCode::OK => {
+                let bytes = receive(response).await?;
+                self.take(bytes, base).await
+            }
+            status => Err(refusal(status, response).await),
+        }
+    }
+
+    /// Tells the controller how this agent fares.
+    pub async fn report(&self, report: &AgentReport) -> Result<(), Missed> {
+        // A report is numbers and names: it always has a JSON form.
+        let body = serde_json::to_vec(report).unwrap_or_default();
+        let request = self.client.post(self.report.clone()).timeout(SILENCE_TIMEOUT);
+        let request = request.header(CONTENT_TYPE, "application/json").body(body);
+        let response = self.send(request).await?;
+        match response.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(refusal(status, response).await),
+        }
+    }
+
+    async fn send(&self, mut request: RequestBuilder) -> Result<Response, Missed> {
+        if let Some(path) = &self.token_file {
+            let token =
+                fs::read_to_string(path).map_err(|error| Missed::Token { path: path.clone(), error })?;
+            request = request.bearer_auth(token.trim());
+        }
+        request.send().await.map_err(transport)
+    }
+
+    /// Bytes -> file -> set, in a thread of its own: a large set takes a while.
+    async fn take(&self, bytes: Vec<u8>, base: Option<Arc<ThreatSet>>) -> Result<Answer, Missed> {
+        let path = self.path.clone();
+        let taken = tokio::task::spawn_blocking(move || take(&bytes, base.as_deref(), &path)).await;
+        taken.unwrap_or(Err(Missed::Interrupted))
+    }
+}
+
+fn take(bytes: &[u8], base: Option<&ThreatSet>, path: &std::path::Path) -> Result<Answer, Missed> {
+    let announced = wire::announced(bytes)?;
+    if let Some(base) = base
+        && announced.id.epoch == base.id().epoch
+        && announced.id.number < base.id().number
+    {
+        return Err(Missed::Older { offered: announced.id.number, used: base.id().number });
+    }
+    let delta = match (announced.kind, base) {
+        (Kind::Full, _) => {
+            wire::apply_full(bytes, path)?;
+            false
+        }
+        (Kind::Delta { .. }, Some(base)) => {
+            wire::apply_delta(bytes, base, path)?;
+            true
+        }
+        (Kind::Delta { .. }, None) => return Err(ApplyError::Kind { expected: "a full set" }.into()),
+    };
+    Ok(Answer::Set { set: Arc::new(ThreatSet::open(path)?), delta })
+}
+
+async fn receive(mut response: Response) -> Result<Vec<u8>, Missed> {
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(BYTES_MAX / 8));
+    while let Some(chunk) = response.chunk().await.map_err(transport)? {
+        if bytes.len() + chunk.len() > BYTES_MAX {
+            return Err(Missed::TooLarge { bytes_max: BYTES_MAX });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+async fn refusal(status: StatusCode, mut response: Response) -> Missed {
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return Missed::Denied(status);
+    }
+    let first = response.chunk().await.ok().flatten().unwrap_or_default();
+    let said: String =
+        String::from_utf8_lossy(&first).chars().filter(|c| !c.is_control()).take(SAID_MAX).collect();
+    Missed::Status { status, said }
+}
+
+/// The error with its causes and without the URL.
+fn transport(error: reqwest::Error) -> Missed {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    Missed::Transport(text)
+}
