@@ -139,7 +139,7 @@ pub struct FeedArgs {
 /// The controller that makes the threat set.
 #[derive(Clone, Debug, Args)]
 pub struct ControllerArgs {
-    /// Controller whose threat set is used, https://HOST[:PORT]. Feeds given by --feed are matched as well.
+    /// Controller whose threat set is used, `https://HOST[:PORT]`. Feeds given by --feed are matched as well.
     #[arg(long, env = "NAMEWARDEN_CONTROLLER", value_name = "URL")]
     pub controller: Option<String>,
 

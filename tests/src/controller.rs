@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Environment variable with the path of the controller's binary.
-pub const PROGRAM_VARIABLE: &str = "NAMEWARDEN_CONTROLLER";
+pub const PROGRAM_VARIABLE: &str = "NAMEWARDEN_CONTROLLER_BINARY";
 
 /// Path of the controller's binary: from the environment, or beside this program.
 pub fn program() -> Result<PathBuf> {

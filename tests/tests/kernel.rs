@@ -75,3 +75,7 @@ mod refusals;
 // Feeds from a web server, and agents that do not wait for one.
 #[path = "kernel/fetching.rs"]
 mod fetching;
+
+// Agents that follow a controller.
+#[path = "kernel/following.rs"]
+mod following;

@@ -8,9 +8,9 @@ use crate::agent_binary::{self, Profile};
 use crate::layout::Layout;
 use crate::setup::{self, Part};
 
-/// The controller that `NAMEWARDEN_CONTROLLER` names, else one built now.
+/// The controller that `NAMEWARDEN_CONTROLLER_BINARY` names, else one built now.
 pub fn named_or_ready(layout: &Layout, profile: Profile) -> Result<PathBuf> {
-    match crate::layout::set("NAMEWARDEN_CONTROLLER") {
+    match crate::layout::set("NAMEWARDEN_CONTROLLER_BINARY") {
         Some(named) => Ok(named.into()),
         None => ready(layout, profile),
     }

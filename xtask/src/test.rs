@@ -97,7 +97,10 @@ fn prepare(layout: &Layout, suite: Suite) -> Result<Vec<(&'static str, PathBuf)>
         programs.extend(setup::kubernetes_variables(layout)?);
     }
     if suite.needs_controller() {
-        programs.push(("NAMEWARDEN_CONTROLLER", controller_binary::named_or_ready(layout, Profile::Fast)?));
+        programs.push((
+            "NAMEWARDEN_CONTROLLER_BINARY",
+            controller_binary::named_or_ready(layout, Profile::Fast)?,
+        ));
     }
     Ok(programs)
 }

@@ -68,9 +68,10 @@ async fn healthz(State(agent): State<Arc<dyn Observed>>) -> Response {
 }
 
 async fn readyz(State(agent): State<Arc<dyn Observed>>) -> Response {
-    let (status, first) = match agent.is_ready() {
-        true => (StatusCode::OK, "ready\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+    let (status, first) = if agent.is_ready() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
     };
     let missing = agent.missing().into_iter().map(|line| line + "\n");
     (status, std::iter::once(first.to_owned()).chain(missing).collect::<String>()).into_response()

@@ -145,3 +145,6 @@ pub enum Answer {
         delta: bool,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,14 +40,34 @@ pub struct Feed {
     problem: Option<String>,
     /// What a fetch brought, until the next load takes it in.
     arrived: Option<Result<Fresh, Missed>>,
-    /// A fetch is on.
-    fetching: bool,
-    /// A fetch has ended, well or not.
-    tried: bool,
+    fetch: Fetch,
     /// The last fetch had less than half of the copy's entries; the next one like it is believed.
     shrank: bool,
     /// A pipe, or whatever else can be read once only.
     read_once: bool,
+}
+
+/// How far the agent is with fetching a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fetch {
+    /// Not one fetch has begun.
+    Untried,
+    /// The first one is on.
+    First,
+    /// None is on; one has ended, well or not.
+    Resting,
+    /// One is on, and not the first.
+    Again,
+}
+
+impl Fetch {
+    fn is_on(self) -> bool {
+        matches!(self, Self::First | Self::Again)
+    }
+
+    fn has_ended(self) -> bool {
+        matches!(self, Self::Resting | Self::Again)
+    }
 }
 
 /// What one load works with.
@@ -104,8 +124,7 @@ impl Feed {
             copy,
             problem: None,
             arrived: None,
-            fetching: false,
-            tried: false,
+            fetch: Fetch::Untried,
             shrank: false,
             read_once: false,
         }
@@ -120,16 +139,16 @@ impl Feed {
 
     /// When it is to be fetched; `None` while it is.
     pub fn next_pull(&self) -> Option<Instant> {
-        if self.fetching { None } else { self.schedule.next() }
+        if self.fetch.is_on() { None } else { self.schedule.next() }
     }
 
     /// The fetch that is due.
     pub fn pull(&mut self, index: usize, fetcher: &Fetcher, copies: &Copies, bytes_max: u64) -> Option<Pull> {
         let Location::Url(url) = &self.spec.location else { return None };
-        if self.fetching || !self.schedule.is_due(Instant::now()) {
+        if self.fetch.is_on() || !self.schedule.is_due(Instant::now()) {
             return None;
         }
-        self.fetching = true;
+        self.fetch = if self.fetch == Fetch::Untried { Fetch::First } else { Fetch::Again };
         let known = self.copy.as_ref().map(|copy| copy.origin.clone());
         let draft = copies.draft(&self.key());
         Some(Pull { index, url: url.clone(), known, draft, fetcher: fetcher.clone(), bytes_max })
@@ -137,8 +156,7 @@ impl Feed {
 
     /// A fetch has ended.
     pub fn arrive(&mut self, outcome: Result<Fresh, Missed>, copies: &Copies) {
-        self.fetching = false;
-        self.tried = true;
+        self.fetch = Fetch::Resting;
         let now = Instant::now();
         match &outcome {
             Err(Missed::Unchanged) => self.still_right(copies, now),
@@ -336,7 +354,9 @@ impl Feed {
             entries: report.as_ref().map_or(0, |report| report.entries),
             report,
             last_good,
-            pending: matches!(self.spec.location, Location::Url(_)) && !self.tried && self.copy.is_none(),
+            pending: matches!(self.spec.location, Location::Url(_))
+                && !self.fetch.has_ended()
+                && self.copy.is_none(),
             read_at: self.copy.as_ref().map(|copy| UNIX_EPOCH + Duration::from_secs(copy.origin.time)),
             problem: self.problem.clone(),
         }

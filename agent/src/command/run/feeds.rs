@@ -10,13 +10,14 @@ use namewarden_protocol::threat_set::ThreatSet;
 
 use crate::threat_source::{Loaded, Pulled, SourceError, ThreatSource};
 
-type Building = JoinHandle<(ThreatSource, Result<Loaded, SourceError>)>;
+type Load = (ThreatSource, Result<Loaded, SourceError>);
+type Built = Result<Load, JoinError>;
 
 /// The feeds: at rest or being built into a set, some of them being fetched. To be dropped outside of the runtime: what
 /// fetches URLs has a runtime of its own, which must not end within another.
 pub struct Feeds {
     resting: Option<ThreatSource>,
-    building: Option<Building>,
+    building: Option<JoinHandle<Load>>,
     fetching: JoinSet<Pulled>,
     /// Fetched while a set was being built.
     arrived: Vec<Pulled>,
@@ -31,7 +32,7 @@ pub enum Ended {
     /// A fetch.
     Fetch(Result<Pulled, JoinError>),
     /// A set.
-    Build(Result<(ThreatSource, Result<Loaded, SourceError>), JoinError>),
+    Build(Box<Built>),
 }
 
 impl Feeds {
@@ -82,7 +83,7 @@ impl Feeds {
         };
         tokio::select! {
             biased;
-            ended = built => Ended::Build(ended),
+            ended = built => Ended::Build(Box::new(ended)),
             Some(ended) = fetching.join_next() => Ended::Fetch(ended),
         }
     }
@@ -94,16 +95,19 @@ impl Feeds {
             Ended::Fetch(Err(_)) => {
                 tracing::error!("a fetch ended early; its feed is not fetched again before a restart");
             }
-            Ended::Build(Ok((source, built))) => {
-                self.resting = Some(source);
-                take_into_use(running, built);
-            }
-            Ended::Build(Err(_)) => {
-                running.observatory.load_failed();
-                tracing::error!("reading the feeds ended early; they are not read again before a restart");
-            }
+            Ended::Build(built) => self.rest(running, *built),
         }
         self.begin_what_waited();
+    }
+
+    fn rest(&mut self, running: &Running, built: Built) {
+        if let Ok((source, loaded)) = built {
+            self.resting = Some(source);
+            take_into_use(running, loaded);
+        } else {
+            running.observatory.load_failed();
+            tracing::error!("reading the feeds ended early; they are not read again before a restart");
+        }
     }
 
     fn begin_what_waited(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,7 +130,8 @@ impl Controller {
     }
 }
 
-fn take(bytes: &[u8], base: Option<&ThreatSet>, path: &std::path::Path) -> Result<Answer, Missed> {
+/// Checks what came and makes it the set that is kept; what is kept stays as it was on any error.
+pub(super) fn take(bytes: &[u8], base: Option<&ThreatSet>, path: &Path) -> Result<Answer, Missed> {
     let announced = wire::announced(bytes)?;
     if let Some(base) = base
         && announced.id.epoch == base.id().epoch

@@ -1,0 +1,96 @@
+use std::fs;
+use std::path::PathBuf;
+
+use namewarden_protocol::entry::{Entry, Scope, Verdict};
+use namewarden_protocol::threat_set::{Builder, FeedInfo, SetKey, wire};
+
+use super::client::take;
+use super::*;
+
+/// The controller's sets, and the place where the agent keeps the last one.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.0.path().join("controller.set")
+    }
+
+    fn set(&self, epoch: u64, number: u64, names: &[&str]) -> ThreatSet {
+        let mut builder = Builder::new(SetKey(*b"0123456789abcdef"), epoch, number).without_lines();
+        let info = FeedInfo {
+            name: "bad".into(),
+            description: "".into(),
+            severity: 50,
+            techniques: [].into(),
+        };
+        let feed = builder.feed(info).unwrap();
+        for name in names {
+            builder.add(feed, &Entry { name, scope: Scope::Both, verdict: Verdict::Listed, line: 0 });
+        }
+        let path = self.0.path().join(format!("{epoch}-{number}"));
+        builder.write(&path).unwrap();
+        ThreatSet::open(&path).unwrap()
+    }
+
+    /// What the agent holds after it took this set whole.
+    fn taken(&self, set: &ThreatSet) -> Arc<ThreatSet> {
+        match take(&wire::full(set).unwrap(), None, &self.kept()).unwrap() {
+            Answer::Set { set, delta: false } => set,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_change_leads_from_the_set_in_use_to_the_controller_s() {
+    let folder = Folder::new();
+    let (first, second) = (folder.set(1, 1, &["a.example"]), folder.set(1, 2, &["a.example", "b.example"]));
+    let used = folder.taken(&first);
+    let answer = take(&wire::delta(&first, &second).unwrap(), Some(&used), &folder.kept()).unwrap();
+    let Answer::Set { set, delta: true } = answer else { panic!("{answer:?}") };
+    assert_eq!(set.id(), second.id());
+    assert!(set.find("b.example").is_some() && used.find("b.example").is_none());
+}
+
+#[test]
+fn an_older_set_is_refused_unless_its_history_is_another() {
+    let folder = Folder::new();
+    let (old, new) = (folder.set(1, 1, &["a.example"]), folder.set(1, 2, &["b.example"]));
+    let used = folder.taken(&new);
+    let refused = take(&wire::full(&old).unwrap(), Some(&used), &folder.kept()).unwrap_err();
+    assert!(matches!(refused, Missed::Older { offered: 1, used: 2 }), "{refused}");
+    let lost = folder.set(9, 1, &["c.example"]);
+    let taken = take(&wire::full(&lost).unwrap(), Some(&used), &folder.kept());
+    assert!(matches!(taken, Ok(Answer::Set { delta: false, .. })), "{taken:?}");
+}
+
+#[test]
+fn damage_and_strangers_leave_what_is_kept_as_it_was() {
+    let folder = Folder::new();
+    let (first, second) = (folder.set(1, 1, &["a.example"]), folder.set(1, 2, &["b.example"]));
+    let used = folder.taken(&first);
+    let kept = fs::read(folder.kept()).unwrap();
+    let mut damaged = wire::full(&second).unwrap();
+    *damaged.last_mut().unwrap() ^= 1;
+    let change = wire::delta(&second, &folder.set(1, 3, &["c.example"])).unwrap();
+    let cases: [(&[u8], Option<&ThreatSet>); 4] =
+        [(&damaged, Some(&used)), (&change, Some(&used)), (&change, None), (b"<html>", Some(&used))];
+    for (bytes, base) in cases {
+        assert!(matches!(take(bytes, base, &folder.kept()), Err(Missed::Apply(_))));
+    }
+    assert!(fs::read(folder.kept()).unwrap() == kept);
+}
+
+#[test]
+fn what_is_said_of_a_refusal_names_the_remedy_and_no_secret() {
+    let denied = Missed::Denied(StatusCode::UNAUTHORIZED).to_string();
+    assert!(denied.contains("401") && denied.contains("--token-file"), "{denied}");
+    let url = "https://user:hush@controller.example:8443".parse().unwrap();
+    let folder = Folder::new();
+    let settings = Settings { url, authorities: None, token_file: None, folder: folder.0.path().to_owned() };
+    assert_eq!(Controller::new(settings).unwrap().place(), "https://controller.example:8443");
+}

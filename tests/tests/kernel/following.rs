@@ -1,0 +1,256 @@
+//! An agent that follows a controller: what is listed there alerts here, and a controller that is gone stops updates only.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use namewarden_tests::{
+    agent::{Agent, AgentBuilder},
+    controller::{Controller, ControllerBuilder},
+    expect::Alert,
+    feed_server::{Answer, FeedServer},
+    node::Node,
+    server::{Server, Zone},
+    wait,
+};
+use serde_json::Value;
+
+use crate::scene::{DNS, Scene};
+
+/// The index that feeds are pushed to.
+const INDEX: &str = "tigera_secure_ee_threatfeeds_domainnameset.cluster.";
+
+/// A controller with manifests of its own, and what it takes to follow it.
+struct Leader {
+    builder: ControllerBuilder,
+    /// Lists that its feeds are pulled from.
+    lists: FeedServer,
+    _folder: tempfile::TempDir,
+}
+
+impl Leader {
+    fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let builder = ControllerBuilder::embedded(folder.path())?.arguments(&["--feed-proxy", "none"]);
+        Ok(Self { builder, lists: FeedServer::start()?, _folder: folder })
+    }
+
+    /// Adds a feed of these lines, pulled from the server of lists.
+    fn add(&self, feed: &str, lines: &str) -> Result<()> {
+        let path = format!("/{feed}");
+        self.lists.answer(&path, [Answer::text(lines)]);
+        self.builder.write(&format!("{feed}.yaml"), &manifest(feed, Some(&self.lists.url(&path))))
+    }
+
+    /// Adds a feed that somebody pushes.
+    fn add_pushed(&self, feed: &str) -> Result<()> {
+        self.builder.write(&format!("{feed}.yaml"), &manifest(feed, None))
+    }
+
+    fn remove(&self, feed: &str) -> Result<()> {
+        self.builder.remove(&format!("{feed}.yaml"))
+    }
+
+    /// Starts it where it was before.
+    fn start_again(&self, address: SocketAddr) -> Result<Controller> {
+        self.builder.clone().listen(address).start()
+    }
+
+    /// An agent that follows it.
+    fn agent(&self, controller: &Controller) -> AgentBuilder {
+        follower(&controller.url(), self.authority())
+    }
+
+    fn authority(&self) -> PathBuf {
+        self.builder.state().join("tls/ca.crt")
+    }
+}
+
+fn follower(url: &str, authority: PathBuf) -> AgentBuilder {
+    let authority = authority.to_string_lossy().into_owned();
+    AgentBuilder::new("agent").arguments(&["--controller", url, "--ca", &authority])
+}
+
+fn manifest(feed: &str, url: Option<&str>) -> String {
+    let pull = url.map(|url| format!("  pull:\n    period: 1h\n    http:\n      url: {url}\n"));
+    format!(
+        "apiVersion: projectcalico.org/v3\nkind: GlobalThreatFeed\nmetadata:\n  name: {feed}\n\
+         spec:\n  content: DomainNameSet\n{}",
+        pull.unwrap_or_default()
+    )
+}
+
+/// Waits until the controller's set that the agent uses is as `condition` says; it.
+fn wait_for_set(agent: &Agent, what: &str, condition: impl Fn(&Value) -> bool) -> Result<Value> {
+    let mut last = Value::Null;
+    let found = wait::until(what, || {
+        last = agent.status()?;
+        let set = last.pointer("/controller/threat_set").cloned();
+        Ok(set.filter(|set| !set.is_null() && condition(set)))
+    });
+    found.with_context(|| format!("{last:#}\n{}", agent.log()))
+}
+
+fn entries(set: &Value) -> Option<u64> {
+    set.pointer("/entries").and_then(Value::as_u64)
+}
+
+fn wait_for_entries(agent: &Agent, count: u64) -> Result<Value> {
+    wait_for_set(agent, &format!("{count} entries"), |set| entries(set) == Some(count))
+}
+
+/// Asks from a pod of its own, and waits until the agent has looked at question and answer; the alert that should follow
+/// where the name is listed by `feed`.
+fn ask(scene: &Scene, name: &str, feed: &str) -> Result<Alert> {
+    let seen = || scene.agent.counter("screen_messages");
+    let before = seen()?;
+    let (pod, mut client) = scene.pod()?;
+    client.tell_all(&["udp4", &format!("ask {name} A {DNS}")])?;
+    wait::until("question and answer screened", || Ok((seen()? >= before + 2).then_some(())))?;
+    Ok(Alert::on(name).by(&pod, &client).listed_by(&[feed], "both"))
+}
+
+#[test]
+fn a_feed_that_is_added_alerts_and_one_that_is_deleted_is_silent() -> Result<()> {
+    let leader = Leader::new()?;
+    leader.add("first", "first.example\n")?;
+    let controller = leader.builder.start()?;
+    let scene = Scene::with(Zone::new(), &leader.agent(&controller))?;
+    wait_for_entries(&scene.agent, 1)?;
+    let mut alerts = vec![ask(&scene, "first.example", "first")?];
+    ask(&scene, "second.example", "second")?;
+    leader.add("second", "second.example\n")?;
+    wait_for_entries(&scene.agent, 2)?;
+    alerts.push(ask(&scene, "second.example", "second")?);
+    leader.remove("first")?;
+    wait_for_entries(&scene.agent, 1)?;
+    ask(&scene, "first.example", "first")?;
+    ensure!(scene.agent.counter("controller_sets_delta")? >= 2, "{}", scene.agent.get("/metrics")?);
+    scene.expect(&alerts).map(drop)
+}
+
+#[test]
+fn a_pushed_feed_alerts() -> Result<()> {
+    let leader = Leader::new()?;
+    leader.add_pushed("pushed")?;
+    let controller = leader.builder.start()?;
+    let scene = Scene::with(Zone::new(), &leader.agent(&controller))?;
+    let document = "{\"domains\": [\"hacks.r.us\", \"pushed.example\"]}";
+    let json = "content-type: application/json";
+    controller.curl(
+        &format!("/{INDEX}/_doc/pushed"),
+        &["--request", "PUT", "--header", json, "--data", document],
+    )?;
+    wait_for_entries(&scene.agent, 2)?;
+    let alert = ask(&scene, "pushed.example", "pushed")?;
+    scene.expect(&[alert]).map(drop)
+}
+
+#[test]
+fn detection_goes_on_without_the_controller_and_over_a_restart() -> Result<()> {
+    let leader = Leader::new()?;
+    leader.add("list", "evil.example\n")?;
+    let controller = leader.builder.start()?;
+    let builder = leader.agent(&controller);
+    let scene = Scene::with(Zone::new(), &builder)?;
+    let set = wait_for_entries(&scene.agent, 1)?;
+    controller.kill()?;
+    wait::until("the controller missed", || {
+        Ok((scene.agent.counter("controller_failures")? > 0).then_some(()))
+    })?;
+    let alert = ask(&scene, "evil.example", "list")?;
+    let (server, node) = scene.stop_agent(&[alert])?;
+    let agent = builder.start(&node)?;
+    let scene = Scene { agent, server, node };
+    let again = wait_for_entries(&scene.agent, 1)?;
+    ensure!(again.pointer("/digest") == set.pointer("/digest"), "{again}, {set}");
+    let alert = ask(&scene, "evil.example", "list")?;
+    let status = scene.agent.status()?;
+    let problem = status.pointer("/controller/problem").and_then(Value::as_str).unwrap_or_default();
+    ensure!(problem.contains("does not answer"), "{status:#}");
+    scene.expect(&[alert]).map(drop)
+}
+
+#[test]
+fn after_its_disk_was_lost_the_controller_gives_a_whole_set_and_nobody_stays_on_the_old_one() -> Result<()> {
+    let leader = Leader::new()?;
+    leader.add("old", "old.example\n")?;
+    let controller = leader.builder.start()?;
+    let scene = Scene::with(Zone::new(), &leader.agent(&controller))?;
+    let first = wait_for_entries(&scene.agent, 1)?;
+    let address = controller.address();
+    controller.kill()?;
+    leader.builder.lose_state()?;
+    leader.remove("old")?;
+    leader.add("new", "new.example\nnewer.example\n")?;
+    let controller = leader.start_again(address)?;
+    let second = wait_for_entries(&scene.agent, 2)?;
+    ensure!(first.pointer("/epoch") != second.pointer("/epoch"), "{first}, {second}");
+    ensure!(scene.agent.counter("controller_sets_full")? >= 2, "{}", scene.agent.get("/metrics")?);
+    ask(&scene, "old.example", "old")?;
+    let alert = ask(&scene, "new.example", "new")?;
+    drop(controller);
+    scene.expect(&[alert]).map(drop)
+}
+
+#[test]
+fn feeds_of_the_agent_s_own_are_matched_beside_the_controller_s() -> Result<()> {
+    let leader = Leader::new()?;
+    leader.add("theirs", "theirs.example\nboth.example\n")?;
+    let controller = leader.builder.start()?;
+    let builder = leader.agent(&controller).feed("ours", "ours.example\nboth.example\n");
+    let scene = Scene::with(Zone::new(), &builder)?;
+    wait_for_entries(&scene.agent, 2)?;
+    wait::until("both together", || {
+        let used = scene.agent.status()?.pointer("/threat_set/entries").and_then(Value::as_u64);
+        Ok((used == Some(3)).then_some(()))
+    })?;
+    let both = ask(&scene, "both.example", "ours")?;
+    let alerts = [
+        ask(&scene, "theirs.example", "theirs")?,
+        ask(&scene, "ours.example", "ours")?,
+        Alert { feeds: vec!["theirs".to_owned(), "ours".to_owned()], ..both },
+    ];
+    scene.expect(&alerts).map(drop)
+}
+
+#[test]
+fn the_controller_knows_what_each_agent_uses() -> Result<()> {
+    let leader = Leader::new()?;
+    leader.add("list", "evil.example\n")?;
+    let controller = leader.builder.start()?;
+    let scene = Scene::with(Zone::new(), &leader.agent(&controller).arguments(&["--node-name", "n-1"]))?;
+    let set = wait_for_entries(&scene.agent, 1)?;
+    let reported = |agents: &Value| {
+        let known = agents.pointer("/agents/0/threat_set/digest");
+        known.is_some() && known == set.pointer("/digest")
+    };
+    wait::until("the agent's report", || {
+        let agents: Value = serde_json::from_str(&controller.curl("/v1/agents", &[])?)?;
+        Ok(reported(&agents).then_some(()))
+    })
+    .with_context(|| format!("{:?}", controller.curl("/v1/agents", &[])))?;
+    scene.expect(&[]).map(drop)
+}
+
+#[test]
+fn a_controller_that_cannot_be_trusted_or_refuses_is_said_and_stops_nothing() -> Result<()> {
+    let (leader, stranger) = (Leader::new()?, Leader::new()?);
+    let token = leader.builder.state().with_file_name("token");
+    std::fs::write(&token, "a-token-of-the-test")?;
+    let builder = leader.builder.clone().arguments(&["--token-file", &token.to_string_lossy()]);
+    let controller = builder.start()?;
+    let other = stranger.builder.start()?;
+    let cases = [(leader.authority(), "--token-file"), (stranger.authority(), "certificate")];
+    for (authority, words) in cases {
+        let node = Node::start()?;
+        let server = Server::start(node.dns(), Zone::new())?;
+        let agent = follower(&controller.url(), authority).feed("bad", "evil.example\n").start(&node)?;
+        let scene = Scene { agent, server, node };
+        let page = scene.agent.get("/readyz")?;
+        assert!(page.contains("ready\nmissing: ") && page.contains(words), "{page}");
+        let alert = ask(&scene, "evil.example", "bad")?;
+        scene.expect(&[alert])?;
+    }
+    drop((controller, other));
+    Ok(())
+}
