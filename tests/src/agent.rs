@@ -323,6 +323,17 @@ impl Agent {
         }
     }
 
+    /// Waits until the controller's set that it uses is as `condition` says; it.
+    pub fn wait_for_controller_set(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Result<Value> {
+        let mut last = Value::Null;
+        let found = wait::until(what, || {
+            last = self.status()?;
+            let set = last.pointer("/controller/threat_set").cloned();
+            Ok(set.filter(|set| !set.is_null() && condition(set)))
+        });
+        found.with_context(|| format!("{last:#}\n{}", self.log()))
+    }
+
     /// What it says of itself (`/status`).
     pub fn status(&self) -> Result<Value> {
         let answer = self.get("/status")?;

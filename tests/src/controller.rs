@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     net::SocketAddr,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -10,10 +11,12 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 
 use crate::{
     kube::Cluster,
     lines::Lines,
+    node::Node,
     program,
     wait::{self, PATIENCE},
 };
@@ -139,10 +142,22 @@ impl ControllerBuilder {
 
     /// Starts it, and returns when it serves.
     pub fn start(&self) -> Result<Controller> {
-        let binary = self.program.clone().map_or_else(program, Ok)?;
-        let mut command = Command::new(binary);
+        self.spawn(Command::new(self.binary()?))
+    }
+
+    /// Starts it as a unit of `node`, and returns when it serves.
+    pub fn start_on(&self, node: &Node) -> Result<Controller> {
+        self.spawn(node.unit_command("namewarden-controller.service", &self.binary()?)?)
+    }
+
+    fn binary(&self) -> Result<PathBuf> {
+        self.program.clone().map_or_else(program, Ok)
+    }
+
+    fn spawn(&self, mut command: Command) -> Result<Controller> {
         command.args(["run", "--listen", &self.listen, "--state-dir"]).arg(self.state());
-        command.args(&self.arguments).stdin(Stdio::null()).stderr(Stdio::piped());
+        // Ctrl-C is for who started the controller: it decides when the controller ends.
+        command.args(&self.arguments).process_group(0).stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let (log, _) = Lines::follow(child.stderr.take().context("no standard error")?);
         let mut controller =
@@ -207,6 +222,18 @@ impl Controller {
         found.with_context(|| format!("no {text:?} in the log:\n{}", self.log()))
     }
 
+    /// Where names are pushed to a feed.
+    pub fn push_url(&self, feed: &str) -> String {
+        self.url() + &push_path(feed)
+    }
+
+    /// Pushes names to a feed, as the documentation says.
+    pub fn push(&self, feed: &str, names: &[&str]) -> Result<String> {
+        let document = json!({ "domains": names }).to_string();
+        let json = "content-type: application/json";
+        self.curl(&push_path(feed), &["--request", "PUT", "--header", json, "--data", &document])
+    }
+
     /// What it answers to curl at `path`, given these options; a status of 400 and more is an error.
     pub fn curl(&self, path: &str, options: &[&str]) -> Result<String> {
         let mut curl = Command::new("curl");
@@ -232,6 +259,10 @@ impl Controller {
         self.child.wait()?;
         Ok(())
     }
+}
+
+fn push_path(feed: &str) -> String {
+    format!("/tigera_secure_ee_threatfeeds_domainnameset.cluster./_doc/{feed}")
 }
 
 impl Drop for Controller {

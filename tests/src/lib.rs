@@ -41,6 +41,9 @@ pub mod raw_peer;
 // Files over HTTPS, with an authority of a test's own.
 pub mod https;
 
+// A folder of lists over HTTP.
+pub mod lists;
+
 // Debian's nsd with zones of our own.
 pub mod nsd;
 

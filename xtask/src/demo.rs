@@ -1,4 +1,5 @@
-//! The demo: three pods, a real DNS server and ordinary clients on this machine; every alert as it comes.
+//! The demo: three pods, a real DNS server, ordinary clients, the controller and the agent on this machine; every alert
+//! as it comes.
 //!
 //! All of it lives in cgroups and network namespaces of its own. Nothing is left behind, also after Ctrl-C; what a
 //! killed demo left is swept by the next one.
@@ -6,7 +7,7 @@
 // Which client asks what, and what should come of it.
 mod script;
 
-// Pods, DNS server, a web server to reach, the agent.
+// Pods, DNS server, a web server to reach, the controller and its feeds, the agent.
 mod stage;
 
 // How it looks on the terminal.
@@ -20,11 +21,12 @@ use anyhow::{Result, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::agent_binary::{self, Profile};
+use crate::controller_binary;
 use crate::layout::Layout;
 
 use screen::{Screen, Tally};
 use script::{SCENES, Step};
-use stage::Stage;
+use stage::{Programs, Stage};
 
 /// How long an alert may take before the demo goes on without it.
 const ALERT_PATIENCE: Duration = Duration::from_secs(5);
@@ -40,23 +42,23 @@ pub struct Arguments {
     keep: bool,
 }
 
-/// Sets up, builds the agent and shows it at work.
+/// Sets up, builds agent and controller, and shows them at work.
 pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!(
             "the demo makes network namespaces and loads programs into the kernel: run `sudo --preserve-env cargo xtask demo`"
         );
     }
-    let agent = match crate::layout::set("NAMEWARDEN_AGENT") {
-        Some(named) => named.into(),
-        None => agent_binary::ready(layout, Profile::Fast)?,
+    let programs = Programs {
+        agent: agent_binary::named_or_ready(layout, Profile::Fast)?,
+        controller: controller_binary::named_or_ready(layout, Profile::Fast)?,
     };
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
     }
     let screen = Screen::new();
-    let stage = Stage::build(layout, &agent)?;
+    let stage = Stage::build(layout, &programs)?;
     screen.introduce(&stage);
     let mut show = Show { screen, stage, interrupted, lines: 0, asked: 0, due: 0 };
     show.play()?;
@@ -88,6 +90,13 @@ impl Show {
     fn play(&mut self) -> Result<()> {
         for scene in SCENES {
             self.screen.heading(scene.title);
+            if !scene.push.is_empty() && !self.interrupted() {
+                let took = self.stage.push(scene.push);
+                if self.interrupted() {
+                    return Ok(());
+                }
+                self.screen.push(scene.push, took?);
+            }
             for step in scene.steps {
                 if self.interrupted() {
                     return Ok(());

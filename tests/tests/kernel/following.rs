@@ -1,6 +1,9 @@
 //! An agent that follows a controller: what is listed there alerts here, and a controller that is gone stops updates only.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use namewarden_tests::{
@@ -15,9 +18,6 @@ use namewarden_tests::{
 use serde_json::Value;
 
 use crate::scene::{DNS, Scene};
-
-/// The index that feeds are pushed to.
-const INDEX: &str = "tigera_secure_ee_threatfeeds_domainnameset.cluster.";
 
 /// A controller with manifests of its own, and what it takes to follow it.
 struct Leader {
@@ -57,7 +57,7 @@ impl Leader {
 
     /// An agent that follows it.
     fn agent(&self, controller: &Controller) -> AgentBuilder {
-        follower(&controller.url(), self.authority())
+        follower(&controller.url(), &self.authority())
     }
 
     fn authority(&self) -> PathBuf {
@@ -65,9 +65,8 @@ impl Leader {
     }
 }
 
-fn follower(url: &str, authority: PathBuf) -> AgentBuilder {
-    let authority = authority.to_string_lossy().into_owned();
-    AgentBuilder::new("agent").arguments(&["--controller", url, "--ca", &authority])
+fn follower(url: &str, authority: &Path) -> AgentBuilder {
+    AgentBuilder::new("agent").arguments(&["--controller", url, "--ca", &authority.to_string_lossy()])
 }
 
 fn manifest(feed: &str, url: Option<&str>) -> String {
@@ -79,23 +78,12 @@ fn manifest(feed: &str, url: Option<&str>) -> String {
     )
 }
 
-/// Waits until the controller's set that the agent uses is as `condition` says; it.
-fn wait_for_set(agent: &Agent, what: &str, condition: impl Fn(&Value) -> bool) -> Result<Value> {
-    let mut last = Value::Null;
-    let found = wait::until(what, || {
-        last = agent.status()?;
-        let set = last.pointer("/controller/threat_set").cloned();
-        Ok(set.filter(|set| !set.is_null() && condition(set)))
-    });
-    found.with_context(|| format!("{last:#}\n{}", agent.log()))
-}
-
 fn entries(set: &Value) -> Option<u64> {
     set.pointer("/entries").and_then(Value::as_u64)
 }
 
 fn wait_for_entries(agent: &Agent, count: u64) -> Result<Value> {
-    wait_for_set(agent, &format!("{count} entries"), |set| entries(set) == Some(count))
+    agent.wait_for_controller_set(&format!("{count} entries"), |set| entries(set) == Some(count))
 }
 
 /// Asks from a pod of its own, and waits until the agent has looked at question and answer; the alert that should follow
@@ -134,12 +122,7 @@ fn a_pushed_feed_alerts() -> Result<()> {
     leader.add_pushed("pushed")?;
     let controller = leader.builder.start()?;
     let scene = Scene::with(Zone::new(), &leader.agent(&controller))?;
-    let document = "{\"domains\": [\"hacks.r.us\", \"pushed.example\"]}";
-    let json = "content-type: application/json";
-    controller.curl(
-        &format!("/{INDEX}/_doc/pushed"),
-        &["--request", "PUT", "--header", json, "--data", document],
-    )?;
+    controller.push("pushed", &["hacks.r.us", "pushed.example"])?;
     wait_for_entries(&scene.agent, 2)?;
     let alert = ask(&scene, "pushed.example", "pushed")?;
     scene.expect(&[alert]).map(drop)
@@ -244,7 +227,7 @@ fn a_controller_that_cannot_be_trusted_or_refuses_is_said_and_stops_nothing() ->
     for (authority, words) in cases {
         let node = Node::start()?;
         let server = Server::start(node.dns(), Zone::new())?;
-        let agent = follower(&controller.url(), authority).feed("bad", "evil.example\n").start(&node)?;
+        let agent = follower(&controller.url(), &authority).feed("bad", "evil.example\n").start(&node)?;
         let scene = Scene { agent, server, node };
         let page = scene.agent.get("/readyz")?;
         assert!(page.contains("ready\nmissing: ") && page.contains(words), "{page}");

@@ -2,11 +2,12 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::script::{PODS, Step};
-use super::stage::Stage;
+use super::script::{PODS, PUSHED, Step};
+use super::stage::{Feed, Stage};
 
 /// Width of the column with pod names.
 const POD_WIDTH: usize = 10;
@@ -89,13 +90,42 @@ impl Screen {
 
     /// What stands on the stage.
     pub fn introduce(&self, stage: &Stage) {
-        println!("\n{}", self.bold("Three pods, a DNS server and the agent, on this machine"));
+        println!(
+            "\n{}",
+            self.bold("Three pods, a DNS server, the controller and the agent, on this machine")
+        );
         for (name, pod) in PODS.iter().zip(&stage.pods) {
             // The agent's lines name the container by the first digits of its id, as its runtime does.
             let container = pod.container.get(..12).unwrap_or_default();
             let name = self.paint("36", &format!("{name:POD_WIDTH$}"));
             println!("  {name}container {container}  {}", self.dim(&format!("pod {}", pod.uid)));
         }
+        self.feeds(&stage.feeds);
+    }
+
+    /// What the controller has.
+    fn feeds(&self, feeds: &[Feed]) {
+        self.heading("Threat feeds of the controller");
+        for feed in feeds {
+            let name = self.paint("36", &format!("{:POD_WIDTH$}", feed.name));
+            let location =
+                if feed.location == "push" { "pushed, by whoever may" } else { feed.location.as_str() };
+            let entries = match feed.entries {
+                0 => "no entry".to_owned(),
+                1 => "1 entry".to_owned(),
+                many => format!("{many} entries"),
+            };
+            println!("  {name}{location:COMMAND_WIDTH$}{}", self.dim(&entries));
+        }
+    }
+
+    /// Names that were pushed, and when the agent matched them.
+    pub fn push(&self, names: &[&str], took: Duration) {
+        let name = self.paint("36", &format!("{PUSHED:POD_WIDTH$}"));
+        let domains = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+        let document = format!("PUT _doc/{PUSHED} {{\"domains\": [{domains}]}}");
+        let took = self.dim(&format!("in use by the agent after {:.1} s", took.as_secs_f64()));
+        println!("  {name}{document:COMMAND_WIDTH$}{took}");
     }
 
     /// The title of a scene.
@@ -124,11 +154,13 @@ impl Screen {
         println!("  {}", self.paint("1;31", "no alert came"));
     }
 
-    /// How a person can ask.
+    /// How a person can ask, and push names.
     pub fn invite(&self, doors: &Path) {
         self.heading("Everything keeps running until Ctrl-C. From another terminal, ask in any of the pods:");
         println!("  {}", doors.join("cart dig pool.miner.example").display());
-        println!("  {}\n", doors.join("worker curl http://www.paypa1.example/").display());
+        println!("  {}", doors.join("worker curl http://www.paypa1.example/").display());
+        println!("{}", self.bold("or push names to the controller, and ask for them:"));
+        println!("  {}\n", doors.join("push c3.example c4.example").display());
     }
 
     /// The figures at the end.
@@ -142,7 +174,10 @@ impl Screen {
         println!("  {:>4} messages seen by the agent: each question and its answer", tally.seen);
         println!("  {:>4} alerts", tally.alerts);
         println!("  {:>4} lost", tally.lost);
-        println!("\n{}", self.dim("Agent, pods, DNS server, namespaces and cgroups are removed."));
+        println!(
+            "\n{}",
+            self.dim("Agent, controller, pods, DNS server, namespaces and cgroups are removed.")
+        );
     }
 }
 

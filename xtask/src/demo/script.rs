@@ -8,6 +8,7 @@ www.shop           AAAA  fd99::53
 static.shop        CNAME edge.cdn
 edge.cdn           CNAME rat
 rat                A     10.99.0.53
+c2                 A     10.99.0.53
 rat                AAAA  fd99::53
 loader             AAAA  fd99::53
 loader             A     10.99.0.53
@@ -18,9 +19,14 @@ help.paypa1        A     10.99.0.53
 /// The pods, in the order of the stage.
 pub const PODS: [&str; 3] = ["cart", "worker", "frontend"];
 
+/// The feed that names are pushed to.
+pub const PUSHED: &str = "incident";
+
 /// Steps under one heading.
 pub struct Scene {
     pub title: &'static str,
+    /// Names that are pushed before the steps.
+    pub push: &'static [&'static str],
     pub steps: &'static [Step],
 }
 
@@ -45,6 +51,7 @@ const LOOKUP: &str = "import socket; print(socket.gethostbyname('static.shop.exa
 pub const SCENES: &[Scene] = &[
     Scene {
         title: "Ordinary names: no alert",
+        push: &[],
         steps: &[
             Step {
                 pod: 0,
@@ -67,10 +74,18 @@ pub const SCENES: &[Scene] = &[
                 questions: 1,
                 alerts: false,
             },
+            Step {
+                pod: 1,
+                command: &["dig", "@10.99.0.53", "+short", "c2.example"],
+                note: "not listed yet",
+                questions: 1,
+                alerts: false,
+            },
         ],
     },
     Scene {
         title: "Listed names: one alert for each pod and entry",
+        push: &[],
         steps: &[
             Step {
                 pod: 0,
@@ -111,7 +126,19 @@ pub const SCENES: &[Scene] = &[
         ],
     },
     Scene {
+        title: "A name is pushed to the controller: the next question for it alerts",
+        push: &["c2.example"],
+        steps: &[Step {
+            pod: 1,
+            command: &["dig", "@10.99.0.53", "+short", "c2.example"],
+            note: "the same question as before",
+            questions: 1,
+            alerts: true,
+        }],
+    },
+    Scene {
         title: "The same again: counted, not repeated",
+        push: &[],
         steps: &[Step {
             pod: 1,
             command: &["getent", "ahosts", "rat.example"],

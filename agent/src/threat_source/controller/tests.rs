@@ -21,12 +21,8 @@ impl Folder {
 
     fn set(&self, epoch: u64, number: u64, names: &[&str]) -> ThreatSet {
         let mut builder = Builder::new(SetKey(*b"0123456789abcdef"), epoch, number).without_lines();
-        let info = FeedInfo {
-            name: "bad".into(),
-            description: "".into(),
-            severity: 50,
-            techniques: [].into(),
-        };
+        let info =
+            FeedInfo { name: "bad".into(), description: "".into(), severity: 50, techniques: [].into() };
         let feed = builder.feed(info).unwrap();
         for name in names {
             builder.add(feed, &Entry { name, scope: Scope::Both, verdict: Verdict::Listed, line: 0 });
@@ -82,7 +78,7 @@ fn damage_and_strangers_leave_what_is_kept_as_it_was() {
     for (bytes, base) in cases {
         assert!(matches!(take(bytes, base, &folder.kept()), Err(Missed::Apply(_))));
     }
-    assert!(fs::read(folder.kept()).unwrap() == kept);
+    assert_eq!(fs::read(folder.kept()).unwrap(), kept);
 }
 
 #[test]
