@@ -51,7 +51,7 @@ pub mod nsd;
 pub mod client;
 
 // What a program writes, line by line.
-mod lines;
+pub mod lines;
 
 // The agent under test: start, ask, stop, read its documents.
 pub mod agent;

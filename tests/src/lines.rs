@@ -9,13 +9,14 @@ use std::{
 
 /// Lines that a program wrote so far.
 #[derive(Debug, Default)]
-pub(crate) struct Lines {
+pub struct Lines {
     pub(crate) read: Mutex<Vec<String>>,
     pub(crate) grown: Condvar,
 }
 
 impl Lines {
-    pub(crate) fn follow(source: impl std::io::Read + Send + 'static) -> (Arc<Self>, JoinHandle<()>) {
+    /// Follows `source` to its end; the thread that does.
+    pub fn follow(source: impl std::io::Read + Send + 'static) -> (Arc<Self>, JoinHandle<()>) {
         let lines = Arc::new(Self::default());
         let here = Arc::clone(&lines);
         let reader = thread::spawn(move || {
@@ -27,12 +28,13 @@ impl Lines {
         (lines, reader)
     }
 
-    pub(crate) fn copy(&self) -> Vec<String> {
+    /// All lines so far.
+    pub fn copy(&self) -> Vec<String> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until `look` finds something in the lines from `from` on; none when that takes longer than `patience`.
-    pub(crate) fn find<T>(
+    pub fn find<T>(
         &self,
         from: usize,
         patience: Duration,

@@ -25,6 +25,9 @@ mod load;
 // Resident memory: without feeds, and while one set replaces another.
 mod memory;
 
+// The controller at rest and with many agents.
+mod controller;
+
 // Other programs on the same traffic.
 mod peers;
 
@@ -65,6 +68,8 @@ enum Part {
     Load,
     /// Resident memory
     Memory,
+    /// The controller at rest, with a thousand agents, and from a manifest to an agent
+    Controller,
     /// tcpdump, dnscap and tshark beside the agent
     Peers,
 }
@@ -85,6 +90,7 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
             Part::Hooks => hooks::measure(&binary, &mut figures),
             Part::Load => load::measure(&binary, &mut figures),
             Part::Memory => memory::measure(&binary, &mut figures),
+            Part::Controller => controller::measure(layout, &binary, &mut figures),
             Part::Peers => peers::measure(&binary, &mut figures),
         })?;
         say(&format!("bench {name}: {:.0} s", started.elapsed().as_secs_f64()));

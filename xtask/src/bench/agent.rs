@@ -1,6 +1,5 @@
 //! The agent under load: started on the node's traffic; what it saw, lost and used, by its own status and the kernel.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -107,18 +106,9 @@ impl Agent {
         })
     }
 
-    /// Resident memory by a line of the kernel's account of the process (`VmRSS`, `VmHWM`), in megabytes.
-    pub fn memory(&self, line: &str) -> Result<f64> {
-        let path = format!("/proc/{}/status", self.running.pid());
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        let value = text.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
-        let kilobytes = value.and_then(|value| value.trim().strip_suffix(" kB")?.trim().parse::<u32>().ok());
-        Ok(f64::from(kilobytes.with_context(|| format!("{path} has no {line}"))?) * 1024.0 / 1e6)
-    }
-
-    /// Forgets the highest resident memory so far.
-    pub fn reset_peak(&self) -> Result<()> {
-        fs::write(format!("/proc/{}/clear_refs", self.running.pid()), "5").context("cannot reset the peak")
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
     }
 
     /// Ends it.

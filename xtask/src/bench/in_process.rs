@@ -1,5 +1,7 @@
 //! One process: examples of the crates print a JSON line `{"name":…,"value":…}` for each figure.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
@@ -61,25 +63,26 @@ struct Line {
 
 /// Builds and runs the examples as the shipped binary is built: musl, mimalloc, optimised over all crates.
 pub fn measure(layout: &Layout, figures: &mut Figures) -> Result<()> {
-    let target = compiler::static_target();
-    for example in EXAMPLES {
-        let Example { package, name, .. } = example;
-        let mut cargo = compiler::user_cargo(layout, "build");
-        cargo.args(["--release", "--target", &target, "--package", package, "--example", name]);
-        cargo.env(format!("CC_{}", target.replace('-', "_")), "musl-gcc");
-        quietly(
-            &format!("bench: building {name}"),
-            &mut cargo,
-            &layout.target.join("xtask/bench-build.log"),
-        )?;
-        let program = layout.target.join(&target).join("release/examples").join(name);
-        let printed = output(compiler::bare(program).args(example.arguments))?;
-        for (from, to) in example.figures {
-            let value = value(&printed, from)?.with_context(|| format!("{name} printed no {from}"))?;
+    for Example { package, name, arguments, figures: printed } in EXAMPLES {
+        let program = example(layout, package, name)?;
+        let text = output(compiler::bare(program).args(*arguments))?;
+        for (from, to) in *printed {
+            let value = value(&text, from)?.with_context(|| format!("{name} printed no {from}"))?;
             figures.add(to, value)?;
         }
     }
     Ok(())
+}
+
+/// Builds an example of a package as the shipped binaries are built; its path.
+pub fn example(layout: &Layout, package: &str, name: &str) -> Result<PathBuf> {
+    let target = compiler::static_target();
+    let mut cargo = compiler::user_cargo(layout, "build");
+    cargo.args(["--release", "--target", &target, "--package", package, "--example", name]);
+    cargo.env(format!("CC_{}", target.replace('-', "_")), "musl-gcc");
+    let log = layout.target.join("xtask/bench-build.log");
+    quietly(&format!("bench: building {name}"), &mut cargo, &log)?;
+    Ok(layout.target.join(&target).join("release/examples").join(name))
 }
 
 /// The value that stands beside `name` in lines of JSON; other lines are for people.
