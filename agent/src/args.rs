@@ -59,31 +59,37 @@ pub enum LogFormat {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Which feeds make the threat set.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Feeds")]
     pub feeds: FeedArgs,
 
     /// The controller that makes the threat set.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Controller")]
     pub controller: ControllerArgs,
 
     /// What outlives the process.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "State")]
     pub state: StateArgs,
 
     /// Where documents go.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Documents")]
     pub output: OutputArgs,
 
     /// What the kernel half captures.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Capture")]
     pub capture: CaptureArgs,
 
     /// Address for /metrics (Prometheus), /healthz, /readyz and /status, for example 127.0.0.1:9091. Port 0 picks one.
-    #[arg(long, env = "NAMEWARDEN_LISTEN", value_name = "ADDR")]
+    #[arg(long, env = "NAMEWARDEN_LISTEN", value_name = "ADDR", help_heading = "Pages")]
     pub listen: Option<SocketAddr>,
 
     /// Unix socket on which `status` asks this agent.
-    #[arg(long, env = "NAMEWARDEN_STATUS_SOCKET", default_value = DEFAULT_STATUS_SOCKET, value_name = "PATH")]
+    #[arg(
+        long,
+        env = "NAMEWARDEN_STATUS_SOCKET",
+        default_value = DEFAULT_STATUS_SOCKET,
+        value_name = "PATH",
+        help_heading = "Pages"
+    )]
     pub status_socket: PathBuf,
 
     /// Where the host's process table is mounted; process names are read there.

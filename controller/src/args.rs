@@ -59,23 +59,29 @@ pub enum LogFormat {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Where GlobalThreatFeed resources come from.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Resources")]
     pub source: SourceArgs,
 
     /// How feeds are pulled.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Feeds")]
     pub feeds: FeedArgs,
 
     /// Who is served, and how.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Serving")]
     pub serve: ServeArgs,
 
     /// Folder that keeps the hash key, the threat sets, and the last good copy of every feed over a restart.
-    #[arg(long, env = "NAMEWARDEN_STATE_DIR", value_name = "DIR")]
+    #[arg(long, env = "NAMEWARDEN_STATE_DIR", value_name = "DIR", help_heading = "Controller")]
     pub state_dir: PathBuf,
 
     /// Name of the cluster: part of the index that feeds are pushed to.
-    #[arg(long, env = "NAMEWARDEN_CLUSTER_NAME", default_value = "cluster", value_name = "NAME")]
+    #[arg(
+        long,
+        env = "NAMEWARDEN_CLUSTER_NAME",
+        default_value = "cluster",
+        value_name = "NAME",
+        help_heading = "Controller"
+    )]
     pub cluster_name: String,
 }
 

@@ -43,6 +43,13 @@ pub fn parse_period(text: &str) -> Result<Duration, PeriodError> {
     }
 }
 
+/// A period as people write it: hours, minutes and seconds, those that are there.
+pub fn period_text(period: Duration) -> String {
+    let seconds = period.as_secs();
+    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect()
+}
+
 /// One number with its unit after the other.
 fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
@@ -77,6 +84,14 @@ fn scale(number: &str, unit: u64) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_period_is_written_as_it_may_be_read() {
+        for (text, seconds) in [("1h", 3600), ("1h30m", 5400), ("5m", 300), ("24h", 86400), ("5m1s", 301)] {
+            assert_eq!(period_text(Duration::from_secs(seconds)), text);
+            assert_eq!(parse_period(text), Ok(Duration::from_secs(seconds)));
+        }
+    }
 
     #[test]
     fn durations_are_read_as_go_reads_them() {

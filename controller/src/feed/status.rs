@@ -82,15 +82,17 @@ pub fn unusable(reason: String, now: Now) -> GlobalThreatFeedStatus {
     }
 }
 
+fn in_use(entries: u64) -> String {
+    if entries == 1 { "1 entry is in use".to_owned() } else { format!("{entries} entries are in use") }
+}
+
 /// What is to be told of a feed, if its state is another one than was told of last.
 pub fn notice(feed: &mut Feed) -> Option<Notice> {
     let trouble = feed.trouble.as_ref();
     let (state, is_warning, note) = match (feed.invalid.first(), trouble, &feed.kept) {
         (Some(reason), _, _) => ("Invalid", true, more(reason, feed.invalid.len())),
         (None, Some(trouble), _) => (trouble.kind, true, trouble.message.clone()),
-        (None, None, Some(record)) if feed.is_active() => {
-            ("Synced", false, format!("{} entries are in use", record.summary.entries))
-        }
+        (None, None, Some(record)) if feed.is_active() => ("Synced", false, in_use(record.summary.entries)),
         _ => return None,
     };
     let before = feed.announced.replace(state);
@@ -152,9 +154,7 @@ fn ready(feed: &Feed) -> Claim {
         return claim("False", "TooManyFeeds", "there are more feeds than this controller takes".to_owned());
     }
     match (&feed.kept, &feed.trouble) {
-        (Some(record), None) => {
-            claim("True", "Ready", format!("{} entries are in use", record.summary.entries))
-        }
+        (Some(record), None) => claim("True", "Ready", in_use(record.summary.entries)),
         (Some(record), Some(trouble)) => claim(
             "True",
             "Stale",

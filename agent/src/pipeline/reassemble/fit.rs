@@ -18,11 +18,11 @@ const RECORD_MIN: usize = 11;
 /// Whether the bytes from here on start a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// Prefix and header are there and make sense.
+    /// Prefix, header and first name are there and make sense.
     Yes,
     /// They cannot be the start of a message.
     No,
-    /// Nothing speaks against it, but the header is not all there.
+    /// Nothing speaks against it, but header and first name are not all there.
     More,
 }
 
@@ -71,7 +71,7 @@ impl Effort {
 }
 
 /// Whether bytes in the middle of an unknown stream start a message. Stricter than `header_fits`: one question at most,
-/// reserved bit clear, and the first name, with the class behind it, is looked at as far as it is there.
+/// reserved bit clear, and a first name with a class behind it.
 pub(super) fn starts_message(bytes: &[u8], effort: &mut Effort) -> Fit {
     let Some(length) = prefix(bytes) else { return Fit::More };
     if length < HEADER {
@@ -82,6 +82,7 @@ pub(super) fn starts_message(bytes: &[u8], effort: &mut Effort) -> Fit {
     let [_, _, flags, more_flags, q0, questions, counts @ ..] = *header;
     let response = flags & 0x80 != 0;
     let reserved = more_flags & 0x40 != 0;
+    let whole = body.len() >= length - HEADER;
     let body = body.get(..length - HEADER).unwrap_or(body);
     let fits = q0 == 0 && questions <= 1 && !reserved && fits_within(message, length);
     let first = match (questions, counts) {
@@ -92,8 +93,14 @@ pub(super) fn starts_message(bytes: &[u8], effort: &mut Effort) -> Fit {
         }
         (0, _) => Named::Record,
     };
-    let plausible = fits && (response || first == Named::Question) && name_fits(body, first, effort);
-    if plausible { Fit::Yes } else { Fit::No }
+    if !fits || (!response && first == Named::Record) {
+        return Fit::No;
+    }
+    match name_fits(body, first, effort) {
+        // A message ends within its first name only where it was cut off before it was sent.
+        Fit::More if whole => Fit::Yes,
+        fit => fit,
+    }
 }
 
 /// What a name is the beginning of.
@@ -104,25 +111,27 @@ enum Named {
 }
 
 /// Whether a question or a record can start with these bytes: labels of up to 63 bytes, 255 in all, in a record also a
-/// pointer, then a class that exists; OPT has none.
-fn name_fits(body: &[u8], named: Named, effort: &mut Effort) -> bool {
+/// pointer, then a class that exists; OPT has none. `More` where the class is not there yet.
+fn name_fits(body: &[u8], named: Named, effort: &mut Effort) -> Fit {
     let mut rest = body;
     while let Some((length, after)) = rest.split_first() {
         if !effort.spend() || body.len() - after.len() > NAME_MAX {
-            return false;
+            return Fit::No;
         }
         let fixed = match (*length, named) {
             (0, _) => Some(after),
             (0xC0.., Named::Record) => Some(after.get(1..).unwrap_or_default()),
             (1..=63, _) => None,
-            _ => return false,
+            _ => return Fit::No,
         };
         match fixed.map(|fixed| (fixed.get(..2), fixed.get(2..4))) {
             None => rest = after.get(usize::from(*length)..).unwrap_or_default(),
-            Some((Some([0, OPT]), _)) => return named == Named::Record,
-            Some((_, class)) => return class.is_none_or(|class| matches!(class, [0, 1 | 3 | 4 | 254 | 255])),
+            Some((Some([0, OPT]), _)) if named == Named::Record => return Fit::Yes,
+            Some((Some([0, OPT]), _)) => return Fit::No,
+            Some((_, None)) => return Fit::More,
+            Some((_, Some([0, 1 | 3 | 4 | 254 | 255]))) => return Fit::Yes,
+            Some((_, Some(_))) => return Fit::No,
         }
     }
-    // It goes on beyond what is there.
-    true
+    Fit::More
 }

@@ -21,7 +21,7 @@ const KEPT_CAPACITY: usize = 512;
 /// How well it is known where messages start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Sync {
-    /// Not at all: bytes are searched, and the few that may start a header kept.
+    /// Not at all: bytes are searched, and the few that may start a header and its first name kept.
     #[default]
     Searching,
     /// What is kept may be a message; its end will tell.
@@ -98,7 +98,9 @@ impl Framer {
 
     /// Takes the bytes of one segment that follow those taken before.
     pub(super) fn feed(&mut self, bytes: &[u8], counts: &mut ReassembleCounts, each: &mut dyn FnMut(&[u8])) {
-        let mut outlet = Outlet { counts, each, effort: Effort::of(bytes.len()) };
+        // What a search keeps, at most a header and a name, is searched again.
+        let kept = if self.sync == Sync::Searching { self.partial.len() } else { 0 };
+        let mut outlet = Outlet { counts, each, effort: Effort::of(kept + bytes.len()) };
         let mut rest = bytes;
         while !rest.is_empty() {
             rest = match self.sync {

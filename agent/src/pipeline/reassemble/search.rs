@@ -74,19 +74,22 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_goes_on_is_open() {
-        assert_eq!(find(&[b"end of another", QUERY.split_at(18).0].concat()), Boundary::Open(14));
+    fn a_message_that_goes_on_is_open_once_its_first_name_is_there() {
+        let long = [b"\x00\xff".as_slice(), &QUERY[2..]].concat();
+        assert_eq!(find(&[b"end of another", long.as_slice()].concat()), Boundary::Open(14));
+        assert_eq!(find(&[b"end of another", QUERY.split_at(18).0].concat()), Boundary::Rest(14));
     }
 
     #[test]
     fn of_two_that_go_on_the_one_at_the_segments_start_counts() {
-        let bytes = [b"\x00\xff".as_slice(), &QUERY[2..], QUERY.split_at(18).0].concat();
+        let long = [b"\x00\xff".as_slice(), &QUERY[2..]].concat();
+        let bytes = [long.as_slice(), &long].concat();
         assert_eq!(boundary(&bytes, 0, &mut Effort::of(99)), Boundary::Open(0));
         assert_eq!(boundary(&bytes, 21, &mut Effort::of(99)), Boundary::Open(21));
     }
 
     #[test]
-    fn the_start_of_a_header_is_the_rest() {
+    fn the_start_of_a_header_or_of_a_name_is_the_rest() {
         assert_eq!(find(&[&[0; 20], QUERY.split_at(9).0].concat()), Boundary::Rest(20));
     }
 

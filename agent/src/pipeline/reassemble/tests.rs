@@ -563,6 +563,21 @@ fn pieces(length: usize) -> impl Strategy<Value = Vec<(usize, usize)>> {
     })
 }
 
+/// The last bytes before a message and the first of it can look like a header whose name is not there yet.
+#[test]
+fn a_header_without_its_name_hides_no_message() {
+    let messages = [query(1, 1132), query(5, 483), query(6, 0)];
+    let stream = framed(&messages);
+    let mut bench = Bench::new(Limits::LIVE);
+    let starts = 2 + messages[0].len();
+    let cuts = [starts - 600, starts + 9, starts + 245, stream.len()];
+    for cut in cuts.windows(2) {
+        bench.data(u32::try_from(cut[0]).unwrap(), &stream[cut[0]..cut[1]]);
+    }
+    assert_eq!(bench.messages, messages[1..]);
+    bench.assert_accounted();
+}
+
 proptest! {
     #[test]
     fn any_splitting_reordering_and_doubling_gives_the_same_messages(

@@ -1,12 +1,14 @@
 //! What `check` says of one feed or one list: for people, and as JSON.
 
 use std::fmt;
+use std::time::Duration;
 
 use namewarden_protocol::entry::{Scope, Verdict};
 use namewarden_protocol::feed::FeedReport;
 use serde::Serialize;
 
 use crate::feed::definition::{Definition, HeaderValue};
+use crate::feed::period::period_text;
 use crate::feed::resource::RejectedLine;
 
 /// Rejected and guarded lines shown.
@@ -190,7 +192,7 @@ impl fmt::Display for FeedPart {
         let mode = if self.enabled { "enabled" } else { "disabled" };
         writeln!(to, "{}: {name}: good, {mode}, from {}", self.file, self.location)?;
         if let Some(seconds) = self.period_seconds {
-            writeln!(to, "  every {seconds} s, format {}", self.format)?;
+            writeln!(to, "  every {}, format {}", period_text(Duration::from_secs(seconds)), self.format)?;
         }
         writeln!(to, "  severity {}, techniques {}", self.severity, self.techniques.join(" "))?;
         self.headers.iter().try_for_each(|header| writeln!(to, "  header {header}"))?;
