@@ -1,5 +1,6 @@
 //! Durations as Go writes them (`24h`, `1h30m`, `1.5h`), the form of a pull's period.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// The shortest period that a feed may be pulled in.
@@ -46,8 +47,13 @@ pub fn parse_period(text: &str) -> Result<Duration, PeriodError> {
 /// A period as people write it: hours, minutes and seconds, those that are there.
 pub fn period_text(period: Duration) -> String {
     let seconds = period.as_secs();
-    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
-    parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect()
+    let mut text = String::new();
+    for (count, unit) in [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")] {
+        if count > 0 {
+            let _ = write!(text, "{count}{unit}");
+        }
+    }
+    text
 }
 
 /// One number with its unit after the other.
