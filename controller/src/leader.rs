@@ -54,6 +54,8 @@ pub struct Election {
     role: watch::Sender<Role>,
     observed: Option<Observed>,
     renewed_at: Option<Instant>,
+    /// The leader that was said to be out of reach.
+    unreachable: Option<String>,
 }
 
 impl Leadership {
@@ -97,6 +99,7 @@ impl Election {
             role,
             observed: None,
             renewed_at: None,
+            unreachable: None,
         };
         (election, Leadership { role: watched })
     }
@@ -143,6 +146,7 @@ impl Election {
         let observed = Observed::again(self.observed.take(), lease, now);
         let is_ours = observed.holder() == Some(&*self.claim.identity);
         if !is_ours && !observed.is_free(now, LEASE) {
+            self.tell_of_missing_url(&observed);
             self.follow(observed.url());
             self.observed = Some(observed);
             return Ok(());
@@ -175,6 +179,18 @@ impl Election {
                 Ok(())
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A follower that copies nothing would pull everything anew when it leads: that is said, once for each leader.
+    fn tell_of_missing_url(&mut self, observed: &Observed) {
+        let holder = observed.holder().filter(|_| observed.url().is_none());
+        if let Some(holder) = holder.filter(|holder| self.unreachable.as_deref() != Some(holder)) {
+            tracing::warn!(
+                leader = holder,
+                "the leader does not say where it is reached, nothing is copied from it: give each controller --advertise-url"
+            );
+            self.unreachable = Some(holder.to_owned());
         }
     }
 

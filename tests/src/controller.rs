@@ -6,7 +6,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -44,8 +44,12 @@ pub fn definition(group: &str) -> Result<String> {
     program::run(&program()?.to_string_lossy(), &["crd", group])
 }
 
+/// Definitions are applied one after the other: tests share an API server.
+static DEFINING: Mutex<()> = Mutex::new(());
+
 /// Applies that definition, and returns when it is served.
 pub fn define(cluster: &Cluster, group: &str) -> Result<()> {
+    let _one_at_a_time = DEFINING.lock().unwrap_or_else(PoisonError::into_inner);
     cluster.apply(&definition(group)?)?;
     cluster
         .kubectl(&format!("wait --for condition=Established --timeout 60s crd/globalthreatfeeds.{group}"))?;
@@ -59,6 +63,7 @@ pub struct ControllerBuilder {
     arguments: Vec<String>,
     program: Option<PathBuf>,
     listen: String,
+    authority: Option<PathBuf>,
 }
 
 impl ControllerBuilder {
@@ -78,7 +83,7 @@ impl ControllerBuilder {
     fn new(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let listen = "127.0.0.1:0".to_owned();
-        Ok(Self { folder: folder.to_owned(), arguments: Vec::new(), program: None, listen })
+        Ok(Self { folder: folder.to_owned(), arguments: Vec::new(), program: None, listen, authority: None })
     }
 
     /// Gives it further arguments.
@@ -100,6 +105,14 @@ impl ControllerBuilder {
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address.to_string();
         self
+    }
+
+    /// Gives it the certificate of this folder: `tls.crt`, `tls.key`, and `ca.crt` of who signed it.
+    #[must_use]
+    pub fn certificate(mut self, folder: &Path) -> Self {
+        self.authority = Some(folder.join("ca.crt"));
+        let [certificate, key] = ["tls.crt", "tls.key"].map(|file| folder.join(file));
+        self.arguments(&["--tls-cert", &certificate.to_string_lossy(), "--tls-key", &key.to_string_lossy()])
     }
 
     /// Its state folder.
@@ -160,8 +173,8 @@ impl ControllerBuilder {
         command.args(&self.arguments).process_group(0).stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let (log, _) = Lines::follow(child.stderr.take().context("no standard error")?);
-        let mut controller =
-            Controller { child, log, address: ([127, 0, 0, 1], 0).into(), state: self.state() };
+        let authority = self.authority.clone().unwrap_or_else(|| self.state().join("tls/ca.crt"));
+        let mut controller = Controller { child, log, address: ([127, 0, 0, 1], 0).into(), authority };
         controller.address = controller.serves()?;
         Ok(controller)
     }
@@ -173,7 +186,7 @@ pub struct Controller {
     child: Child,
     log: Arc<Lines>,
     address: SocketAddr,
-    state: PathBuf,
+    authority: PathBuf,
 }
 
 impl Controller {
@@ -206,9 +219,9 @@ impl Controller {
         format!("https://{}", self.address)
     }
 
-    /// The authority that its own certificate is signed by.
-    pub fn authority(&self) -> PathBuf {
-        self.state.join("tls/ca.crt")
+    /// The authority that its certificate is signed by.
+    pub fn authority(&self) -> &Path {
+        &self.authority
     }
 
     /// Its log so far.
@@ -237,7 +250,7 @@ impl Controller {
     /// What it answers to curl at `path`, given these options; a status of 400 and more is an error.
     pub fn curl(&self, path: &str, options: &[&str]) -> Result<String> {
         let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--fail-with-body", "--cacert"]).arg(self.authority());
+        curl.args(["--silent", "--show-error", "--fail-with-body", "--cacert"]).arg(&self.authority);
         curl.args(options).arg(format!("{}{path}", self.url()));
         program::finish(&mut curl)
     }

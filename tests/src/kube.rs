@@ -7,7 +7,7 @@
 mod daemon;
 
 // Ports of loopback that nobody else is given.
-mod port;
+pub mod port;
 
 // Users known by a token, and the files that clients are given.
 mod user;

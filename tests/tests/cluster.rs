@@ -8,3 +8,19 @@ mod harness;
 // `GlobalThreatFeed` as the API server takes it.
 #[path = "cluster/definition.rs"]
 mod definition;
+
+// An API server with the role that ships, controllers, and a server of lists.
+#[path = "cluster/deployment.rs"]
+mod deployment;
+
+// Feeds pulled and pushed, and what their status says.
+#[path = "cluster/feeds.rs"]
+mod feeds;
+
+// Controllers beside each other, and what is left when one is gone.
+#[path = "cluster/several.rs"]
+mod several;
+
+// Breaks between the controller and the API server.
+#[path = "cluster/broken.rs"]
+mod broken;

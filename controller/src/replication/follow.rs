@@ -112,16 +112,25 @@ impl Settings {
     async fn follow(&self, leader: &Url) {
         tracing::info!("following the controller at {leader}");
         let mut ahead = State::default();
+        let mut is_told = false;
         loop {
             let copied = async {
                 let leader = self.peers.reach(leader)?;
                 ahead = self.ask(&leader, &ahead).await?;
                 self.copy(&leader, &ahead).await
             };
-            if let Err(error) = copied.await {
-                tracing::warn!("the leader's state is not copied: {error}");
-                ahead = State::default();
-                tokio::time::sleep(RETRY).await;
+            match copied.await {
+                Ok(()) if is_told => {}
+                Ok(()) => {
+                    tracing::info!("everything of the leader is here");
+                    is_told = true;
+                }
+                Err(error) => {
+                    tracing::warn!("the leader's state is not copied: {error}");
+                    ahead = State::default();
+                    is_told = false;
+                    tokio::time::sleep(RETRY).await;
+                }
             }
         }
     }

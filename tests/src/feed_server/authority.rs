@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use axum_server::tls_rustls::RustlsConfig;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::{
     ServerConfig,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
@@ -38,11 +38,24 @@ impl Authority {
         fs::write(path, &self.pem).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// What a server with these names and addresses shows.
-    pub(super) fn server(&self, names: &[&str]) -> Result<RustlsConfig> {
+    /// Writes what a server with these names and addresses needs to `tls.crt`, `tls.key` and `ca.crt` of a folder.
+    pub fn write_pair(&self, folder: &Path, names: &[&str]) -> Result<()> {
+        let (certificate, key) = self.issue(names)?;
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join("tls.crt"), certificate.pem())?;
+        fs::write(folder.join("tls.key"), key.serialize_pem())?;
+        self.write(&folder.join("ca.crt"))
+    }
+
+    fn issue(&self, names: &[&str]) -> Result<(Certificate, KeyPair)> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate()?;
-        let certificate = CertificateParams::new(names)?.signed_by(&key, &self.issuer)?;
+        Ok((CertificateParams::new(names)?.signed_by(&key, &self.issuer)?, key))
+    }
+
+    /// What a server with these names and addresses shows.
+    pub(super) fn server(&self, names: &[&str]) -> Result<RustlsConfig> {
+        let (certificate, key) = self.issue(names)?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut config =
             ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))

@@ -22,7 +22,7 @@ const TRIES: usize = 100;
 static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
 /// Ports that nobody listens on.
-pub(super) fn free<const COUNT: usize>() -> Result<[u16; COUNT]> {
+pub fn free<const COUNT: usize>() -> Result<[u16; COUNT]> {
     let mut ports = [0; COUNT];
     for port in &mut ports {
         *port = one()?;

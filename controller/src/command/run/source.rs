@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use k8s_openapi::api::core::v1::Secret;
@@ -10,7 +11,7 @@ use kube::{Api, Client, Config};
 use namewarden_protocol::threat_set::SetKey;
 
 use crate::feed::copy::{hex, write_whole};
-use crate::feed::source::kubernetes::{Kubernetes, served_group};
+use crate::feed::source::kubernetes::{Kubernetes, WATCH_SECONDS, served_group};
 use crate::feed::source::manifests::Manifests;
 use crate::feed::{Group, Source};
 use crate::leader::{Election, Leadership};
@@ -35,7 +36,9 @@ pub async fn connect(settings: &RunSettings) -> anyhow::Result<Connected> {
             (kubeconfig, namespace, group, key_secret)
         }
     };
-    let config = config(kubeconfig.as_deref()).await?;
+    let mut config = config(kubeconfig.as_deref()).await?;
+    // The API server ends a watch before that: a connection so silent is dead.
+    config.read_timeout = Some(Duration::from_secs(u64::from(WATCH_SECONDS) + 10));
     let namespace = namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config).context("cannot set up the client of the API server")?;
     let key = match key_secret {
