@@ -65,6 +65,9 @@ pub mod differential;
 // A Kubernetes API server with its store, on loopback.
 pub mod kube;
 
+// OpenSearch and Elasticsearch, on loopback.
+pub mod search_engine;
+
 // A web server whose every answer a test decides, and a proxy.
 #[cfg(feature = "feed-server")]
 pub mod feed_server;

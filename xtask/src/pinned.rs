@@ -46,5 +46,14 @@ pub const KUBERNETES: &str = "1.36.3";
 /// The store behind that API server.
 pub const ETCD: &str = "3.7.3";
 
+/// Servers that the sink is tested against.
+pub const OPENSEARCH: &str = "3.4.0";
+
+/// The other one.
+pub const ELASTICSEARCH: &str = "9.2.0";
+
+/// The oldest Java that runs both.
+pub const JAVA: u32 = 21;
+
 /// The oldest Go that compiles both, as its version begins: 1.26.
 pub const GO: (u32, u32) = (1, 26);

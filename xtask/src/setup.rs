@@ -20,6 +20,9 @@ mod kubernetes;
 // Go, and programs built with it.
 mod go;
 
+// Search engines, by Maven.
+mod search;
+
 use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
 use std::thread;
@@ -34,6 +37,7 @@ use crate::layout::Layout;
 pub use deny::program as cargo_deny;
 pub use kubernetes::variables as kubernetes_variables;
 pub use rust::debian_compilers;
+pub use search::variables as search_variables;
 
 /// What `cargo xtask setup` is told.
 #[derive(clap::Args)]
@@ -61,6 +65,8 @@ pub enum Part {
     CargoDeny,
     /// For the suite `cluster` alone: kube-apiserver, kubectl and etcd, built with Go
     Kubernetes,
+    /// For the suite `search` alone: OpenSearch and Elasticsearch, fetched by Maven
+    Search,
 }
 
 /// What most tasks need, in the order in which it is installed.
@@ -68,7 +74,7 @@ pub const COMMON: &[Part] =
     &[Part::UserCompiler, Part::BpfCompiler, Part::BpfLinker, Part::Packages, Part::CargoDeny];
 
 /// Number of lanes.
-const LANES: usize = 4;
+const LANES: usize = 5;
 
 impl Part {
     /// What is missing of it, in words; empty where it is whole.
@@ -80,6 +86,7 @@ impl Part {
             Part::Packages => debian::missing(),
             Part::CargoDeny => Ok(deny::missing(layout)),
             Part::Kubernetes => kubernetes::missing(layout),
+            Part::Search => search::missing(layout),
         }
     }
 
@@ -92,6 +99,7 @@ impl Part {
             Part::Packages => debian::install(layout),
             Part::CargoDeny => deny::install(layout),
             Part::Kubernetes => kubernetes::install(layout),
+            Part::Search => search::install(layout),
         }
     }
 
@@ -102,6 +110,7 @@ impl Part {
             Part::Packages => 1,
             Part::CargoDeny => 2,
             Part::Kubernetes => 3,
+            Part::Search => 4,
         }
     }
 }
@@ -233,6 +242,6 @@ mod tests {
 
     #[test]
     fn what_one_suite_alone_needs_is_installed_by_its_name_only() {
-        assert!(!COMMON.contains(&Part::Kubernetes));
+        assert!(!COMMON.contains(&Part::Kubernetes) && !COMMON.contains(&Part::Search));
     }
 }

@@ -28,7 +28,7 @@ pub use tally::Tally;
 /// What `cargo xtask test` is told.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Suites to run: unit, fuzz, feeds, replay, kernel, demo, cluster. All of them when none is named
+    /// Suites to run: unit, fuzz, feeds, replay, kernel, demo, search, cluster. All of them when none is named
     #[arg(value_name = "SUITE")]
     suites: Vec<String>,
     /// What follows `--` goes to the test runners: a part of a test's name, or their options
@@ -95,6 +95,10 @@ fn prepare(layout: &Layout, suite: Suite) -> Result<Vec<(&'static str, PathBuf)>
     if suite.needs_kubernetes() {
         setup::ensure(layout, &[Part::Kubernetes])?;
         programs.extend(setup::kubernetes_variables(layout)?);
+    }
+    if suite.needs_search() {
+        setup::ensure(layout, &[Part::Search])?;
+        programs.extend(setup::search_variables(layout)?);
     }
     if suite.needs_controller() {
         programs.push((

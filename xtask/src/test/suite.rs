@@ -24,13 +24,23 @@ pub enum Suite {
     Kernel,
     /// `cargo xtask demo` from its first line to what it leaves behind (`demo.rs`).
     Demo,
+    /// The sink against real search engines (`search_*.rs`).
+    Search,
     /// The controller against a real API server (`cluster_*.rs`).
     Cluster,
 }
 
 /// In the order in which they are run: what fails fastest comes first.
-const ALL: [Suite; 7] =
-    [Suite::Unit, Suite::Fuzz, Suite::Feeds, Suite::Replay, Suite::Kernel, Suite::Demo, Suite::Cluster];
+const ALL: [Suite; 8] = [
+    Suite::Unit,
+    Suite::Fuzz,
+    Suite::Feeds,
+    Suite::Replay,
+    Suite::Kernel,
+    Suite::Demo,
+    Suite::Search,
+    Suite::Cluster,
+];
 
 impl Suite {
     /// The suites that `names` name; all of them for no name.
@@ -56,13 +66,14 @@ impl Suite {
             Suite::Replay => "replay",
             Suite::Kernel => "kernel",
             Suite::Demo => "demo",
+            Suite::Search => "search",
             Suite::Cluster => "cluster",
         }
     }
 
     /// Makes network namespaces, cgroups and loads programs into the kernel.
     pub fn needs_root(self) -> bool {
-        matches!(self, Suite::Kernel | Suite::Demo)
+        matches!(self, Suite::Kernel | Suite::Demo | Suite::Search)
     }
 
     /// Runs the controller as a program.
@@ -75,9 +86,14 @@ impl Suite {
         self == Suite::Cluster
     }
 
+    /// Starts search engines.
+    pub fn needs_search(self) -> bool {
+        self == Suite::Search
+    }
+
     /// Runs the agent as a program.
     pub fn needs_agent(self) -> bool {
-        matches!(self, Suite::Kernel | Suite::Replay | Suite::Demo)
+        matches!(self, Suite::Kernel | Suite::Replay | Suite::Demo | Suite::Search)
     }
 
     /// The suite that an integration test belongs to.
@@ -174,7 +190,7 @@ mod tests {
         let error = Suite::named(&["web".to_owned()]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no suite `web`; the suites are: unit, fuzz, feeds, replay, kernel, demo, cluster"
+            "there is no suite `web`; the suites are: unit, fuzz, feeds, replay, kernel, demo, search, cluster"
         );
     }
 }

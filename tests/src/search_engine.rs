@@ -1,0 +1,273 @@
+//! A real OpenSearch or Elasticsearch on loopback, for tests: one node, its files in a folder of its own.
+//!
+//! Neither runs as root, so under root it runs as `nobody`, who may read the servers' files and no more. Dropping it ends
+//! it; what a killed run left is swept when the next one starts.
+
+// Its processes: started, found, ended.
+mod daemon;
+
+use std::{
+    env, fs,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    os::unix::fs::chown,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Mutex, MutexGuard, Once, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use self::daemon::Daemon;
+use crate::{claim, kube::port, program, wait};
+
+/// What stands in the folder's name beside whose it is.
+const KIND: &str = "-search-";
+
+/// How long a server may take to be ready: half a minute where nothing else runs.
+const START: Duration = Duration::from_secs(300);
+
+/// Whoever runs nothing else.
+const NOBODY: u32 = 65_534;
+
+static SWEEP: Once = Once::new();
+
+/// Which server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// OpenSearch.
+    OpenSearch,
+    /// Elasticsearch.
+    Elasticsearch,
+}
+
+impl Kind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::OpenSearch, Self::Elasticsearch];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::OpenSearch => "opensearch",
+            Self::Elasticsearch => "elasticsearch",
+        }
+    }
+
+    /// What the variables of its start script begin with.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::OpenSearch => "OPENSEARCH",
+            Self::Elasticsearch => "ES",
+        }
+    }
+
+    fn home(self) -> Result<PathBuf> {
+        variable(&format!("NAMEWARDEN_{}_HOME", self.name().to_uppercase()))
+    }
+}
+
+fn variable(name: &str) -> Result<PathBuf> {
+    let value = env::var_os(name).map(PathBuf::from);
+    value.with_context(|| format!("no search engine: run `cargo xtask test search`, or set {name}"))
+}
+
+/// A server; it ends when this value is dropped.
+#[derive(Debug)]
+pub struct SearchEngine {
+    // First: it ends before its folder goes.
+    daemon: Mutex<Option<Daemon>>,
+    kind: Kind,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl SearchEngine {
+    /// Starts one, and returns when it is ready.
+    pub fn start(kind: Kind) -> Result<Self> {
+        SWEEP.call_once(|| {
+            if let Err(error) = sweep() {
+                eprintln!("cannot remove what an earlier run left: {error:#}");
+            }
+        });
+        let prefix = claim::name() + KIND;
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir()?;
+        let [port, transport] = port::free()?;
+        lay_out(kind, folder.path(), port, transport)?;
+        let engine = Self { daemon: Mutex::new(None), kind, port, folder };
+        engine.resume()?;
+        Ok(engine)
+    }
+
+    /// Where it answers.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Where clients reach it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// Ends it at once, as a crash does; what it stored stays.
+    pub fn kill(&self) {
+        *self.daemon() = None;
+    }
+
+    /// Starts it where it was, with what it stored, and returns when it is ready.
+    pub fn resume(&self) -> Result<()> {
+        let mut command = command(self.kind, self.folder.path())?;
+        let mut daemon = Daemon::start(&mut command, self.folder.path())?;
+        wait::within(START, "the search engine ready", || {
+            daemon.check()?;
+            let listens = TcpStream::connect(self.address()).is_ok();
+            let ready = || self.ask("GET", "/_cluster/health?wait_for_status=yellow&timeout=1s", "").ok();
+            let healthy = |answer: &Value| answer.pointer("/timed_out") == Some(&json!(false));
+            Ok(if listens { ready().filter(healthy) } else { None })
+        })
+        .with_context(|| daemon.said())?;
+        *self.daemon() = Some(daemon);
+        Ok(())
+    }
+
+    /// Its answer, whatever its status.
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value> {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "60", "--request", method]);
+        curl.args(["--header", "content-type: application/json"]);
+        if !body.is_empty() {
+            curl.args(["--data-binary", "@-"]);
+        }
+        let text = program::finish_fed(curl.arg(format!("{}{path}", self.url())), body)?;
+        serde_json::from_str(&text).with_context(|| text.clone())
+    }
+
+    /// Installs the template that makes data streams of our names: what is searched is a keyword, the time a date.
+    pub fn install_template(&self) -> Result<()> {
+        let keyword = json!({"type": "keyword"});
+        let properties = json!({
+            "@timestamp": {"type": "date_nanos"},
+            "event": {"properties": {"id": keyword, "action": keyword}},
+        });
+        let template = json!({
+            "index_patterns": ["logs-namewarden.*-*"],
+            "priority": 200,
+            "data_stream": {},
+            "template": {
+                "settings": {"number_of_replicas": 0},
+                "mappings": {"dynamic": false, "properties": properties},
+            },
+        });
+        let answer = self.ask("PUT", "/_index_template/namewarden-test", &template.to_string())?;
+        anyhow::ensure!(answer == json!({"acknowledged": true}), "{answer}");
+        Ok(())
+    }
+
+    /// Every document of a data stream that a search finds after a refresh.
+    pub fn documents(&self, stream: &str) -> Result<Vec<Value>> {
+        self.ask("POST", &format!("/{stream}/_refresh"), "")?;
+        let found = self.ask("GET", &format!("/{stream}/_search?size=10000"), "")?;
+        let hits = found.pointer("/hits/hits").and_then(Value::as_array);
+        Ok(hits.with_context(|| format!("{found}"))?.clone())
+    }
+
+    /// Makes the data stream write to a new index from now on.
+    pub fn roll_over(&self, stream: &str) -> Result<()> {
+        let answer = self.ask("POST", &format!("/{stream}/_rollover"), "")?;
+        anyhow::ensure!(answer.pointer("/rolled_over") == Some(&json!(true)), "{answer}");
+        Ok(())
+    }
+
+    fn daemon(&self) -> MutexGuard<'_, Option<Daemon>> {
+        self.daemon.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes its settings; all of the folder belongs to who runs it.
+fn lay_out(kind: Kind, folder: &Path, port: u16, transport: u16) -> Result<()> {
+    let settings = folder.join("config");
+    for part in ["config", "data", "logs", "tmp"] {
+        fs::create_dir(folder.join(part))?;
+    }
+    copy_files(&kind.home()?.join("config"), &settings)?;
+    // Relative to the server's own folder, where nobody may write.
+    let options = fs::read_to_string(settings.join("jvm.options"))?;
+    let kept = options
+        .lines()
+        .filter(|line| !["-Xlog", "HeapDump", "ErrorFile"].iter().any(|part| line.contains(part)));
+    fs::write(settings.join("jvm.options"), kept.collect::<Vec<_>>().join("\n"))?;
+    fs::write(settings.join(format!("{}.yml", kind.name())), settings_text(kind, folder, port, transport))?;
+    if rustix::process::geteuid().is_root() {
+        own(folder)?;
+    }
+    Ok(())
+}
+
+fn settings_text(kind: Kind, folder: &Path, port: u16, transport: u16) -> String {
+    let mut text = format!(
+        "cluster.name: namewarden-test\nnode.name: one\ndiscovery.type: single-node\nnetwork.host: 127.0.0.1\n\
+         http.port: {port}\ntransport.port: {transport}\npath.data: {0}/data\npath.logs: {0}/logs\n\
+         cluster.routing.allocation.disk.threshold_enabled: false\n",
+        folder.display()
+    );
+    if kind == Kind::Elasticsearch {
+        text.push_str("xpack.security.enabled: false\n");
+    }
+    text
+}
+
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+fn own(path: &Path) -> Result<()> {
+    chown(path, Some(NOBODY), Some(NOBODY))?;
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            own(&entry?.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn command(kind: Kind, folder: &Path) -> Result<Command> {
+    let program = kind.home()?.join("bin").join(kind.name());
+    let mut command = if rustix::process::geteuid().is_root() {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        // The servers' files may lie where nobody may look. Java asks beforehand whether it may read them, and the kernel's
+        // answer heeds a capability only so.
+        command.args(["--securebits", "+no_setuid_fixup"]);
+        for set in ["--inh-caps", "--ambient-caps", "--bounding-set"] {
+            command.args([set, "-all,+dac_read_search"]);
+        }
+        command.arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    let prefix = kind.prefix();
+    command.env(format!("{prefix}_JAVA_HOME"), variable("NAMEWARDEN_SEARCH_JAVA")?);
+    command.env(format!("{prefix}_PATH_CONF"), folder.join("config"));
+    command.env(format!("{prefix}_TMPDIR"), folder.join("tmp"));
+    command.env(format!("{prefix}_JAVA_OPTS"), "-Xms512m -Xmx512m");
+    Ok(command)
+}
+
+/// Ends the servers and removes the folders of runs whose process is gone.
+fn sweep() -> Result<()> {
+    for entry in fs::read_dir(env::temp_dir())? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.contains(KIND) && claim::is_orphan(&name) {
+            daemon::end_all_of(&entry.path())?;
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
