@@ -108,7 +108,7 @@ pub fn read<const IN_PLACE: bool>(skb: &Skb, to: &mut Headers) -> Result<(), Cou
     }
     let mut packed = 0;
     rare(skb.as_ptr(), &mut packed)?;
-    *to = Headers::unpack(packed);
+    *to = Headers::unpack(if IN_PLACE { packed } else { skb.forget(packed) });
     Ok(())
 }
 
@@ -220,11 +220,12 @@ fn extended(skb: &Skb, to: &mut Headers) -> Result<(), Counter> {
 
 /// Reads what follows the ports: where the payload starts and how long it is.
 #[inline(always)]
-pub fn payload(skb: &Skb, headers: &Headers, to: &mut Payload) -> Result<(), Counter> {
+pub fn payload<const IN_PLACE: bool>(skb: &Skb, headers: &Headers, to: &mut Payload) -> Result<(), Counter> {
     to.offset = headers.transport + UDP_HEADER;
     if headers.protocol == TCP {
         let mut packed = 0;
         segment(skb.as_ptr(), headers.transport, &mut packed)?;
+        let packed = if IN_PLACE { packed } else { skb.forget(packed) };
         to.tcp_sequence = (packed >> 32) as u32;
         to.tcp_flags = (packed >> 8) as u8;
         to.offset = headers.transport + u32::from(packed as u8);

@@ -2,7 +2,8 @@
 //! drops or rewrites anything.
 //!
 //! Kernels from 5.10 on, with `CAP_BPF` and `CAP_NET_ADMIN` only: no variable offset is ever added to a pointer (the
-//! verifier refuses that without `CAP_PERFMON`), no helper is younger than 5.10.
+//! verifier refuses that without `CAP_PERFMON`), no helper is younger than 5.10. Where ways meet after a refusal of the usual
+//! form, `Skb::forget` makes them one, and what writes less than a word to the stack is a function of its own.
 #![no_std]
 #![no_main]
 #![expect(missing_docs, reason = "the macros of the hooks drop doc comments")]

@@ -128,9 +128,12 @@ pub fn pace() -> Option<*mut Pace> {
 #[inline(always)]
 pub fn in_port_set(port: u16) -> bool {
     let (word, bit) = port_bit(port);
-    if PORT_FILTER.load() & bit == 0 {
-        return false;
-    }
+    PORT_FILTER.load() & bit != 0 && has_port(word, bit)
+}
+
+/// The port itself: a function of its own, as `count` is and for its reason.
+#[inline(never)]
+fn has_port(word: u32, bit: u64) -> bool {
     match PORT_SET.get(word) {
         Some(bits) => bits & bit != 0,
         None => false,
@@ -140,7 +143,13 @@ pub fn in_port_set(port: u16) -> bool {
 /// Whether user space muted the stream of this socket.
 #[inline(always)]
 pub fn is_muted(cookie: impl FnOnce() -> u64) -> bool {
-    matches!(MUTING.get(0), Some(&muting) if muting != 0) && MUTED.get_ptr(&cookie()).is_some()
+    is_muting() && MUTED.get_ptr(&cookie()).is_some()
+}
+
+/// Whether any stream is muted: a function of its own, likewise.
+#[inline(never)]
+fn is_muting() -> bool {
+    matches!(MUTING.get(0), Some(&muting) if muting != 0)
 }
 
 /// The map as the helpers take it.

@@ -117,12 +117,17 @@ pub fn destined(ctx: &SockAddrContext, level: Level) {
     write(owner);
 }
 
-/// Marks a raw socket that sent to a DNS port.
-#[inline(always)]
-pub fn mark(socket: &Socket) {
-    if !socket.owner.is_null() {
-        // SAFETY: as above.
-        unsafe { (*socket.owner).marked = 1 };
+/// Marks a raw socket that sent to a DNS port. It looks the storage up itself, as `copy_owner_of` does and for its reason.
+#[inline(never)]
+pub fn mark(skb: *mut __sk_buff) {
+    let sk = Skb::from(skb).socket();
+    if sk.is_null() {
+        return;
+    }
+    let owner = storage(sk, 0);
+    if !owner.is_null() {
+        // SAFETY: a storage value is valid while the program runs.
+        unsafe { ptr::write_volatile(&raw mut (*owner).marked, 1) };
     }
 }
 

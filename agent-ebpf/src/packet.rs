@@ -67,7 +67,7 @@ fn journey<const IN_PLACE: bool>(
     let mut wanted = Wanted::new(&skb, direction);
     select::select(&skb, &headers, direction, &mut wanted)?;
     let mut payload = Payload::default();
-    headers::payload(&skb, &headers, &mut payload)?;
+    headers::payload::<IN_PLACE>(&skb, &headers, &mut payload)?;
     select::worth_copying(&skb, &headers, &payload)?;
     let moment = budget::spend(&skb, &payload, pace)?;
     submit::submit::<IN_PLACE>(&skb, &headers, &wanted, &payload, moment, pace)
@@ -130,6 +130,31 @@ impl Skb {
     pub fn gso_size(&self) -> u32 {
         // SAFETY: as above.
         unsafe { (*self.raw).gso_size }
+    }
+
+    /// The same word, of which the verifier knows nothing from here on: it then follows what comes after once, and not once
+    /// for every way that led here. Two reads of the same field of the context are equal, which it does not know.
+    #[inline(always)]
+    pub fn forget(&self, word: u64) -> u64 {
+        #[cfg(target_arch = "bpf")]
+        let mut word = word;
+        #[cfg(target_arch = "bpf")]
+        // SAFETY: reads the length, the first field of a context.
+        unsafe {
+            core::arch::asm!(
+                "{zero} = *(u32 *)({context} + 0)",
+                "{same} = *(u32 *)({context} + 0)",
+                "{zero} ^= {same}",
+                "{word} ^= {zero}",
+                "{zero} <<= 32",
+                "{word} ^= {zero}",
+                context = in(reg) self.raw,
+                zero = out(reg) _,
+                same = out(reg) _,
+                word = inout(reg) word,
+            );
+        }
+        word
     }
 
     /// A few bytes of the packet, wherever they lie. Nothing is written before the helper writes: half a word where a whole

@@ -1,6 +1,6 @@
 //! Is this packet wanted? Port set, socket mark, side of the exchange; refuses first.
 
-use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
+use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_get_socket_cookie};
 use namewarden_agent_common::{
     counters::Counter,
     record::{FLAG_EGRESS, FLAG_MARKED, FLAG_SERVER},
@@ -54,7 +54,7 @@ pub fn select(
     // A raw socket's mark says that it asked once, not where its next packet goes.
     let mut marked = !client && wanted.socket.is_marked() && !wanted.socket.is_raw();
     if server && (client || marked) && headers.protocol == UDP {
-        let asker = is_answer(skb, headers) == (direction == Direction::Ingress);
+        let asker = is_answer(skb.as_ptr(), headers.transport) == (direction == Direction::Ingress);
         client &= asker;
         marked &= asker;
     }
@@ -70,7 +70,7 @@ pub fn select(
         wanted.flags |= FLAG_SERVER;
     }
     if wanted.socket.is_known() {
-        return raw_socket(&wanted.socket, direction);
+        return raw_socket(skb, &wanted.socket, direction);
     }
     match direction {
         Direction::Egress => Ok(()),
@@ -87,21 +87,22 @@ fn unknown(skb: &Skb, client: bool) -> Result<(), Counter> {
     if client { Err(Counter::Unasked) } else { Ok(()) }
 }
 
-/// Where a resolver asks from its own port 53, only the message says who asks.
-#[inline(always)]
-fn is_answer(skb: &Skb, headers: &Headers) -> bool {
-    let flags: Result<u8, Counter> = skb.load(headers.transport + UDP_HEADER + QR_OFFSET);
+/// Where a resolver asks from its own port 53, only the message says who asks. A function of its own, as `maps::count` is
+/// and for its reason.
+#[inline(never)]
+fn is_answer(skb: *mut __sk_buff, transport: u32) -> bool {
+    let flags: Result<u8, Counter> = Skb::from(skb).load(transport + UDP_HEADER + QR_OFFSET);
     flags.is_ok_and(|flags| flags & QR != 0)
 }
 
 /// A raw socket receives copies of other sockets' packets: only one that asked is listened to.
 #[inline(always)]
-fn raw_socket(socket: &Socket, direction: Direction) -> Result<(), Counter> {
+fn raw_socket(skb: &Skb, socket: &Socket, direction: Direction) -> Result<(), Counter> {
     if !socket.is_raw() {
         return Ok(());
     }
     match direction {
-        Direction::Egress => owner::mark(socket),
+        Direction::Egress => owner::mark(skb.as_ptr()),
         Direction::Ingress if !socket.is_marked() => return Err(Counter::RawReceiver),
         Direction::Ingress => {}
     }

@@ -137,9 +137,7 @@ impl AgentBuilder {
     pub fn spawn(&self, node: &Node) -> Result<Agent> {
         let folder = node.folder().join(&self.name);
         fs::create_dir_all(&folder)?;
-        let mut command = self.command(node, &folder)?;
-        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        Agent::new(child, folder.join(SOCKET))
+        Agent::start(&mut self.command(node, &folder)?, folder.join(SOCKET))
     }
 
     /// Runs it to its end, for what cannot start.
@@ -227,7 +225,10 @@ pub struct Ended {
 }
 
 impl Agent {
-    fn new(mut child: Child, socket: PathBuf) -> Result<Self> {
+    /// Starts `command`, which must lead to an agent with this status socket.
+    pub fn start(command: &mut Command, socket: PathBuf) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let (documents, first) = Lines::follow(child.stdout.take().context("no standard output")?);
         let (log, second) = Lines::follow(child.stderr.take().context("no standard error")?);
         Ok(Self { child, socket, documents, log, readers: vec![first, second] })
@@ -262,7 +263,12 @@ impl Agent {
 
     /// Waits until it says that it is ready; an error when it ends before.
     pub fn wait_until_ready(&mut self) -> Result<()> {
-        wait::until("the agent ready", || {
+        self.wait_until_ready_within(PATIENCE)
+    }
+
+    /// The same, with a patience of the caller's.
+    pub fn wait_until_ready_within(&mut self, patience: Duration) -> Result<()> {
+        wait::within(patience, "the agent ready", || {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the agent ended ({status}): {}", self.log.copy().join("\n"));
             }

@@ -102,14 +102,18 @@ struct Shared {
 impl Server {
     /// Starts the server in `namespace`; it answers once this returns.
     pub fn start(namespace: &Namespace, zone: Zone) -> Result<Self> {
+        Self::bound_by(|port| namespace.enter(|| bind(port)), zone)
+    }
+
+    /// Starts the server in this process's own network.
+    pub fn start_here(zone: Zone) -> Result<Self> {
+        Self::bound_by(bind, zone)
+    }
+
+    fn bound_by(bind: impl Fn(u16) -> Result<(UdpSocket, TcpListener)>, zone: Zone) -> Result<Self> {
         let shared = Arc::new(Shared { zone, ended: AtomicBool::new(false), answered: AtomicU64::new(0) });
         for port in PORTS {
-            let (udp, tcp) = namespace.enter(|| {
-                Ok((
-                    UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port))?,
-                    TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))?,
-                ))
-            })?;
+            let (udp, tcp) = bind(port)?;
             udp.set_read_timeout(Some(TICK))?;
             let here = Arc::clone(&shared);
             thread::spawn(move || here.serve_udp(&udp));
@@ -123,6 +127,11 @@ impl Server {
     pub fn answered(&self) -> u64 {
         self.shared.answered.load(Ordering::Relaxed)
     }
+}
+
+fn bind(port: u16) -> Result<(UdpSocket, TcpListener)> {
+    let any = (Ipv6Addr::UNSPECIFIED, port);
+    Ok((UdpSocket::bind(any)?, TcpListener::bind(any)?))
 }
 
 impl Drop for Server {

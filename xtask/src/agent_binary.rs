@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::command::{quietly, say};
@@ -64,15 +64,28 @@ pub fn ready(layout: &Layout, profile: Profile) -> Result<PathBuf> {
 /// Builds one of the programs as a static file.
 pub fn static_binary(layout: &Layout, profile: Profile, what: &str) -> Result<PathBuf> {
     let program = format!("namewarden-{what}");
+    let path = static_programs(layout, profile, &program, &[&program])?.pop();
+    path.with_context(|| format!("no program {program} was asked for"))
+}
+
+/// Builds programs of a package as static files.
+pub fn static_programs(
+    layout: &Layout,
+    profile: Profile,
+    package: &str,
+    programs: &[&str],
+) -> Result<Vec<PathBuf>> {
     let target = compiler::static_target();
     let mut cargo = compiler::user_cargo(layout, "build");
-    cargo.args(["--package", &program, "--bin", &program]);
+    cargo.args(["--package", package]).args(programs.iter().flat_map(|program| ["--bin", program]));
     cargo.args(["--profile", profile.name(), "--target", &target]);
     cargo.env(format!("CC_{}", target.replace('-', "_")), "musl-gcc");
     let log = layout.target.join("xtask/build.log");
-    let took = quietly(&format!("the {what} ({} build)", profile.name()), &mut cargo, &log)?;
+    let names = programs.join(", ");
+    let took = quietly(&format!("{names} ({} build)", profile.name()), &mut cargo, &log)?;
     if took.as_secs() >= 5 {
-        say(&format!("built the {what} in {} s", took.as_secs()));
+        say(&format!("built {names} in {} s", took.as_secs()));
     }
-    Ok(layout.target.join(target).join(profile.name()).join(program))
+    let folder = layout.target.join(target).join(profile.name());
+    Ok(programs.iter().map(|program| folder.join(program)).collect())
 }

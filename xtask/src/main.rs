@@ -41,6 +41,9 @@ mod tidy;
 // What it costs, against the budgets.
 mod bench;
 
+// The agent on other kernels than this machine's.
+mod kernels;
+
 // Pods, a DNS server, clients and alerts on this machine.
 mod demo;
 
@@ -69,6 +72,8 @@ enum Task {
     Build(agent_binary::Arguments),
     /// Run the test suites, all of them unless some are named
     Test(test::Arguments),
+    /// Boot other kernels in an emulated machine and run the agent on each; docs/reference/kernels.md says what was seen
+    Kernels(kernels::Arguments),
     /// Measure every budget on the binary that ships, and write docs/benchmarks.md
     Bench(bench::Arguments),
     /// Write the custom resource definitions of both API groups to deploy/crds
@@ -100,6 +105,7 @@ fn run() -> Result<()> {
         Task::BuildEbpf => ebpf::run(&layout),
         Task::Build(arguments) => agent_binary::run(&layout, &arguments),
         Task::Test(arguments) => test::run(&layout, &arguments),
+        Task::Kernels(arguments) => kernels::run(&layout, &arguments),
         Task::Bench(arguments) => bench::run(&layout, &arguments),
         Task::Crds => crds::run(&layout),
         Task::Lint => lint::run(&layout),

@@ -30,6 +30,13 @@ pub const PACKAGES: &[(&str, &str)] = &[
     ("unbound", "unbound"),
 ];
 
+/// What the suite `kernels` alone needs, likewise.
+pub const EMULATOR: &[(&str, &str)] = &[("qemu-system-x86", "qemu-system-x86_64")];
+
+/// Kernels that the agent is shown to work on, oldest first, with the release of Debian that has each.
+pub const KERNELS: &[(&str, &str)] =
+    &[("5.10", "bullseye-security"), ("6.1", "bookworm"), ("6.12", "trixie"), ("newest", "sid")];
+
 /// Debian's compilers for machines where rustup cannot fetch.
 pub const DEBIAN_COMPILERS: &[&str] =
     &["cargo-web", "rust-web-clippy", "rust-web-src", "rustc-web", "rustfmt-web"];

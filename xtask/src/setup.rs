@@ -33,6 +33,7 @@ use clap::ValueEnum;
 
 use crate::command::{say, ticking};
 use crate::layout::Layout;
+use crate::pinned;
 
 pub use deny::program as cargo_deny;
 pub use kubernetes::variables as kubernetes_variables;
@@ -61,6 +62,8 @@ pub enum Part {
     BpfLinker,
     /// Debian's packages: DNS servers and clients, captures, namespaces, musl
     Packages,
+    /// For `kernels` alone: a machine to boot them in
+    Emulator,
     /// The check of licences and sources
     CargoDeny,
     /// For the suite `cluster` alone: kube-apiserver, kubectl and etcd, built with Go
@@ -83,7 +86,8 @@ impl Part {
             Part::UserCompiler => rust::missing(layout, &rust::USER),
             Part::BpfCompiler => rust::missing(layout, &rust::BPF),
             Part::BpfLinker => Ok(linker::missing(layout)),
-            Part::Packages => debian::missing(),
+            Part::Packages => debian::missing(pinned::PACKAGES),
+            Part::Emulator => debian::missing(pinned::EMULATOR),
             Part::CargoDeny => Ok(deny::missing(layout)),
             Part::Kubernetes => kubernetes::missing(layout),
             Part::Search => search::missing(layout),
@@ -96,7 +100,8 @@ impl Part {
             Part::UserCompiler => rust::install(layout, &rust::USER),
             Part::BpfCompiler => rust::install(layout, &rust::BPF),
             Part::BpfLinker => linker::install(layout),
-            Part::Packages => debian::install(layout),
+            Part::Packages => debian::install(layout, pinned::PACKAGES),
+            Part::Emulator => debian::install(layout, pinned::EMULATOR),
             Part::CargoDeny => deny::install(layout),
             Part::Kubernetes => kubernetes::install(layout),
             Part::Search => search::install(layout),
@@ -107,7 +112,7 @@ impl Part {
     fn lane(self) -> usize {
         match self {
             Part::UserCompiler | Part::BpfCompiler | Part::BpfLinker => 0,
-            Part::Packages => 1,
+            Part::Packages | Part::Emulator => 1,
             Part::CargoDeny => 2,
             Part::Kubernetes => 3,
             Part::Search => 4,

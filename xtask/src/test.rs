@@ -19,6 +19,7 @@ use crate::command::{logged, say};
 use crate::compiler;
 use crate::controller_binary;
 use crate::ebpf;
+use crate::kernels;
 use crate::layout::Layout;
 use crate::setup::{self, Part};
 
@@ -28,7 +29,7 @@ pub use tally::Tally;
 /// What `cargo xtask test` is told.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Suites to run: unit, fuzz, feeds, replay, kernel, demo, search, cluster. All of them when none is named
+    /// Suites to run: unit, fuzz, feeds, replay, kernel, demo, search, cluster, kernels. All of them when none is named
     #[arg(value_name = "SUITE")]
     suites: Vec<String>,
     /// What follows `--` goes to the test runners: a part of a test's name, or their options
@@ -63,6 +64,9 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
 }
 
 fn run_suite(layout: &Layout, suite: Suite, runner: &[String]) -> Result<Tally> {
+    if suite == Suite::Kernels {
+        return kernels::suite(layout);
+    }
     let programs = prepare(layout, suite)?;
     let targets = suite.targets(layout)?;
     let mut cargo = compiler::user_cargo(layout, "test");

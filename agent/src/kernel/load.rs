@@ -123,6 +123,12 @@ pub fn load(settings: &KernelSettings, cgroup_root: PathBuf) -> Result<Loaded, K
         if matches!(programs, Err(KernelError::Refused { .. })) {
             constants = Constants { thread_names, ..constants };
             programs = load_object(settings, &constants, form);
+            if form == Form::Plain && programs.is_ok() {
+                tracing::info!(
+                    "this kernel gives the quick form of the packet hooks to CAP_PERFMON only; the plain form is used, at \
+                     about twice the cost a packet"
+                );
+            }
         }
     }
     let mut programs = programs?;

@@ -10,17 +10,19 @@ use anyhow::{Context, Result, bail};
 use super::log;
 use crate::command::{output, quietly};
 use crate::layout::Layout;
-use crate::pinned;
 
 /// Services must not start because a test's package was installed; Debian asks this program.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// The packages that are missing.
-pub fn missing() -> Result<Vec<String>> {
+/// Packages, each with a program by which it is known where there is no dpkg.
+type Packages = &'static [(&'static str, &'static str)];
+
+/// Those of `wanted` that are missing.
+pub fn missing(wanted: Packages) -> Result<Vec<String>> {
     let absent = if found("dpkg-query") {
-        absent_packages(pinned::PACKAGES, &installed()?)
+        absent_packages(wanted, &installed()?)
     } else {
-        pinned::PACKAGES.iter().filter(|(_, program)| !found(program)).map(|(package, _)| *package).collect()
+        wanted.iter().filter(|(_, program)| !found(program)).map(|(package, _)| *package).collect()
     };
     Ok(absent.into_iter().map(|package| format!("the package {package}")).collect())
 }
@@ -37,22 +39,22 @@ fn absent_packages(wanted: &[(&'static str, &str)], installed: &str) -> Vec<&'st
     wanted.iter().map(|(package, _)| *package).filter(|package| !present.contains(package)).collect()
 }
 
-/// Installs the packages that are missing.
-pub fn install(layout: &Layout) -> Result<String> {
+/// Installs those of `wanted` that are missing.
+pub fn install(layout: &Layout, wanted: Packages) -> Result<String> {
     if !found("apt-get") {
         bail!(
             "this machine has no apt-get: install what gives these programs, then run again: {}",
-            programs()
+            programs(wanted)
         );
     }
-    let absent = absent_packages(pinned::PACKAGES, &installed()?);
+    let absent = absent_packages(wanted, &installed()?);
     apt_install(layout, "packages", &absent)?;
     Ok(format!("installed {}", absent.join(", ")))
 }
 
-fn programs() -> String {
+fn programs(wanted: Packages) -> String {
     let absent: Vec<&str> =
-        pinned::PACKAGES.iter().map(|(_, program)| *program).filter(|program| !found(program)).collect();
+        wanted.iter().map(|(_, program)| *program).filter(|program| !found(program)).collect();
     absent.join(", ")
 }
 

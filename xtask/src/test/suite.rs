@@ -28,10 +28,12 @@ pub enum Suite {
     Search,
     /// The controller against a real API server (`cluster_*.rs`).
     Cluster,
+    /// The agent on other kernels than this machine's, in emulated machines (`cargo xtask kernels`).
+    Kernels,
 }
 
 /// In the order in which they are run: what fails fastest comes first.
-const ALL: [Suite; 8] = [
+const ALL: [Suite; 9] = [
     Suite::Unit,
     Suite::Fuzz,
     Suite::Feeds,
@@ -40,6 +42,7 @@ const ALL: [Suite; 8] = [
     Suite::Demo,
     Suite::Search,
     Suite::Cluster,
+    Suite::Kernels,
 ];
 
 impl Suite {
@@ -68,6 +71,7 @@ impl Suite {
             Suite::Demo => "demo",
             Suite::Search => "search",
             Suite::Cluster => "cluster",
+            Suite::Kernels => "kernels",
         }
     }
 
@@ -190,7 +194,7 @@ mod tests {
         let error = Suite::named(&["web".to_owned()]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no suite `web`; the suites are: unit, fuzz, feeds, replay, kernel, demo, search, cluster"
+            "there is no suite `web`; the suites are: unit, fuzz, feeds, replay, kernel, demo, search, cluster, kernels"
         );
     }
 }
