@@ -1,4 +1,4 @@
-//! The cargo commands of the pinned compilers: rustup's toolchains by name, Debian's where rustup cannot fetch.
+//! The cargo commands of the pinned compilers: rustup's toolchains by name.
 
 use std::env;
 use std::ffi::OsStr;
@@ -9,7 +9,6 @@ use anyhow::Result;
 
 use crate::layout::{self, Layout};
 use crate::pinned;
-use crate::setup::debian_compilers;
 
 /// The machine's own target, as rustup names toolchains after it.
 pub fn host() -> String {
@@ -32,23 +31,12 @@ pub fn toolchain_folder(name: &str) -> Result<PathBuf> {
 
 /// `cargo <verb>` of the user-space compiler, in the workspace's root.
 pub fn user_cargo(layout: &Layout, verb: &str) -> Command {
-    if debian_compilers(layout) {
-        debian_cargo(layout, verb)
-    } else {
-        cargo(layout, pinned::USER_TOOLCHAIN, verb)
-    }
+    cargo(layout, pinned::USER_TOOLCHAIN, verb)
 }
 
 /// `cargo <verb>` of the kernel half's compiler, with bpf-linker in its PATH.
 pub fn bpf_cargo(layout: &Layout, verb: &str) -> Command {
-    let mut command = if debian_compilers(layout) {
-        let mut command = debian_cargo(layout, verb);
-        // A stable compiler is allowed the unstable options that the kernel half needs.
-        command.env("RUSTC_BOOTSTRAP", "1");
-        command
-    } else {
-        cargo(layout, pinned::BPF_TOOLCHAIN, verb)
-    };
+    let mut command = cargo(layout, pinned::BPF_TOOLCHAIN, verb);
     let linker = layout.tool("bpf-linker", pinned::BPF_LINKER).join("bin");
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(linker).chain(env::split_paths(&path));
@@ -60,18 +48,6 @@ pub fn bpf_cargo(layout: &Layout, verb: &str) -> Command {
 fn cargo(layout: &Layout, toolchain: &str, verb: &str) -> Command {
     let mut command = bare("cargo");
     command.args([&format!("+{toolchain}"), verb]);
-    command.current_dir(&layout.root).env("CARGO_TARGET_DIR", &layout.target);
-    command
-}
-
-/// Debian's compilers are older than the packages ask for. The kernel half compiles with them; user space is tried.
-fn debian_cargo(layout: &Layout, verb: &str) -> Command {
-    let mut command = bare("/usr/bin/cargo");
-    command.arg(verb).env("RUSTC", "/usr/bin/rustc");
-    // What compiles nothing does not know the option.
-    if !["metadata", "fmt"].contains(&verb) {
-        command.arg("--ignore-rust-version");
-    }
     command.current_dir(&layout.root).env("CARGO_TARGET_DIR", &layout.target);
     command
 }

@@ -37,16 +37,6 @@ pub const EMULATOR: &[(&str, &str)] = &[("qemu-system-x86", "qemu-system-x86_64"
 pub const KERNELS: &[(&str, &str)] =
     &[("5.10", "bullseye-security"), ("6.1", "bookworm"), ("6.12", "trixie"), ("newest", "sid")];
 
-/// Debian's compilers for machines where rustup cannot fetch.
-pub const DEBIAN_COMPILERS: &[&str] =
-    &["cargo-web", "rust-web-clippy", "rust-web-src", "rustc-web", "rustfmt-web"];
-
-/// What bpf-linker is built with beside them.
-pub const DEBIAN_LLVM: &[&str] = &["libpolly-22-dev", "libzstd-dev", "llvm-22-dev", "zlib1g-dev"];
-
-/// The folder of that LLVM.
-pub const DEBIAN_LLVM_PREFIX: &str = "/usr/lib/llvm-22";
-
 /// kube-apiserver and kubectl, for the tests against a real API server.
 pub const KUBERNETES: &str = "1.36.3";
 

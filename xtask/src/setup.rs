@@ -2,7 +2,7 @@
 //!
 //! Whether a part is there is read from its files, never from a stamp: what was removed by hand is installed again.
 
-// Compilers, by rustup or from Debian.
+// Compilers, by rustup.
 mod rust;
 
 // bpf-linker, linked to the compiler's own LLVM.
@@ -37,7 +37,6 @@ use crate::pinned;
 
 pub use deny::program as cargo_deny;
 pub use kubernetes::variables as kubernetes_variables;
-pub use rust::debian_compilers;
 pub use search::variables as search_variables;
 
 /// What `cargo xtask setup` is told.
@@ -83,8 +82,8 @@ impl Part {
     /// What is missing of it, in words; empty where it is whole.
     fn missing(self, layout: &Layout) -> Result<Vec<String>> {
         match self {
-            Part::UserCompiler => rust::missing(layout, &rust::USER),
-            Part::BpfCompiler => rust::missing(layout, &rust::BPF),
+            Part::UserCompiler => rust::missing(&rust::USER),
+            Part::BpfCompiler => rust::missing(&rust::BPF),
             Part::BpfLinker => Ok(linker::missing(layout)),
             Part::Packages => debian::missing(pinned::PACKAGES),
             Part::Emulator => debian::missing(pinned::EMULATOR),
@@ -183,6 +182,10 @@ fn absent(layout: &Layout, parts: &[Part]) -> Result<Vec<Part>> {
 
 /// Installs the lanes side by side; the first error is returned after all have ended.
 fn install(layout: &Layout, parts: &[Part]) -> Result<()> {
+    if parts.iter().any(|part| matches!(part, Part::UserCompiler | Part::BpfCompiler)) {
+        // Said before anything else is installed: without it nothing can be built.
+        rust::demand_rustup("rustup")?;
+    }
     let ended: Vec<Result<()>> = thread::scope(|scope| {
         let lane = |number| {
             let lane: Vec<Part> = parts.iter().copied().filter(|part| part.lane() == number).collect();
@@ -197,10 +200,6 @@ fn install(layout: &Layout, parts: &[Part]) -> Result<()> {
 fn install_one(layout: &Layout, part: Part) -> Result<()> {
     let started = Instant::now();
     let missing = part.missing(layout)?;
-    // The part before it may have brought this one along, as Debian's compilers do.
-    if missing.is_empty() {
-        return Ok(());
-    }
     say(&format!("setup: installing {}", missing.join(", ")));
     let done = part.install(layout)?;
     let still = part.missing(layout)?;

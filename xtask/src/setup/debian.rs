@@ -48,7 +48,7 @@ pub fn install(layout: &Layout, wanted: Packages) -> Result<String> {
         );
     }
     let absent = absent_packages(wanted, &installed()?);
-    apt_install(layout, "packages", &absent)?;
+    apt_install(layout, &absent)?;
     Ok(format!("installed {}", absent.join(", ")))
 }
 
@@ -59,7 +59,7 @@ fn programs(wanted: Packages) -> String {
 }
 
 /// Installs `packages`, reading the lists first where that is needed.
-pub fn apt_install(layout: &Layout, step: &str, packages: &[&str]) -> Result<()> {
+fn apt_install(layout: &Layout, packages: &[&str]) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("packages need root: run `sudo apt-get install {}`, then this again", packages.join(" "));
     }
@@ -67,7 +67,7 @@ pub fn apt_install(layout: &Layout, step: &str, packages: &[&str]) -> Result<()>
     let install = |title: &str| {
         let mut apt = apt("install");
         apt.arg("--no-install-recommends").args(packages);
-        quietly(title, &mut apt, &log(layout, step))
+        quietly(title, &mut apt, &log(layout, "packages"))
     };
     let title = format!("setup: apt-get install ({})", packages.len());
     // Lists that are there may be too old for what they name: read them when the first try fails, not before.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{debian_compilers, log};
+use super::log;
 use crate::command::quietly;
 use crate::compiler::{bare, toolchain_folder};
 use crate::layout::Layout;
@@ -24,7 +24,7 @@ pub fn missing(layout: &Layout) -> Vec<String> {
 
 /// Compiles the linker.
 pub fn install(layout: &Layout) -> Result<String> {
-    let mut cargo = if debian_compilers(layout) { with_debian_llvm() } else { with_own_llvm(layout)? };
+    let mut cargo = with_own_llvm(layout)?;
     cargo.args(["bpf-linker", "--version", pinned::BPF_LINKER, "--force", "--root"]).arg(folder(layout));
     cargo.env("CARGO_TARGET_DIR", layout.tools.join("build/bpf-linker"));
     let step = log(layout, "bpf-linker");
@@ -43,13 +43,6 @@ fn with_own_llvm(layout: &Layout) -> Result<std::process::Command> {
     cargo.env("LLVM_PREFIX", &prefix);
     cargo.env("RUSTFLAGS", format!("-C link-arg=-Wl,-rpath,{}", libraries.display()));
     Ok(cargo)
-}
-
-fn with_debian_llvm() -> std::process::Command {
-    let mut cargo = bare("/usr/bin/cargo");
-    cargo.env("RUSTC", "/usr/bin/rustc").env("LLVM_PREFIX", pinned::DEBIAN_LLVM_PREFIX);
-    cargo.args(["install", "--no-default-features", "--features", "llvm-22"]);
-    cargo
 }
 
 /// A folder laid out as an installed LLVM, with the compiler's shared library in it.

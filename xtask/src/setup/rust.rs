@@ -1,12 +1,11 @@
-//! Compilers: rustup's pinned toolchains; Debian's where rustup cannot fetch.
+//! Compilers: rustup's pinned toolchains. Debian's own are older than what aya asks for (`docs/decisions/060`).
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 
-use super::{debian, log};
-use crate::command::{quietly, say};
+use super::log;
+use crate::command::{output, quietly};
 use crate::compiler::{bare, host, static_target, toolchain_folder};
 use crate::layout::Layout;
 use crate::pinned;
@@ -27,11 +26,10 @@ pub const BPF: Toolchain =
     Toolchain { name: pinned::BPF_TOOLCHAIN, components: &["clippy", "rust-src"], is_static: false };
 
 /// What of `toolchain` is missing.
-pub fn missing(layout: &Layout, toolchain: &Toolchain) -> Result<Vec<String>> {
+pub fn missing(toolchain: &Toolchain) -> Result<Vec<String>> {
     let folder = toolchain_folder(toolchain.name)?;
     if !folder.join("bin/rustc").exists() {
-        let instead = debian_compilers(layout) && Path::new("/usr/bin/cargo").exists();
-        return Ok(if instead { Vec::new() } else { vec![format!("Rust {}", toolchain.name)] });
+        return Ok(vec![format!("Rust {}", toolchain.name)]);
     }
     // rustup keeps the list of what it installed in this file.
     let installed = fs::read_to_string(folder.join("lib/rustlib/components")).unwrap_or_default();
@@ -56,7 +54,20 @@ fn absent(toolchain: &Toolchain, installed: &str) -> Vec<String> {
     missing
 }
 
-/// Installs `toolchain` by rustup, or Debian's compilers.
+/// Fails where there is no rustup to install toolchains with.
+pub fn demand_rustup(program: &str) -> Result<()> {
+    if output(bare(program).arg("--version")).is_err() {
+        bail!(
+            "there is no rustup, which installs Rust {} and {}: install it (Debian has it from 13 on, as the package \
+             rustup); the compilers of a distribution are too old",
+            pinned::USER_TOOLCHAIN,
+            pinned::BPF_TOOLCHAIN
+        );
+    }
+    Ok(())
+}
+
+/// Installs `toolchain` by rustup.
 pub fn install(layout: &Layout, toolchain: &Toolchain) -> Result<String> {
     let mut rustup = bare("rustup");
     rustup.args(["toolchain", "install", toolchain.name, "--profile", "minimal", "--no-self-update"]);
@@ -67,32 +78,8 @@ pub fn install(layout: &Layout, toolchain: &Toolchain) -> Result<String> {
         rustup.args(["--target", &static_target()]);
     }
     let title = format!("setup: Rust {}", toolchain.name);
-    let step = log(layout, &format!("rust-{}", toolchain.name));
-    let Err(reason) = quietly(&title, &mut rustup, &step) else {
-        return Ok(format!("installed Rust {}", toolchain.name));
-    };
-    say(&format!(
-        "setup: rustup cannot install Rust {}, taking Debian's compilers: {reason:#}",
-        toolchain.name
-    ));
-    let packages: Vec<&str> = pinned::DEBIAN_COMPILERS.iter().chain(pinned::DEBIAN_LLVM).copied().collect();
-    debian::apt_install(layout, "debian-compilers", &packages).with_context(|| {
-        format!("neither rustup nor apt-get can install a compiler: install Rust {} by hand", toolchain.name)
-    })?;
-    fs::write(marker(layout), "rustup could not fetch; Debian's compilers are used\n")?;
-    Ok("installed Debian's compilers".to_owned())
-}
-
-/// True where set-up had to take Debian's compilers, until rustup's are there after all.
-pub fn debian_compilers(layout: &Layout) -> bool {
-    let is_there = |toolchain: &Toolchain| {
-        toolchain_folder(toolchain.name).is_ok_and(|folder| folder.join("bin/rustc").exists())
-    };
-    marker(layout).exists() && !(is_there(&USER) && is_there(&BPF))
-}
-
-fn marker(layout: &Layout) -> PathBuf {
-    layout.tools.join("debian-compilers")
+    quietly(&title, &mut rustup, &log(layout, &format!("rust-{}", toolchain.name)))?;
+    Ok(format!("installed Rust {}", toolchain.name))
 }
 
 #[cfg(test)]
@@ -127,5 +114,13 @@ mod tests {
         let clippy = format!("clippy-preview-{}", host());
         assert_eq!(absent(&BPF, &format!("{clippy}\nrust-src")), Vec::<String>::new());
         assert_eq!(absent(&BPF, &clippy).len(), 1);
+    }
+
+    #[test]
+    fn a_machine_without_rustup_is_told_what_to_install() {
+        let error = demand_rustup("no-program-has-this-name").unwrap_err().to_string();
+        assert!(error.starts_with("there is no rustup, which installs Rust 1."), "{error}");
+        assert!(error.contains("install it"), "{error}");
+        assert!(demand_rustup("cargo").is_ok());
     }
 }
