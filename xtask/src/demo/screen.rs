@@ -18,6 +18,9 @@ const COMMAND_WIDTH: usize = 48;
 /// Width of the column with the answer's address.
 const ADDRESS_WIDTH: usize = 12;
 
+/// Columns that a client's line takes with the longest remark of the script.
+const WIDE: usize = INDENT + POD_WIDTH + COMMAND_WIDTH + ADDRESS_WIDTH + 28;
+
 /// What a line of the agent's is indented by.
 const INDENT: usize = 2;
 
@@ -140,7 +143,7 @@ impl Screen {
         let command = abbreviated(step.command);
         let address = said.split_whitespace().next().unwrap_or_default();
         let rest = self.dim(&format!("{address:ADDRESS_WIDTH$}{}", step.note));
-        println!("  {pod}{command:COMMAND_WIDTH$}{rest}");
+        println!("  {pod}{}{rest}", before_rest(&command, alert_columns() + INDENT));
     }
 
     /// A line of the agent's.
@@ -181,6 +184,14 @@ impl Screen {
     }
 }
 
+/// The command with what leads to the rest: its column, or in a narrow terminal the next line.
+fn before_rest(command: &str, columns: usize) -> String {
+    if columns < WIDE {
+        return format!("{command}\n{:1$}", "", INDENT + POD_WIDTH);
+    }
+    format!("{command:COMMAND_WIDTH$}")
+}
+
 /// A command as a person would type it, without options that only shape its output.
 fn abbreviated(command: &[&str]) -> String {
     match command {
@@ -209,6 +220,12 @@ fn without_colour(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_narrow_terminal_has_the_rest_of_a_step_on_the_next_line() {
+        assert_eq!(before_rest("dig rat.example", 80), "dig rat.example\n            ");
+        assert_eq!(before_rest("dig rat.example", 120).len(), COMMAND_WIDTH);
+    }
 
     #[test]
     fn escape_sequences_are_taken_out() {
