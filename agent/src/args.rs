@@ -31,7 +31,7 @@ pub struct AgentArgs {
 #[derive(Debug, Subcommand)]
 pub enum CommandArgs {
     /// Capture the DNS packets of every workload of this node and alert on listed names.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
 
     /// Read capture files (pcap, pcapng) instead of the kernel: same pipeline, same options.
     Replay(ReplayArgs),
@@ -65,6 +65,10 @@ pub struct RunArgs {
     /// The controller that makes the threat set.
     #[command(flatten, next_help_heading = "Controller")]
     pub controller: ControllerArgs,
+
+    /// Names of pods.
+    #[command(flatten, next_help_heading = "Kubernetes")]
+    pub pods: PodArgs,
 
     /// What outlives the process.
     #[command(flatten, next_help_heading = "State")]
@@ -156,6 +160,41 @@ pub struct ControllerArgs {
     /// File with the token that this agent shows to the controller; read anew for each request.
     #[arg(long, env = "NAMEWARDEN_TOKEN_FILE", value_name = "PATH", requires = "controller")]
     pub token_file: Option<PathBuf>,
+}
+
+/// Names of pods.
+#[derive(Clone, Debug, Args)]
+pub struct PodArgs {
+    /// Whether the API server is asked for the names of this node's pods.
+    #[arg(long, env = "NAMEWARDEN_POD_NAMES", value_enum, default_value_t = PodNames::Auto)]
+    pub pod_names: PodNames,
+
+    /// Kubeconfig to reach the API server with (default: the pod's service account).
+    #[arg(long, env = "NAMEWARDEN_KUBECONFIG", value_name = "PATH")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Labels of pods that documents bear: keys, `all` or `none`. Repeatable; separated by commas in the environment.
+    #[arg(
+        long = "pod-label",
+        env = "NAMEWARDEN_POD_LABELS",
+        value_delimiter = ',',
+        default_values_t = DEFAULT_POD_LABELS.map(str::to_owned),
+        value_name = "KEY|all|none"
+    )]
+    pub pod_labels: Vec<String>,
+}
+
+/// Labels that say what a pod is part of.
+const DEFAULT_POD_LABELS: [&str; 4] =
+    ["app", "k8s-app", "app.kubernetes.io/name", "app.kubernetes.io/instance"];
+
+/// Whether names of pods are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PodNames {
+    /// In a cluster's pod, or with --kubeconfig.
+    Auto,
+    /// Never: pods are known by UID.
+    Off,
 }
 
 /// What outlives the process.

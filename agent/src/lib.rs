@@ -15,6 +15,9 @@ pub mod threat_source;
 // Live tables that attribution reads: the cgroup tree and the process table of this machine.
 pub mod machine;
 
+// Names of this node's pods, as the API server tells them.
+pub mod pods;
+
 // Command line as typed.
 pub mod args;
 

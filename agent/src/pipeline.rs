@@ -42,6 +42,9 @@ pub mod flood;
 // Which document bears its group's name; numbers for all others.
 pub mod numbering;
 
+// Alerts of pods without names -> the same, a moment later.
+pub mod naming;
+
 // Alerts and DNS logs -> documents.
 pub mod compose;
 
@@ -59,12 +62,13 @@ use namewarden_protocol::{
 };
 
 use self::{
-    attribute::{AttributeCounts, Attributor, Machine},
+    attribute::{AttributeCounts, Attributor, Machine, pod::Pods},
     compose::Composer,
     decode::{DecodeCounts, Decoder, WallOffset},
     dns_log::{DnsLogCounts, DnsLogger},
     exchange::Exchange,
     matching::{Finding, MatchingCounts},
+    naming::{Naming, NamingCounts},
     packet::{Packet, RawMessage, Timestamp},
     reassemble::{Limits, ReassembleCounts, Reassembler},
     roll_up::{RollUp, RollUpCounts, Sighting},
@@ -101,6 +105,8 @@ pub struct PipelineCounts {
     pub attribute: AttributeCounts,
     /// Findings -> alerts.
     pub roll_up: RollUpCounts,
+    /// Alerts that waited for their pods' names.
+    pub naming: NamingCounts,
     /// Messages -> DNS logs.
     pub dns_log: DnsLogCounts,
 }
@@ -114,17 +120,18 @@ pub struct Pipeline<M> {
 
 impl<M: Machine> Pipeline<M> {
     /// A pipeline that matches against whatever `set` holds at the moment.
-    pub fn new(settings: PipelineSettings, set: Arc<Current>, machine: M) -> Self {
+    pub fn new(settings: PipelineSettings, set: Arc<Current>, machine: M, pods: Arc<dyn Pods>) -> Self {
         let PipelineSettings { identity, limits, roll_up, dns_log } = settings;
         Self {
             decoder: Decoder::new(),
             streams: Reassembler::new(limits),
             inspection: Inspection {
-                composer: Composer::new(identity),
+                composer: Composer::new(identity).with_pods(Arc::clone(&pods)),
                 set,
                 screen: Screen::new(),
                 attributor: Attributor::new(machine),
                 roll_up: RollUp::new(roll_up),
+                naming: Naming::new(pods),
                 dns_log: dns_log.map(DnsLogger::new),
                 listed_messages: 0,
                 matching: MatchingCounts::default(),
@@ -182,6 +189,7 @@ impl<M: Machine> Pipeline<M> {
             matching: inspection.matching,
             attribute: inspection.attributor.counts(),
             roll_up: inspection.roll_up.counts(),
+            naming: inspection.naming.counts(),
             dns_log: inspection.dns_log.as_ref().map(DnsLogger::counts).unwrap_or_default(),
         }
     }
@@ -194,6 +202,7 @@ struct Inspection<M> {
     screen: Screen,
     attributor: Attributor<M>,
     roll_up: RollUp,
+    naming: Naming,
     dns_log: Option<DnsLogger>,
     listed_messages: u64,
     matching: MatchingCounts,
@@ -229,16 +238,22 @@ impl<M: Machine> Inspection<M> {
     }
 
     fn poll(&mut self, now: Timestamp, each: &mut impl FnMut(Document)) {
-        let composer = &mut self.composer;
-        self.roll_up.poll(now, &mut |alert| each(composer.alert(&alert)));
+        let Self { composer, naming, .. } = self;
+        naming.poll(now, &mut |alert| each(composer.alert(&alert)));
+        self.roll_up.poll(now, &mut |alert| {
+            naming.alert(alert, now, &mut |alert| each(composer.alert(&alert)));
+        });
         if let Some(dns_log) = &mut self.dns_log {
             dns_log.poll(now, &mut |log| each(composer.log(&log, now)));
         }
     }
 
     fn finish(&mut self, now: Timestamp, each: &mut impl FnMut(Document)) {
-        let composer = &mut self.composer;
-        self.roll_up.flush(now, &mut |alert| each(composer.alert(&alert)));
+        let Self { composer, naming, .. } = self;
+        self.roll_up.flush(now, &mut |alert| {
+            naming.alert(alert, now, &mut |alert| each(composer.alert(&alert)));
+        });
+        naming.finish(&mut |alert| each(composer.alert(&alert)));
         if let Some(dns_log) = &mut self.dns_log {
             dns_log.flush(now, &mut |log| each(composer.log(&log, now)));
         }

@@ -13,7 +13,8 @@ use namewarden_protocol::{document::Identity, obtain::client};
 
 use crate::{
     args::{
-        CaptureArgs, ControllerArgs, DnsLogDetail, FeedArgs, OutputArgs, OutputFormat, RunArgs, StateArgs,
+        CaptureArgs, ControllerArgs, DnsLogDetail, FeedArgs, OutputArgs, OutputFormat, PodArgs, PodNames,
+        RunArgs, StateArgs,
     },
     kernel::KernelSettings,
     pipeline::{
@@ -22,6 +23,7 @@ use crate::{
         roll_up,
         sink::{self, Style, Target},
     },
+    pods,
     threat_source::{Options as SourceOptions, controller, spec::FeedSpec},
 };
 
@@ -37,6 +39,8 @@ pub struct RunSettings {
     pub source: SourceSettings,
     /// Whose threat set is used.
     pub controller: Option<controller::Settings>,
+    /// How names of pods are had; `None` where they are not.
+    pub pods: Option<pods::Settings>,
     /// Where documents go.
     pub output: sink::Settings,
     /// How the pipeline works.
@@ -67,7 +71,7 @@ impl RunSettings {
     /// One sentence for the first option that cannot be used.
     pub fn new(arguments: &RunArgs) -> anyhow::Result<Self> {
         // Taken apart whole: an option that nothing uses does not compile.
-        let RunArgs { feeds, controller, state, output, capture, listen, status_socket, proc_root } =
+        let RunArgs { feeds, controller, pods, state, output, capture, listen, status_socket, proc_root } =
             arguments;
         let controller = controller_settings(controller, state)?;
         let has_feed = feeds.feeds.iter().any(|feed| !feed.trim().is_empty());
@@ -81,11 +85,13 @@ impl RunSettings {
             bail!("--proc-root {} is no process table; mount the host's /proc there", proc_root.display());
         }
         let settings = sink(output)?;
+        let pipeline = pipeline(output, Limits::LIVE, &settings)?;
         Ok(Self {
             kernel: kernel(capture),
             source: SourceSettings::new(feeds, Some(state))?,
             controller,
-            pipeline: pipeline(output, Limits::LIVE, &settings)?,
+            pods: pod_settings(pods, state, &pipeline.identity.node),
+            pipeline,
             output: settings,
             listen: *listen,
             status_socket: status_socket.clone(),
@@ -139,6 +145,25 @@ fn controller_settings(
         token_file: token_file.clone(),
         folder: state.state_dir.clone().unwrap_or_else(|| PathBuf::from(STATE_DIR)),
     }))
+}
+
+fn pod_settings(arguments: &PodArgs, state: &StateArgs, node: &str) -> Option<pods::Settings> {
+    let PodArgs { pod_names, kubeconfig, pod_labels } = arguments;
+    // The kubelet sets it in every pod.
+    let is_in_cluster = || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    if *pod_names == PodNames::Off || (kubeconfig.is_none() && !is_in_cluster()) {
+        return None;
+    }
+    let labels = match pod_labels.as_slice() {
+        [all] if all == "all" => pods::Labels::All,
+        keys => pods::Labels::Keys(keys.iter().filter(|key| *key != "none").cloned().collect()),
+    };
+    Some(pods::Settings {
+        kubeconfig: kubeconfig.clone(),
+        node: node.to_owned(),
+        labels,
+        state_dir: state.state_dir.clone(),
+    })
 }
 
 /// The text may hold a password: it is not shown.

@@ -34,11 +34,12 @@ pub struct PodBuilder<'n> {
     number: u16,
     driver: Driver,
     host_network: bool,
+    uid: Option<String>,
 }
 
 impl<'n> PodBuilder<'n> {
     pub(crate) fn new(node: &'n Node, number: u16) -> Self {
-        Self { node, number, driver: Driver::Systemd, host_network: false }
+        Self { node, number, driver: Driver::Systemd, host_network: false, uid: None }
     }
 
     /// Names the cgroup as this driver does.
@@ -55,9 +56,16 @@ impl<'n> PodBuilder<'n> {
         self
     }
 
+    /// Gives it the UID of a pod's object, or the hash of a static pod, instead of one of its own.
+    #[must_use]
+    pub fn uid(mut self, uid: &str) -> Self {
+        self.uid = Some(uid.to_owned());
+        self
+    }
+
     /// Makes cgroup and namespace; no process runs yet.
     pub fn start(self) -> Result<Pod> {
-        let uid = random_uid()?;
+        let uid = self.uid.clone().map_or_else(random_uid, Ok)?;
         let container = hex(&random_bytes::<32>()?);
         let cgroup = self.node.cgroup().join(group_path(self.driver, &uid, &container));
         cgroup::create(&cgroup)?;

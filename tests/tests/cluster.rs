@@ -1,4 +1,4 @@
-//! The controller against a real API server; needs no root. One binary, one module in `cluster/` for each part of the
+//! Controller and agent against a real API server; the agent needs root. One binary, one module in `cluster/` for each part of the
 //! subject.
 
 // The parts that the tests stand on, without a controller.
@@ -24,3 +24,7 @@ mod several;
 // Breaks between the controller and the API server.
 #[path = "cluster/broken.rs"]
 mod broken;
+
+// Names of pods in the agent's documents; needs root.
+#[path = "cluster/pods.rs"]
+mod pods;

@@ -11,7 +11,13 @@ use crate::{
     args::RunArgs,
     kernel::{Attached, Kernel, Loaded},
     machine::LiveMachine,
-    pipeline::{Pipeline, compose::Composer, sink::Sink},
+    pipeline::{
+        Pipeline,
+        attribute::pod::{NoPods, Pods},
+        compose::Composer,
+        sink::Sink,
+    },
+    pods::{self, Directory},
     settings::RunSettings,
     telemetry::Observed,
     threat_source::{
@@ -82,9 +88,16 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     report(&first.feeds);
+    let pods = settings.pods.as_ref().map(|settings| runtime.block_on(pods::Follower::connect(settings)));
+    let pods = pods.transpose()?;
+    let directory = pods.as_ref().map(pods::Follower::directory);
     let machine = LiveMachine::start(loaded.cgroup_root(), Some(&settings.proc_root))?;
     let sink = Arc::new(Sink::open(&settings.output)?);
-    let running = Running::start(settings, loaded, machine, first, sink, following)?;
+    let others = Others { following, pods: directory };
+    let running = Running::start(settings, loaded, machine, first, sink, others)?;
+    if let Some(pods) = pods {
+        runtime.spawn(pods.run());
+    }
     let mut feeds = Feeds::new(source);
     let ended = runtime.block_on(watch::until_signal(&running, &mut feeds, follower, doors, signals));
     runtime.shutdown_background();
@@ -119,6 +132,12 @@ fn report(feeds: &[threat_source::FeedStatus]) {
     }
 }
 
+/// What is known of programs elsewhere.
+struct Others {
+    following: Option<Arc<Following>>,
+    pods: Option<Arc<Directory>>,
+}
+
 /// The agent while it captures.
 struct Running {
     observatory: Arc<Observatory>,
@@ -138,14 +157,20 @@ impl Running {
         machine: LiveMachine,
         first: threat_source::Loaded,
         sink: Arc<Sink>,
-        following: Option<Arc<Following>>,
+        others: Others,
     ) -> anyhow::Result<Self> {
         let identity = settings.pipeline.identity.clone();
         let last_capture = settings.state_dir.as_deref().map(LastCapture::new);
         let set = Arc::new(Current::new(first.set));
         let handle = machine.handle();
-        let floods = Floods::new(identity.clone(), handle.clone());
-        let pipeline = Pipeline::new(settings.pipeline, Arc::clone(&set), machine);
+        let Others { following, pods: directory } = others;
+        let pods: Arc<dyn Pods> = match &directory {
+            Some(directory) => Arc::clone(directory) as Arc<dyn Pods>,
+            None => Arc::new(NoPods),
+        };
+        let composer = Composer::new(identity.clone()).with_pods(Arc::clone(&pods));
+        let floods = Floods::new(&identity, composer, handle.clone());
+        let pipeline = Pipeline::new(settings.pipeline, Arc::clone(&set), machine, pods);
         let shown = Arc::new(Shown::new());
         let (attached, ring) = loaded.attach()?;
         let attached = Arc::new(attached);
@@ -160,6 +185,7 @@ impl Running {
             feeds: first.feeds,
             joined: first.joined,
             following,
+            pods: directory,
         };
         let observatory = Arc::new(Observatory::new(parts));
         let turning = Turning {

@@ -14,6 +14,9 @@ pub mod workload;
 // Path of a cgroup -> workload.
 pub mod cgroup_path;
 
+// What Kubernetes calls a pod.
+pub mod pod;
+
 pub use workload::{Driver, Kind, Qos, Runtime, Workload};
 
 /// What this machine knows of cgroups and processes.

@@ -3,12 +3,15 @@
 //! Here alone the words of the pipeline become the fields of the Elastic Common Schema.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use namewarden_protocol::document::threat::{self, Feeds, Indicator, Matched, Techniques};
 use namewarden_protocol::document::{
     Action, Document, Enrichment, Event, Facts, Identity, Set, Threat, Time, id,
 };
 
+use super::attribute::Workload;
+use super::attribute::pod::{NoPods, Pod, Pods};
 use super::matching::{FeedListing, Finding};
 use super::packet::Timestamp;
 use super::parse;
@@ -31,6 +34,7 @@ mod sentence;
 #[derive(Clone, Debug)]
 pub struct Composer {
     identity: Identity,
+    pods: Arc<dyn Pods>,
     /// DNS logs written so far: what their ids are numbered by.
     logs: u64,
 }
@@ -38,7 +42,18 @@ pub struct Composer {
 impl Composer {
     /// A composer that signs documents so.
     pub fn new(identity: Identity) -> Self {
-        Self { identity, logs: 0 }
+        Self { identity, pods: Arc::new(NoPods), logs: 0 }
+    }
+
+    /// The same, which names pods as these do.
+    #[must_use]
+    pub fn with_pods(self, pods: Arc<dyn Pods>) -> Self {
+        Self { pods, ..self }
+    }
+
+    /// Names of the workload's pod, as far as they are known now.
+    fn pod(&self, workload: &Workload) -> Option<Arc<Pod>> {
+        self.pods.pod(workload.pod_uid.as_deref()?)
     }
 
     /// The document of an alert or of a summary.
@@ -64,16 +79,18 @@ impl Composer {
 
     fn listed_name(&self, alert: &Alert) -> Document {
         let Alert { exchange, finding, .. } = alert;
+        let pod = self.pod(&exchange.attributed.workload);
+        let who = sentence::who(&exchange.attributed.workload, pod.as_deref());
         let mut event = self.event(alert, Action::ListedName);
         event.severity = finding.feeds.iter().map(|feed| feed.severity).max();
         event.outcome = Some(common::outcome(&exchange.dns));
         event.duration = exchange.latency();
         let mut document = Document::new(Time(alert.first_seen.0), event, &self.identity);
-        common::describe(&mut document, exchange);
+        common::describe(&mut document, exchange, pod.as_deref());
         common::relate(&mut document, &finding.name);
         document.message = match alert.saying {
-            Saying::Repeated => sentence::repeated(alert),
-            Saying::First | Saying::LeftOut { .. } => sentence::listed(alert),
+            Saying::Repeated => sentence::repeated(alert, &who),
+            Saying::First | Saying::LeftOut { .. } => sentence::listed(alert, &who),
         };
         document.threat = Some(threat(finding));
         document.namewarden = Facts {
@@ -91,8 +108,10 @@ impl Composer {
         let mut event = self.event(alert, Action::LimitReached);
         event.severity = alert.finding.feeds.iter().map(|feed| feed.severity).max();
         let mut document = Document::new(Time(alert.first_seen.0), event, &self.identity);
-        common::describe_workload(&mut document, &alert.exchange);
-        document.message = sentence::left_out(alert, limit);
+        let workload = &alert.exchange.attributed.workload;
+        let pod = self.pod(workload);
+        common::describe_workload(&mut document, &alert.exchange, pod.as_deref());
+        document.message = sentence::left_out(alert, limit, &sentence::who(workload, pod.as_deref()));
         document.namewarden =
             Facts { suppressed: Some(alert.count), limit: Some(limit), ..facts(alert, document.namewarden) };
         document
@@ -179,7 +198,7 @@ fn record_type(finding: &Finding) -> Option<parse::Mnemonic> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 // The reference page against what is written here.
 #[cfg(test)]

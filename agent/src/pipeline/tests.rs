@@ -5,6 +5,7 @@ use namewarden_protocol::entry::{Entry, Scope, Verdict};
 use namewarden_protocol::threat_set::{Builder, FeedInfo, SetKey};
 
 use super::attribute::NoMachine;
+use super::attribute::pod::NoPods;
 use super::packet::{Direction, Origin, Transport};
 use super::*;
 
@@ -31,7 +32,7 @@ fn pipeline(listed: u16, change: impl FnOnce(&mut PipelineSettings)) -> Pipeline
     let roll_up = roll_up::Settings::new("cluster", "node-1");
     let mut settings = PipelineSettings { identity, limits: Limits::LIVE, roll_up, dns_log: None };
     change(&mut settings);
-    Pipeline::new(settings, set, NoMachine)
+    Pipeline::new(settings, set, NoMachine, Arc::new(NoPods))
 }
 
 fn packet(payload: &[u8]) -> Packet<'_> {

@@ -10,11 +10,13 @@ use crate::{
         decode::DecodeCounts,
         dns_log::DnsLogCounts,
         matching::MatchingCounts,
+        naming::NamingCounts,
         reassemble::ReassembleCounts,
         roll_up::RollUpCounts,
         screen::ScreenCounts,
         sink::{KindCounts, SinkCounts},
     },
+    pods::PodCounts,
     threat_source::controller::Contact,
 };
 
@@ -44,6 +46,7 @@ pub fn pipeline(counts: &PipelineCounts) -> Vec<Metric> {
     ));
     list.extend(attribute(&counts.attribute));
     list.extend(roll_up(&counts.roll_up));
+    list.extend(naming(&counts.naming));
     list.extend(dns_log(&counts.dns_log));
     list
 }
@@ -147,6 +150,12 @@ stage!(roll_up, RollUpCounts, "roll_up", {
     groups: gauge "Groups open now",
 });
 
+stage!(naming, NamingCounts, "naming", {
+    waited: counter "Alerts that waited for the names of their pod",
+    named: counter "Of these, those whose names came",
+    unnamed: counter "Of these, those that went out by UID",
+});
+
 stage!(dns_log, DnsLogCounts, "dns_log", {
     messages: counter "Messages that came to be logged",
     joined: counter "Answers joined with their query",
@@ -196,6 +205,14 @@ stage!(
     processes_read: counter "Processes and threads read",
     processes_missing: counter "Processes and threads that were not there any more",
     pids_reused: counter "Ids that another process or thread had got since",
+});
+
+stage!(/// What is known of pods; only where the API server is asked.
+pub pods, PodCounts, "pods", {
+    known: gauge "Pods whose names are known, those that went lately included",
+    changes: counter "Changes of pods that the API server told",
+    broken: counter "Times that the watch of pods broke off",
+    evicted: counter "Pods forgotten early, to make room",
 });
 
 /// What became of the controller; only where the agent has one.

@@ -11,6 +11,7 @@ use crate::{
     kernel::Reading,
     machine::MachineCounts,
     pipeline::{PipelineCounts, sink::SinkCounts},
+    pods::PodCounts,
     threat_source::controller::Contact,
 };
 
@@ -28,6 +29,7 @@ fn every_metric() -> Vec<Metric> {
     metrics.extend(list::sink(&SinkCounts::default()));
     metrics.extend(list::machine(&MachineCounts::default()));
     metrics.extend(list::standing(&list::Standing::default()));
+    metrics.extend(list::pods(&PodCounts::default()));
     metrics.extend(list::controller(&Contact::default()));
     metrics
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use namewarden_agent::pipeline::attribute::NoMachine;
+use namewarden_agent::pipeline::attribute::pod::NoPods;
 use namewarden_agent::pipeline::decode::WallOffset;
 use namewarden_agent::pipeline::dns_log::{self, Detail};
 use namewarden_agent::pipeline::packet::Timestamp;
@@ -58,7 +59,7 @@ fn settings(options: u8) -> PipelineSettings {
 /// Neither panics nor loses anything that it does not count. Says how many findings there were.
 fn target(input: &[u8], current: &Arc<Current>) -> u64 {
     let Some((options, mut rest)) = input.split_first() else { return 0 };
-    let mut pipeline = Pipeline::new(settings(*options), Arc::clone(current), NoMachine);
+    let mut pipeline = Pipeline::new(settings(*options), Arc::clone(current), NoMachine, Arc::new(NoPods));
     let (mut records, mut time, mut documents) = (0, 0, Vec::new());
     while let Some((length, after)) = rest.split_first_chunk::<2>() {
         let length = usize::from(u16::from_be_bytes(*length)).min(after.len());

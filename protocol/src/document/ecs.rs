@@ -1,5 +1,6 @@
 //! The parts that ECS defines and that every kind of document shares: event, data stream, agent, host, workload, peers.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -165,6 +166,9 @@ pub struct Orchestrator {
     /// `kubernetes`, where the workload is a pod.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<Text>,
+    /// The pod's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// The pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<Resource>,
@@ -173,7 +177,7 @@ pub struct Orchestrator {
 impl Orchestrator {
     /// A cluster's, with no workload named.
     pub fn cluster(name: &str) -> Self {
-        Self { cluster: Cluster { name: name.to_owned() }, kind: None, resource: None }
+        Self { cluster: Cluster { name: name.to_owned() }, kind: None, namespace: None, resource: None }
     }
 }
 
@@ -192,6 +196,20 @@ pub struct Resource {
     pub kind: Text,
     /// The pod's UID.
     pub id: String,
+    /// The pod's name; absent when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What owns the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+}
+
+/// `orchestrator.resource.parent.*`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// `deployment`, `cronjob`, …: in lower case.
+    #[serde(rename = "type")]
+    pub kind: String,
 }
 
 /// `container.*`.
@@ -202,6 +220,19 @@ pub struct Container {
     /// `containerd`, `cri-o`, `docker` or `podman`; absent where the path does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Text>,
+    /// The container's name in its pod; absent when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
+}
+
+/// `container.image.*`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// As the pod's manifest names it.
+    pub name: String,
 }
 
 /// `kubernetes.*`.
@@ -209,6 +240,27 @@ pub struct Container {
 pub struct Kubernetes {
     /// The pod.
     pub pod: Pod,
+    /// The pod's namespace; this and all that follows are absent when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// What owns the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// The service account that the pod runs under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<String>,
+    /// The pod's labels, those that are kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// `kubernetes.owner.*`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// `Deployment`, `CronJob`, `DaemonSet`, …
+    pub kind: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// `kubernetes.pod.*`.
@@ -219,6 +271,12 @@ pub struct Pod {
     /// `guaranteed`, `burstable` or `besteffort`; absent where the path does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qos: Option<Text>,
+    /// The pod's name; absent when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The pod's first address; absent when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<IpAddr>,
 }
 
 /// `service.*`.

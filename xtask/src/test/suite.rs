@@ -77,7 +77,7 @@ impl Suite {
 
     /// Makes network namespaces, cgroups and loads programs into the kernel.
     pub fn needs_root(self) -> bool {
-        matches!(self, Suite::Kernel | Suite::Demo | Suite::Search)
+        matches!(self, Suite::Kernel | Suite::Demo | Suite::Cluster | Suite::Search)
     }
 
     /// Runs the controller as a program.
@@ -97,7 +97,7 @@ impl Suite {
 
     /// Runs the agent as a program.
     pub fn needs_agent(self) -> bool {
-        matches!(self, Suite::Kernel | Suite::Replay | Suite::Demo | Suite::Search)
+        matches!(self, Suite::Kernel | Suite::Replay | Suite::Demo | Suite::Cluster | Suite::Search)
     }
 
     /// The suite that an integration test belongs to.

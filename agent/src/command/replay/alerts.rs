@@ -7,7 +7,13 @@ use namewarden_protocol::threat_set::Current;
 
 use super::ReplayArgs;
 use crate::{
-    pipeline::{Pipeline, attribute::NoMachine, packet::Timestamp, reassemble::Limits, sink::Sink},
+    pipeline::{
+        Pipeline,
+        attribute::{NoMachine, pod::NoPods},
+        packet::Timestamp,
+        reassemble::Limits,
+        sink::Sink,
+    },
     replay,
     settings::{self, SourceSettings},
     threat_source::ThreatSource,
@@ -31,7 +37,8 @@ pub fn run(arguments: &ReplayArgs) -> anyhow::Result<ExitCode> {
         tracing::warn!("{feed}");
     }
     let sink = Sink::open(&output)?;
-    let mut pipeline = Pipeline::new(settings, Arc::new(Current::new(loaded.set)), NoMachine);
+    let mut pipeline =
+        Pipeline::new(settings, Arc::new(Current::new(loaded.set)), NoMachine, Arc::new(NoPods));
     let mut last = Timestamp::default();
     for path in &arguments.files {
         let shown = path.display();

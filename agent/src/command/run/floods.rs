@@ -30,10 +30,10 @@ pub struct Floods {
 
 impl Floods {
     /// Reports in the name of this run.
-    pub fn new(identity: Identity, machine: MachineHandle) -> Self {
+    pub fn new(identity: &Identity, composer: Composer, machine: MachineHandle) -> Self {
         let (cluster, node) = (identity.cluster.clone(), identity.node.clone());
         let watch = Mutex::new(FloodWatch::new(Settings { cluster, node, window: WINDOW }));
-        Self { watch, composer: Composer::new(identity), machine }
+        Self { watch, composer, machine }
     }
 
     /// Hands out the documents that are due.

@@ -24,7 +24,8 @@ use super::{
 use crate::{
     kernel::{Attached, Flood, Reading},
     machine::MachineHandle,
-    pipeline::{PipelineCounts, sink::Sink},
+    pipeline::{PipelineCounts, attribute::pod::Pods as _, sink::Sink},
+    pods::Directory,
     telemetry::{Metric, Observed, list},
     threat_source::{self, controller::Following},
 };
@@ -44,6 +45,7 @@ pub struct Observatory {
     set: Arc<Current>,
     source: Mutex<SourceView>,
     following: Option<Arc<Following>>,
+    pods: Option<Arc<Directory>>,
     rates: Mutex<RateWindow>,
     ready: AtomicBool,
 }
@@ -76,12 +78,14 @@ pub struct Parts {
     pub joined: Option<Arc<ThreatSet>>,
     /// What is known of the controller.
     pub following: Option<Arc<Following>>,
+    /// What is known of pods.
+    pub pods: Option<Arc<Directory>>,
 }
 
 impl Observatory {
     /// An agent that is not ready yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { identity, shown, attached, machine, sink, set, feeds, joined, following } = parts;
+        let Parts { identity, shown, attached, machine, sink, set, feeds, joined, following, pods } = parts;
         let source = SourceView { feeds, joined, set_since: Instant::now(), loads: 1, failed_loads: 0 };
         Self {
             identity,
@@ -92,6 +96,7 @@ impl Observatory {
             set,
             source: Mutex::new(source),
             following,
+            pods,
             rates: Mutex::new(RateWindow::default()),
             ready: AtomicBool::new(false),
         }
@@ -161,11 +166,14 @@ impl Observatory {
     }
 
     fn named(&self, flood: &Flood) -> Flooding {
-        let workload = self
-            .machine
-            .workload_of(flood.cgroup_id)
-            .map_or_else(|| format!("cgroup {}", flood.cgroup_id), |workload| workload.label());
-        Flooding { workload, packets: flood.packets }
+        let workload = self.machine.workload_of(flood.cgroup_id);
+        let pod = || self.pods.as_ref()?.pod(workload.as_ref()?.pod_uid.as_deref()?);
+        let label = match (pod(), &workload) {
+            (Some(pod), _) => pod.label(),
+            (None, Some(workload)) => workload.label(),
+            (None, None) => format!("cgroup {}", flood.cgroup_id),
+        };
+        Flooding { workload: label, packets: flood.packets }
     }
 
     /// What the controller is told.
@@ -216,6 +224,9 @@ impl Observed for Observatory {
         metrics.extend(list::machine(&self.machine.counts()));
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         metrics.extend(list::standing(&self.standing(&source)));
+        if let Some(pods) = &self.pods {
+            metrics.extend(list::pods(&pods.counts()));
+        }
         if let Some(following) = &self.following {
             metrics.extend(list::controller(&following.contact()));
         }

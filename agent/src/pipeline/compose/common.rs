@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use namewarden_protocol::document::ecs::{Pod, Resource, Service, Thread};
+use namewarden_protocol::document::ecs::{self, Image, Resource, Service, Thread};
 use namewarden_protocol::document::{
     Container, Dns, Document, Endpoint, Error, Kubernetes, Network, Process, Related, Text,
 };
 
+use crate::pipeline::attribute::pod::Pod;
 use crate::pipeline::attribute::{self, Workload};
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::packet::Transport;
@@ -16,8 +17,8 @@ use crate::pipeline::packet::Transport;
 const TARGET_TYPES: [&str; 3] = ["CNAME", "DNAME", "PTR"];
 
 /// Whose it was, who was asked, and what was said.
-pub(super) fn describe(document: &mut Document, exchange: &Exchange) {
-    describe_workload(document, exchange);
+pub(super) fn describe(document: &mut Document, exchange: &Exchange, pod: Option<&Pod>) {
+    describe_workload(document, exchange, pod);
     describe_peers(document, exchange);
     document.dns = Some(exchange.dns.clone());
     document.error = error(exchange.malformed.as_ref());
@@ -26,11 +27,11 @@ pub(super) fn describe(document: &mut Document, exchange: &Exchange) {
 }
 
 /// Whose it was.
-pub(super) fn describe_workload(document: &mut Document, exchange: &Exchange) {
+pub(super) fn describe_workload(document: &mut Document, exchange: &Exchange, pod: Option<&Pod>) {
     let attributed = &exchange.attributed;
     document.namewarden.attribution = Some(Cow::Borrowed(attributed.attribution.as_str()));
     document.namewarden.side = side(exchange.server_side);
-    workload(document, &attributed.workload);
+    workload(document, &attributed.workload, pod);
     document.process = process(&attributed.process);
 }
 
@@ -61,18 +62,55 @@ pub(super) fn relate(document: &mut Document, name: &str) {
 }
 
 /// Fills in what a workload is known by.
-pub(super) fn workload(document: &mut Document, workload: &Workload) {
+pub(super) fn workload(document: &mut Document, workload: &Workload, pod: Option<&Pod>) {
     document.namewarden.cgroup = Some(workload.path.clone()).filter(|path| !path.is_empty());
-    document.container = workload
-        .container_id
-        .clone()
-        .map(|id| Container { id, runtime: workload.runtime.map(|runtime| Cow::Borrowed(runtime.as_str())) });
+    document.container = container(workload, pod);
     document.service = workload.unit.clone().map(|name| Service { name });
     if let Some(uid) = &workload.pod_uid {
         let qos = workload.qos.map(|qos| Cow::Borrowed(qos.as_str()));
-        document.kubernetes = Some(Kubernetes { pod: Pod { uid: uid.clone(), qos } });
+        document.kubernetes = Some(kubernetes(uid, qos, pod));
         document.orchestrator.kind = Some(Cow::Borrowed("kubernetes"));
-        document.orchestrator.resource = Some(Resource { kind: Cow::Borrowed("pod"), id: uid.clone() });
+        document.orchestrator.namespace = pod.map(|pod| pod.namespace.clone());
+        document.orchestrator.resource = Some(resource(uid, pod));
+    }
+}
+
+fn container(workload: &Workload, pod: Option<&Pod>) -> Option<Container> {
+    let id = workload.container_id.clone()?;
+    let known = pod.and_then(|pod| pod.container(&id));
+    Some(Container {
+        runtime: workload.runtime.map(|runtime| Cow::Borrowed(runtime.as_str())),
+        name: known.map(|known| known.name.clone()),
+        image: known.map(|known| Image { name: known.image.clone() }),
+        id,
+    })
+}
+
+fn kubernetes(uid: &str, qos: Option<Text>, pod: Option<&Pod>) -> Kubernetes {
+    Kubernetes {
+        pod: ecs::Pod {
+            uid: uid.to_owned(),
+            qos,
+            name: pod.map(|pod| pod.name.clone()),
+            ip: pod.and_then(|pod| pod.ip),
+        },
+        namespace: pod.map(|pod| pod.namespace.clone()),
+        owner: pod
+            .and_then(|pod| pod.owner.clone())
+            .map(|owner| ecs::Owner { kind: owner.kind, name: owner.name }),
+        service_account: pod.and_then(|pod| pod.service_account.clone()),
+        labels: pod.map(|pod| pod.labels.clone()).unwrap_or_default(),
+    }
+}
+
+fn resource(uid: &str, pod: Option<&Pod>) -> Resource {
+    Resource {
+        kind: Cow::Borrowed("pod"),
+        id: uid.to_owned(),
+        name: pod.map(|pod| pod.name.clone()),
+        parent: pod
+            .and_then(|pod| pod.owner.as_ref())
+            .map(|owner| ecs::Parent { kind: owner.kind.to_ascii_lowercase() }),
     }
 }
 

@@ -15,8 +15,9 @@ impl Composer {
         let mut event = Event::new(Action::Flood, id, Time(report.created.0));
         (event.start, event.end) = (Some(Time(report.first_seen.0)), Some(Time(report.last_seen.0)));
         let mut document = Document::new(Time(report.first_seen.0), event, &self.identity);
-        common::workload(&mut document, &report.workload);
-        document.message = sentence::flood(report);
+        let pod = self.pod(&report.workload);
+        common::workload(&mut document, &report.workload, pod.as_deref());
+        document.message = sentence::flood(report, &sentence::who(&report.workload, pod.as_deref()));
         // Budgets are kept for the cgroup that a socket was made in.
         let is_known = report.workload.kind() != Kind::Unknown;
         let attribution = if is_known { Attribution::Cgroup } else { Attribution::None };

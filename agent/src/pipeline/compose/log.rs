@@ -19,11 +19,14 @@ impl Composer {
                 let mut event = self.numbered(Action::Unlogged, created);
                 (event.start, event.end) = (Some(Time(start.0)), Some(Time(end.0)));
                 let mut document = Document::new(Time(end.0), event, &self.identity);
-                document.message = sentence::unlogged(whose.as_ref().map(|whose| &*whose.0), *count, *limit);
+                let mut who = None;
                 if let Some((workload, attribution)) = whose {
+                    let pod = self.pod(workload);
                     document.namewarden.attribution = Some(Cow::Borrowed(attribution.as_str()));
-                    common::workload(&mut document, workload);
+                    common::workload(&mut document, workload, pod.as_deref());
+                    who = Some(sentence::who(workload, pod.as_deref()));
                 }
+                document.message = sentence::unlogged(who, *count, *limit);
                 (document.namewarden.count, document.namewarden.limit) = (Some(*count), Some(*limit));
                 document
             }
@@ -37,8 +40,10 @@ impl Composer {
         event.end = Some(Time(exchange.answered.unwrap_or(exchange.time).0));
         event.duration = exchange.latency();
         let mut document = Document::new(Time(exchange.time.0), event, &self.identity);
-        common::describe(&mut document, exchange);
-        document.message = sentence::exchange(exchange);
+        let workload = &exchange.attributed.workload;
+        let pod = self.pod(workload);
+        common::describe(&mut document, exchange, pod.as_deref());
+        document.message = sentence::exchange(exchange, &sentence::who(workload, pod.as_deref()));
         document.namewarden.count = Some(1);
         document.namewarden.latency =
             exchange.latency().map(|latency| Latency { count: 1, mean: latency, max: latency });
@@ -53,7 +58,8 @@ impl Composer {
         let mut document = Document::new(Time(counted.first_seen.0), event, &self.identity);
         document.namewarden.attribution = Some(Cow::Borrowed(counted.attribution.as_str()));
         document.namewarden.side = common::side(counted.server_side);
-        common::workload(&mut document, &counted.workload);
+        let pod = self.pod(&counted.workload);
+        common::workload(&mut document, &counted.workload, pod.as_deref());
         let endpoint = |ip| Some(Endpoint { ip, port: None });
         (document.client, document.source) = (endpoint(counted.client), endpoint(counted.client));
         (document.server, document.destination) = (endpoint(counted.server), endpoint(counted.server));
@@ -61,7 +67,7 @@ impl Composer {
         document.related = Some(common::related(counted.client, Some(counted.server), &counted.dns));
         document.error = common::error(counted.malformed.as_ref());
         document.dns = Some(counted.dns.clone());
-        document.message = sentence::counted(counted);
+        document.message = sentence::counted(counted, &sentence::who(&counted.workload, pod.as_deref()));
         document.namewarden.count = Some(counted.count);
         document.namewarden.latency = counted.latency;
         document

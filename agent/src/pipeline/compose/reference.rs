@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::tests::{alert, answered, composer, evil};
 use super::*;
-use crate::pipeline::attribute::Attribution;
+use crate::pipeline::attribute::{Attribution, pod};
 use crate::pipeline::dns_log::{Detail, DnsLog, DnsLogger, Settings};
 use crate::pipeline::exchange::samples::{answer, at, query, workload};
 use crate::pipeline::flood::{Report, Volume};
@@ -52,6 +52,10 @@ fn examples() -> Vec<(&'static str, Document)> {
     };
     vec![
         ("alert", composer().alert(&alert(Saying::First, answered(), evil()))),
+        (
+            "named",
+            composer().with_pods(std::sync::Arc::new(Cart)).alert(&alert(Saying::First, answered(), evil())),
+        ),
         ("repeats", composer().alert(&repeats)),
         ("limit", composer().alert(&limit)),
         ("flood", composer().flood(&flood)),
@@ -60,6 +64,35 @@ fn examples() -> Vec<(&'static str, Document)> {
         ("counted-dns-log", counted()),
         ("unlogged", composer().log(&unlogged, at(60_000))),
     ]
+}
+
+/// Knows one pod only.
+#[derive(Debug)]
+struct Cart;
+
+impl Pods for Cart {
+    fn pod(&self, uid: &str) -> Option<std::sync::Arc<Pod>> {
+        let container = pod::Container {
+            id: "3".repeat(64),
+            name: "app".to_owned(),
+            image: "registry.example/shop/cart:1.2".to_owned(),
+        };
+        Some(std::sync::Arc::new(Pod {
+            uid: uid.to_owned(),
+            static_hash: None,
+            namespace: "shop".to_owned(),
+            name: "cart-7d9f8c-x2x4z".to_owned(),
+            ip: "10.1.2.3".parse().ok(),
+            labels: [("app".to_owned(), "cart".to_owned())].into(),
+            owner: Some(pod::Owner { kind: "Deployment".to_owned(), name: "cart".to_owned() }),
+            service_account: Some("cart".to_owned()),
+            containers: vec![container],
+        }))
+    }
+
+    fn is_asked(&self) -> bool {
+        true
+    }
 }
 
 /// A document with every field that the examples happen not to have.

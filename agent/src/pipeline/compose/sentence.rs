@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use namewarden_protocol::document::{Dns, Time};
 
+use crate::pipeline::attribute::pod::Pod;
 use crate::pipeline::attribute::{Kind, Workload};
 use crate::pipeline::dns_log::Counted;
 use crate::pipeline::exchange::Exchange;
@@ -19,8 +20,8 @@ use crate::pipeline::screen::Section;
 /// Feeds named in full; the others are counted.
 const FEEDS_NAMED: usize = 3;
 
-/// "container 3f1c2b9d8e7a (curl) asked for a.evil.example, listed as evil.example in feed urlhaus".
-pub(super) fn listed(alert: &Alert) -> String {
+/// "shop/cart-7d9f (curl) asked for a.evil.example, listed as evil.example in feed urlhaus".
+pub(super) fn listed(alert: &Alert, who: &str) -> String {
     let Alert { exchange, finding, .. } = alert;
     let (entry, feeds) = (&finding.entry, feeds(finding));
     let unchecked = match exchange.unchecked_names {
@@ -28,29 +29,27 @@ pub(super) fn listed(alert: &Alert) -> String {
         1 => "; one further name of this message was not looked up".to_owned(),
         names => format!("; {names} further names of this message were not looked up"),
     };
-    let (subject, did) = (subject(exchange), did(exchange, finding));
+    let (subject, did) = (subject(exchange, who), did(exchange, finding));
     printable(&format!("{subject} {did}, listed as {entry} in {feeds}{unchecked}"))
 }
 
 /// "container 3f1c2b9d8e7a met evil.example, listed in feed urlhaus, 41 more times": by this or another name below it.
-pub(super) fn repeated(alert: &Alert) -> String {
-    let Alert { exchange, finding, .. } = alert;
+pub(super) fn repeated(alert: &Alert, who: &str) -> String {
+    let finding = &alert.finding;
     let times = match alert.count {
         // Nothing but the first sighting's answer came.
-        0 => return listed(alert),
+        0 => return listed(alert, who),
         1 => "once more".to_owned(),
         count => format!("{count} more times"),
     };
-    let who = who(&exchange.attributed.workload);
     printable(&format!("{who} met {}, listed in {}, {times}", finding.entry, feeds(finding)))
 }
 
 /// "nginx.service reached the limit of 100 listed names: 4711 further sightings were left out".
-pub(super) fn left_out(alert: &Alert, limit: u64) -> String {
+pub(super) fn left_out(alert: &Alert, limit: u64, who: &str) -> String {
     let sightings = if alert.count == 1 { "sighting was" } else { "sightings were" };
     printable(&format!(
-        "{} reached the limit of {limit} listed names: {} further {sightings} left out",
-        who(&alert.exchange.attributed.workload),
+        "{who} reached the limit of {limit} listed names: {} further {sightings} left out",
         alert.count
     ))
 }
@@ -61,13 +60,12 @@ pub(super) fn gap(start: Time, end: Time, reason: &str) -> String {
 }
 
 /// "container 3f1c2b9d8e7a floods: 4711 packets (3.2 MB) beyond its capture budget were counted, not read".
-pub(super) fn flood(report: &Report) -> String {
+pub(super) fn flood(report: &Report, who: &str) -> String {
     let Volume { packets, bytes } = report.uncaptured;
     let (floods, more) = if report.goes_on { ("flooded on", "more ") } else { ("floods", "") };
     let (s, were) = if packets == 1 { ("", "was") } else { ("s", "were") };
     printable(&format!(
-        "{} {floods}: {packets} {more}packet{s} ({}) beyond its capture budget {were} counted, not read",
-        who(&report.workload),
+        "{who} {floods}: {packets} {more}packet{s} ({}) beyond its capture budget {were} counted, not read",
         size(bytes)
     ))
 }
@@ -84,31 +82,31 @@ fn size(bytes: u64) -> String {
 }
 
 /// "container 3f1c2b9d8e7a (curl) asked 10.0.0.53 for www.example (A): NOERROR".
-pub(super) fn exchange(exchange: &Exchange) -> String {
+pub(super) fn exchange(exchange: &Exchange, who: &str) -> String {
     let deed = if exchange.server_side {
         was_asked(exchange.client.ip())
     } else {
         format!("asked {}", exchange.server.ip().to_canonical())
     };
-    log(&format!("{} {deed}", subject(exchange)), &exchange.dns, 1)
+    log(&format!("{} {deed}", subject(exchange, who)), &exchange.dns, 1)
 }
 
 /// "container 3f1c2b9d8e7a asked 10.0.0.53 for www.example (A) 12 times: NOERROR".
-pub(super) fn counted(counted: &Counted) -> String {
+pub(super) fn counted(counted: &Counted, who: &str) -> String {
     let deed = if counted.server_side {
         was_asked(counted.client)
     } else {
         format!("asked {}", counted.server.to_canonical())
     };
-    log(&format!("{} {deed}", who(&counted.workload)), &counted.dns, counted.count)
+    log(&format!("{who} {deed}"), &counted.dns, counted.count)
 }
 
 /// "12 exchanges of container 3f1c2b9d8e7a were not logged: its share of the limit of 1000 documents an interval is used up".
-pub(super) fn unlogged(workload: Option<&Workload>, count: u64, limit: u64) -> String {
+pub(super) fn unlogged(who: Option<String>, count: u64, limit: u64) -> String {
     let exchanges = if count == 1 { "exchange" } else { "exchanges" };
     let were = if count == 1 { "was" } else { "were" };
-    let (whose, share) = match workload {
-        Some(workload) => (who(workload), "its share"),
+    let (whose, share) = match who {
+        Some(who) => (who, "its share"),
         None => ("other workloads".to_owned(), "their share"),
     };
     printable(&format!(
@@ -131,17 +129,21 @@ fn log(deed: &str, dns: &Dns, count: u64) -> String {
 }
 
 /// Workload and process.
-fn subject(exchange: &Exchange) -> String {
+fn subject(exchange: &Exchange, who: &str) -> String {
     let process = &exchange.attributed.process;
     let name = match (&process.name, &process.thread_name) {
         (Some(name), _) => format!(" ({name})"),
         (None, Some(thread)) => format!(" (thread {thread})"),
         (None, None) => String::new(),
     };
-    who(&exchange.attributed.workload) + &name
+    who.to_owned() + &name
 }
 
-fn who(workload: &Workload) -> String {
+/// The pod by its names where they are known: "shop/cart-7d9f", else "container 3f1c2b9d8e7a".
+pub(super) fn who(workload: &Workload, pod: Option<&Pod>) -> String {
+    if let Some(pod) = pod {
+        return pod.label();
+    }
     match workload.kind() {
         Kind::Container => format!("container {}", workload.label()),
         Kind::Pod => format!("pod {}", workload.label()),

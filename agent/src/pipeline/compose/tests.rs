@@ -17,7 +17,7 @@ pub(super) fn composer() -> Composer {
     })
 }
 
-pub(super) fn alert(saying: Saying, exchange: Exchange, finding: Finding) -> Alert {
+pub(in crate::pipeline) fn alert(saying: Saying, exchange: Exchange, finding: Finding) -> Alert {
     Alert {
         saying,
         group: "0f".repeat(16),
@@ -31,7 +31,7 @@ pub(super) fn alert(saying: Saying, exchange: Exchange, finding: Finding) -> Ale
     }
 }
 
-pub(super) fn answered() -> Exchange {
+pub(in crate::pipeline) fn answered() -> Exchange {
     let mut exchange = query(workload('3'), at(0), 4660, "a.evil.example");
     exchange.join(&answer(workload('3'), at(3), 4660, "a.evil.example"));
     exchange
@@ -43,7 +43,7 @@ fn of(workload: Workload) -> Exchange {
     exchange
 }
 
-pub(super) fn evil() -> Finding {
+pub(in crate::pipeline) fn evil() -> Finding {
     finding("evil.example", "a.evil.example")
 }
 

@@ -157,8 +157,12 @@ fn note(line: &mut Line, document: &Document) {
     line.part(PLAIN, &printable(&document.message));
 }
 
-/// Container's short id, pod, unit, the host, or the client's address.
+/// Pod by its names, container's short id, pod, unit, the host, or the client's address.
 fn workload(document: &Document) -> String {
+    let names = document
+        .kubernetes
+        .as_ref()
+        .and_then(|known| Some(format!("{}/{}", known.namespace.as_ref()?, known.pod.name.as_ref()?)));
     let container = document.container.as_ref().map(|container| container.id.chars().take(12).collect());
     let pod = || Some(format!("pod {}", document.kubernetes.as_ref()?.pod.uid.get(..8)?));
     let unit = || {
@@ -169,7 +173,8 @@ fn workload(document: &Document) -> String {
         document.namewarden.cgroup.as_deref().map(|path| if path == "/" { "host" } else { path }.to_owned())
     };
     let address = || Some(document.client?.ip.to_string());
-    let workload: Option<String> = container.or_else(pod).or_else(unit).or_else(host).or_else(address);
+    let workload: Option<String> =
+        names.or(container).or_else(pod).or_else(unit).or_else(host).or_else(address);
     printable(workload.as_deref().unwrap_or("-"))
 }
 

@@ -1,0 +1,86 @@
+//! What Kubernetes calls a pod: its names, beside the UID that the path of its cgroup bears.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Names of a pod, as far as its object says them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pod {
+    /// UID of the object.
+    pub uid: String,
+    /// What the kubelet calls a static pod: the hash that its cgroup's path bears instead of the UID.
+    pub static_hash: Option<String>,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// First address.
+    pub ip: Option<IpAddr>,
+    /// Labels, those that are kept.
+    pub labels: BTreeMap<String, String>,
+    /// What owns it; `None` for a pod of nobody.
+    pub owner: Option<Owner>,
+    /// Service account that it runs under.
+    pub service_account: Option<String>,
+    /// Containers of all kinds: ordinary, init and ephemeral.
+    pub containers: Vec<Container>,
+}
+
+/// What owns a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// `Deployment`, `CronJob`, `DaemonSet`, …
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A container of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Id in full, without its runtime's name; empty before it was made.
+    pub id: String,
+    /// Name in its pod.
+    pub name: String,
+    /// Image, as the manifest names it.
+    pub image: String,
+}
+
+impl Pod {
+    /// The container with this id.
+    pub fn container(&self, id: &str) -> Option<&Container> {
+        self.containers.iter().find(|container| !container.id.is_empty() && container.id == id)
+    }
+
+    /// As a person is told of it: `namespace/name`.
+    pub fn label(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Whoever knows names of pods.
+pub trait Pods: Debug + Send + Sync {
+    /// Names of the pod that a cgroup's path calls so; also for a while after it is gone.
+    fn pod(&self, uid: &str) -> Option<Arc<Pod>>;
+
+    /// Whether names of pods may be known at all: where not, nobody waits for them.
+    fn is_asked(&self) -> bool;
+}
+
+/// Where there is no Kubernetes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoPods;
+
+impl Pods for NoPods {
+    fn pod(&self, _: &str) -> Option<Arc<Pod>> {
+        None
+    }
+
+    fn is_asked(&self) -> bool {
+        false
+    }
+}

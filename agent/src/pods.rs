@@ -1,0 +1,97 @@
+//! Names of this node's pods: told by the API server, kept in memory for a while after a pod is gone, and on disk.
+//!
+//! In: a node's name and the way to an API server. Out: [`Pods`] for the pipeline, which never waits. An API server that is
+//! away stops news, not names: what was known stays known, also over a restart.
+
+// A pod's object -> its names.
+mod object;
+
+// UID -> names, bounded, also for a while after the pod is gone.
+mod table;
+
+// The watch.
+mod follow;
+
+// What is known, on disk.
+mod snapshot;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use crate::pipeline::attribute::pod::{Pod, Pods};
+use table::Table;
+
+pub use follow::{ConnectError, Follower};
+pub use object::Labels;
+
+/// How names of pods are had.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How the API server is reached; `None` as in a pod.
+    pub kubeconfig: Option<PathBuf>,
+    /// This node, as its object is called.
+    pub node: String,
+    /// Labels that are kept.
+    pub labels: Labels,
+    /// Folder that keeps what is known over a restart.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Counted so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PodCounts {
+    /// Pods known now, those that went lately included.
+    pub known: u64,
+    /// Changes that the API server told.
+    pub changes: u64,
+    /// Times that the watch broke off.
+    pub broken: u64,
+    /// Pods forgotten early, to make room.
+    pub evicted: u64,
+}
+
+/// What is known of this node's pods.
+#[derive(Debug, Default)]
+pub struct Directory {
+    table: RwLock<Table>,
+    changes: AtomicU64,
+    broken: AtomicU64,
+}
+
+impl Directory {
+    /// Counted so far.
+    pub fn counts(&self) -> PodCounts {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        PodCounts {
+            known: table.len() as u64,
+            changes: self.changes.load(Relaxed),
+            broken: self.broken.load(Relaxed),
+            evicted: table.evicted(),
+        }
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
+        self.changes.fetch_add(1, Relaxed);
+        change(&mut self.table.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn all(&self) -> Vec<Arc<Pod>> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).present()
+    }
+
+    fn expire(&self) {
+        self.table.write().unwrap_or_else(PoisonError::into_inner).expire(Instant::now());
+    }
+}
+
+impl Pods for Directory {
+    fn pod(&self, uid: &str) -> Option<Arc<Pod>> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).pod(uid)
+    }
+
+    fn is_asked(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,175 @@
+//! The watch of this node's pods: a list first, every change from then on; broken off, it is begun again.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::ApiResource;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, Config};
+
+use super::object::{Labels, PodObject, names};
+use super::snapshot::Snapshot;
+use super::{Directory, Settings};
+
+/// After so many seconds the API server ends a watch, which is begun again.
+const WATCH_SECONDS: u32 = 60;
+/// Between two writings of what is known, and two looks at what is to be forgotten.
+const HOUSEKEEPING: Duration = Duration::from_secs(10);
+
+/// Why no API server can be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The file.
+    #[error("--kubeconfig {path}: {reason}")]
+    Kubeconfig {
+        /// Its path.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The pod's surroundings.
+    #[error("names of pods cannot be had: {0}; give --kubeconfig, or --pod-names off")]
+    Surroundings(String),
+}
+
+/// Whoever follows the pods of a node.
+pub struct Follower {
+    api: Api<PodObject>,
+    node: String,
+    labels: Labels,
+    directory: Arc<Directory>,
+    snapshot: Option<Snapshot>,
+}
+
+impl Follower {
+    /// Sets up what is needed; nothing is asked yet. What an earlier run knew is known at once.
+    pub async fn connect(settings: &Settings) -> Result<Self, ConnectError> {
+        let client = client(settings).await?;
+        let directory = Arc::new(Directory::default());
+        let snapshot = settings.state_dir.as_deref().map(Snapshot::new);
+        for pod in snapshot.iter().flat_map(Snapshot::read) {
+            directory.change(|table| table.put(pod));
+        }
+        let resource = ApiResource {
+            group: String::new(),
+            version: "v1".to_owned(),
+            api_version: "v1".to_owned(),
+            kind: "Pod".to_owned(),
+            plural: "pods".to_owned(),
+        };
+        Ok(Self {
+            api: Api::all_with(client, &resource),
+            node: settings.node.clone(),
+            labels: settings.labels.clone(),
+            directory,
+            snapshot,
+        })
+    }
+
+    /// What becomes known.
+    pub fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory)
+    }
+
+    /// Follows for ever.
+    pub async fn run(mut self) {
+        let config =
+            watcher::Config::default().fields(&format!("spec.nodeName={}", self.node)).timeout(WATCH_SECONDS);
+        let mut events = std::pin::pin!(watcher(self.api.clone(), config).default_backoff());
+        let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        let mut listed = HashSet::new();
+        let mut told = None;
+        loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(Ok(event)) => {
+                        let is_list = matches!(event, watcher::Event::InitDone);
+                        self.take(event, &mut listed);
+                        if is_list {
+                            self.keep();
+                        }
+                        if told.take().is_some() {
+                            tracing::info!("the API server tells of pods again");
+                        }
+                    }
+                    Some(Err(error)) => self.broken(&error, &mut told),
+                    None => return,
+                },
+                _ = housekeeping.tick() => {
+                    self.directory.expire();
+                    self.keep();
+                }
+            }
+        }
+    }
+
+    fn take(&self, event: watcher::Event<PodObject>, listed: &mut HashSet<String>) {
+        match event {
+            watcher::Event::Init => listed.clear(),
+            watcher::Event::InitApply(object) => {
+                listed.extend(object.metadata.uid.clone());
+                self.put(&object);
+            }
+            watcher::Event::InitDone => {
+                let there = std::mem::take(listed);
+                self.directory.change(|table| table.retain(&there, Instant::now()));
+            }
+            watcher::Event::Apply(object) => self.put(&object),
+            watcher::Event::Delete(object) => {
+                // Its last state: a container may have been made since the last change.
+                self.put(&object);
+                if let Some(uid) = &object.metadata.uid {
+                    self.directory.change(|table| table.remove(uid, Instant::now()));
+                }
+            }
+        }
+    }
+
+    fn put(&self, object: &PodObject) {
+        if let Some(pod) = names(object, &self.labels) {
+            self.directory.change(|table| table.put(pod));
+        }
+    }
+
+    /// Counted each time, told once for each reason.
+    fn broken(&self, error: &watcher::Error, told: &mut Option<String>) {
+        self.directory.broken.fetch_add(1, Relaxed);
+        let reason = error.to_string();
+        if told.as_ref() != Some(&reason) {
+            tracing::warn!(
+                "the watch of this node's pods broke off, it is begun again: {reason}; known names stay"
+            );
+            *told = Some(reason);
+        }
+    }
+
+    fn keep(&mut self) {
+        let Some(snapshot) = &mut self.snapshot else { return };
+        let pods = self.directory.all();
+        if let Err(error) = snapshot.write(&pods) {
+            tracing::warn!("names of pods cannot be kept: {error}");
+        }
+    }
+}
+
+async fn client(settings: &Settings) -> Result<Client, ConnectError> {
+    let mut config = match &settings.kubeconfig {
+        Some(path) => {
+            let failed = |error: &dyn std::fmt::Display| ConnectError::Kubeconfig {
+                path: path.display().to_string(),
+                reason: error.to_string(),
+            };
+            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| failed(&error))?;
+            let options = KubeConfigOptions::default();
+            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| failed(&error))?
+        }
+        None => Config::incluster().map_err(|error| ConnectError::Surroundings(error.to_string()))?,
+    };
+    // The API server ends a watch before that: a connection so silent is dead.
+    config.read_timeout = Some(Duration::from_secs(u64::from(WATCH_SECONDS) + 10));
+    Client::try_from(config).map_err(|error| ConnectError::Surroundings(error.to_string()))
+}

@@ -1,0 +1,240 @@
+//! A pod's object as the API server has it -> its names; only the fields that are needed are read.
+
+use std::collections::BTreeMap;
+
+use kube::api::ObjectMeta;
+use kube::core::Object;
+use serde::{Deserialize, Serialize};
+
+use crate::pipeline::attribute::pod::{Container, Owner, Pod};
+
+/// What the kubelet calls a static pod, on the object that mirrors it.
+const STATIC_HASH: &str = "kubernetes.io/config.hash";
+/// Part of the name of every `ReplicaSet` that a Deployment made.
+const TEMPLATE_HASH: &str = "pod-template-hash";
+/// On every Job that a `CronJob` made; its name ends in the minute that it was made for.
+const CRON_JOB_TIME: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
+
+/// A pod's object, as far as it is read.
+pub type PodObject = Object<Spec, Status>;
+
+/// `spec`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Spec {
+    service_account_name: Option<String>,
+    containers: Vec<SpecContainer>,
+    init_containers: Vec<SpecContainer>,
+    ephemeral_containers: Vec<SpecContainer>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct SpecContainer {
+    name: String,
+    image: String,
+}
+
+/// `status`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Status {
+    #[serde(rename = "podIP")]
+    pod_ip: Option<String>,
+    container_statuses: Vec<ContainerStatus>,
+    init_container_statuses: Vec<ContainerStatus>,
+    ephemeral_container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ContainerStatus {
+    name: String,
+    #[serde(rename = "containerID")]
+    container_id: Option<String>,
+    /// Of the container before the last restart.
+    last_state: Option<LastState>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct LastState {
+    terminated: Option<Terminated>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Terminated {
+    #[serde(rename = "containerID")]
+    container_id: Option<String>,
+}
+
+/// Labels that are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// Each of them.
+    All,
+    /// Those with these keys.
+    Keys(Vec<String>),
+}
+
+impl Labels {
+    fn of(&self, meta: &ObjectMeta) -> BTreeMap<String, String> {
+        let labels = meta.labels.iter().flatten();
+        let kept = labels.filter(|(key, _)| match self {
+            Self::All => true,
+            Self::Keys(keys) => keys.contains(key),
+        });
+        kept.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+}
+
+/// The names in an object; `None` for one without UID.
+pub fn names(object: &PodObject, labels: &Labels) -> Option<Pod> {
+    let meta = &object.metadata;
+    let status = object.status.clone().unwrap_or_default();
+    let annotation = |key: &str| meta.annotations.as_ref()?.get(key).cloned();
+    Some(Pod {
+        uid: meta.uid.clone()?,
+        static_hash: annotation(STATIC_HASH),
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
+        ip: status.pod_ip.as_ref().and_then(|ip| ip.parse().ok()),
+        labels: labels.of(meta),
+        owner: owner(meta),
+        service_account: object.spec.service_account_name.clone().filter(|name| !name.is_empty()),
+        containers: containers(&object.spec, &status),
+    })
+}
+
+/// Whoever controls the pod; through a `ReplicaSet` the Deployment, through a Job the
+/// `CronJob`, as their names say.
+fn owner(meta: &ObjectMeta) -> Option<Owner> {
+    let owners = meta.owner_references.as_ref()?;
+    let owner = owners.iter().find(|owner| owner.controller == Some(true)).or_else(|| owners.first())?;
+    let (kind, name) = match &*owner.kind {
+        "ReplicaSet" => ("Deployment", template_owner(meta, &owner.name)),
+        "Job" => ("CronJob", cron_owner(meta, &owner.name)),
+        _ => ("", None),
+    };
+    Some(match name {
+        Some(name) => Owner { kind: kind.to_owned(), name: name.to_owned() },
+        None => Owner { kind: owner.kind.clone(), name: owner.name.clone() },
+    })
+}
+
+fn template_owner<'n>(meta: &ObjectMeta, replica_set: &'n str) -> Option<&'n str> {
+    let hash = meta.labels.as_ref()?.get(TEMPLATE_HASH)?;
+    replica_set.strip_suffix(hash.as_str())?.strip_suffix('-').filter(|name| !name.is_empty())
+}
+
+fn cron_owner<'n>(meta: &ObjectMeta, job: &'n str) -> Option<&'n str> {
+    let (name, minute) = job.rsplit_once('-')?;
+    let is_marked = meta.annotations.as_ref().is_some_and(|all| all.contains_key(CRON_JOB_TIME));
+    // Minutes since 1970: eight digits until the year 2160. Older controllers mark the Job alone, not its pods.
+    let is_minute = minute.len() == 8 && minute.bytes().all(|byte| byte.is_ascii_digit());
+    ((is_marked || is_minute) && !name.is_empty()).then_some(name)
+}
+
+fn containers(spec: &Spec, status: &Status) -> Vec<Container> {
+    let wanted = spec.containers.iter().chain(&spec.init_containers).chain(&spec.ephemeral_containers);
+    let image = |name: &str| {
+        wanted.clone().find(|container| container.name == name).map(|container| container.image.clone())
+    };
+    let statuses =
+        [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+    let mut containers = Vec::new();
+    for status in statuses.into_iter().flatten() {
+        let last =
+            status.last_state.as_ref().and_then(|last| last.terminated.as_ref()?.container_id.as_ref());
+        for id in status.container_id.iter().chain(last) {
+            containers.push(Container {
+                id: bare(id).to_owned(),
+                name: status.name.clone(),
+                image: image(&status.name).unwrap_or_default(),
+            });
+        }
+    }
+    containers
+}
+
+/// `containerd://3f1c…` without its runtime.
+fn bare(id: &str) -> &str {
+    id.split_once("://").map_or(id, |(_, id)| id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(text: &str) -> PodObject {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn owned(kind: &str, name: &str, more: &str) -> Option<Owner> {
+        let text = format!(
+            r#"{{"metadata": {{"uid": "u", "ownerReferences": [{{"apiVersion": "v1", "kind": "{kind}",
+                "name": "{name}", "uid": "o", "controller": true}}]{more}}}, "spec": {{}}}}"#
+        );
+        names(&object(&text), &Labels::All).unwrap().owner
+    }
+
+    #[test]
+    fn names_are_read_off_the_object() {
+        let pod = names(
+            &object(
+                r#"{"apiVersion": "v1", "kind": "Pod",
+                "metadata": {"uid": "u-1", "name": "cart-7d9f-x", "namespace": "shop",
+                    "labels": {"app": "cart", "pod-template-hash": "7d9f"}},
+                "spec": {"serviceAccountName": "cart", "nodeName": "n", "volumes": [{"name": "v"}],
+                    "containers": [{"name": "app", "image": "cart:1"}], "initContainers": [{"name": "init", "image": "i"}]},
+                "status": {"podIP": "10.1.2.3",
+                    "containerStatuses": [{"name": "app", "containerID": "containerd://aa", "ready": true,
+                        "lastState": {"terminated": {"containerID": "containerd://bb", "exitCode": 1}}}],
+                    "initContainerStatuses": [{"name": "init", "containerID": "containerd://cc"}]}}"#,
+            ),
+            &Labels::Keys(vec!["app".to_owned()]),
+        )
+        .unwrap();
+        assert_eq!(
+            (&*pod.namespace, &*pod.name, pod.service_account.as_deref()),
+            ("shop", "cart-7d9f-x", Some("cart"))
+        );
+        assert_eq!(pod.ip, "10.1.2.3".parse().ok());
+        assert_eq!(pod.labels.keys().collect::<Vec<_>>(), ["app"]);
+        let named = |id: &str| pod.container(id).map(|container| (&*container.name, &*container.image));
+        assert_eq!(
+            (named("aa"), named("bb"), named("cc")),
+            (Some(("app", "cart:1")), Some(("app", "cart:1")), Some(("init", "i")))
+        );
+        assert_eq!(named(""), None);
+    }
+
+    #[test]
+    fn a_deployment_owns_through_its_replica_set_and_a_cron_job_through_its_job() {
+        let said =
+            |owner: Option<Owner>| owner.map(|owner| format!("{}/{}", owner.kind, owner.name)).unwrap();
+        let hash = r#", "labels": {"pod-template-hash": "7d9f8c"}"#;
+        assert_eq!(said(owned("ReplicaSet", "cart-7d9f8c", hash)), "Deployment/cart");
+        assert_eq!(said(owned("ReplicaSet", "cart-7d9f8c", "")), "ReplicaSet/cart-7d9f8c");
+        assert_eq!(said(owned("Job", "backup-29384756", "")), "CronJob/backup");
+        let mark =
+            r#", "annotations": {"batch.kubernetes.io/cronjob-scheduled-timestamp": "2026-11-28T00:00:00Z"}"#;
+        assert_eq!(said(owned("Job", "backup-1", mark)), "CronJob/backup");
+        assert_eq!(said(owned("Job", "import", "")), "Job/import");
+        assert_eq!(said(owned("DaemonSet", "agent", "")), "DaemonSet/agent");
+    }
+
+    #[test]
+    fn a_mirrored_static_pod_bears_the_kubelets_hash() {
+        let pod = object(
+            r#"{"metadata": {"uid": "u", "annotations": {"kubernetes.io/config.hash": "abc"}}, "spec": {}}"#,
+        );
+        assert_eq!(names(&pod, &Labels::All).unwrap().static_hash.as_deref(), Some("abc"));
+    }
+
+    #[test]
+    fn an_object_without_uid_names_nothing() {
+        assert_eq!(names(&object(r#"{"metadata": {"name": "x"}, "spec": {}}"#), &Labels::All), None);
+    }
+}

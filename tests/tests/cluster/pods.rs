@@ -1,0 +1,176 @@
+//! The agent names pods as the API server does: by an object with the UID that the cgroup's path bears.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use namewarden_tests::{
+    agent::{Agent, AgentBuilder},
+    kube::Cluster,
+    node::Node,
+    pod::Pod,
+    server::{Server, Zone},
+    wait,
+};
+use serde_json::Value;
+
+/// The role that ships.
+const ROLE: &str = include_str!("../../../deploy/rbac/agent.yaml");
+
+const DNS: &str = "10.99.0.53:53";
+
+/// An API server with a Deployment's pod in it, and the node that runs it.
+struct Scene {
+    server: Server,
+    pod: Pod,
+    node: Node,
+    kubeconfig: PathBuf,
+    cluster: Cluster,
+}
+
+const CART: &str = "
+apiVersion: v1
+kind: Pod
+metadata:
+  name: cart-7d9f8c-x2x4z
+  namespace: shop
+  labels: {app: cart, pod-template-hash: 7d9f8c, secret-label: x}
+  ownerReferences:
+  - {apiVersion: apps/v1, kind: ReplicaSet, name: cart-7d9f8c, uid: 11111111-2222-3333-4444-555555555555, controller: true}
+spec:
+  nodeName: node-1
+  serviceAccountName: cart
+  automountServiceAccountToken: false
+  containers:
+  - {name: app, image: 'registry.example/cart:1.2'}
+";
+
+impl Scene {
+    fn start() -> Result<Self> {
+        let cluster = Cluster::start()?;
+        for words in
+            ["create namespace shop", "create namespace namewarden", "create sa cart --namespace shop"]
+        {
+            cluster.kubectl(words)?;
+        }
+        cluster.apply(ROLE)?;
+        cluster.apply(CART)?;
+        let account =
+            cluster.service_account("namewarden", "namewarden-agent", "https://kubernetes.default.svc")?;
+        let kubeconfig = cluster.kubeconfig(&account)?;
+        let object = cluster.read("/api/v1/namespaces/shop/pods/cart-7d9f8c-x2x4z")?;
+        let uid = object.pointer("/metadata/uid").and_then(Value::as_str).context("no UID")?;
+        let node = Node::start()?;
+        let server = Server::start(node.dns(), Zone::new())?;
+        let pod = node.pod().uid(uid).start()?;
+        let status = format!(
+            "{{\"status\":{{\"podIP\":\"{}\",\"podIPs\":[{{\"ip\":\"{}\"}}],\"containerStatuses\":[{{\"name\":\"app\",\
+             \"image\":\"i\",\"imageID\":\"\",\"ready\":true,\"restartCount\":0,\"containerID\":\"containerd://{}\"}}]}}}}",
+            pod.v4, pod.v4, pod.container
+        );
+        let words = "patch pod cart-7d9f8c-x2x4z --namespace shop --subresource status --type merge --patch";
+        cluster.kubectl(&format!("{words} {status}"))?;
+        Ok(Self { server, pod, node, kubeconfig, cluster })
+    }
+
+    fn agent(&self) -> Result<Agent> {
+        let kubeconfig = self.kubeconfig.to_string_lossy();
+        let names = ["--kubeconfig", &kubeconfig, "--node-name", "node-1"];
+        AgentBuilder::new("agent").feed("bad", "evil.example\n").arguments(&names).start(&self.node)
+    }
+
+}
+
+/// Asks for the listed name in this pod; the alert.
+fn ask(agent: &Agent, pod: &Pod) -> Result<Value> {
+    let mut client = pod.client()?;
+    client.tell_all(&["udp4", &format!("ask evil.example A {DNS}")])?;
+    agent.wait_for("the alert", |document| {
+        document.pointer("/kubernetes/pod/uid").is_some_and(|value| *value == *pod.uid)
+    })
+}
+
+fn wait_for_names(agent: &Agent) -> Result<()> {
+    wait::until("the pod's names", || Ok((agent.metric("namewarden_pods_known", "")? > 0).then_some(())))
+}
+
+fn assert_named(alert: &Value) {
+    for (path, value) in [
+        ("/kubernetes/namespace", "shop"),
+        ("/kubernetes/pod/name", "cart-7d9f8c-x2x4z"),
+        ("/kubernetes/owner/kind", "Deployment"),
+        ("/kubernetes/owner/name", "cart"),
+        ("/kubernetes/service_account", "cart"),
+        ("/kubernetes/labels/app", "cart"),
+        ("/container/name", "app"),
+        ("/container/image/name", "registry.example/cart:1.2"),
+        ("/orchestrator/namespace", "shop"),
+        ("/orchestrator/resource/name", "cart-7d9f8c-x2x4z"),
+        ("/orchestrator/resource/parent/type", "deployment"),
+        ("/process/name", "dns-client"),
+    ] {
+        assert_eq!(alert.pointer(path).and_then(Value::as_str), Some(value), "{path} of {alert:#}");
+    }
+    assert_eq!(alert.pointer("/kubernetes/labels/secret-label"), None);
+    let message = alert.pointer("/message").and_then(Value::as_str).unwrap_or_default();
+    assert!(message.starts_with("shop/cart-7d9f8c-x2x4z (dns-client) asked for evil.example"), "{message}");
+}
+
+#[test]
+fn an_alert_names_pod_owner_container_image_and_service_account() -> Result<()> {
+    let scene = Scene::start()?;
+    let agent = scene.agent()?;
+    wait_for_names(&agent)?;
+    assert_named(&ask(&agent, &scene.pod)?);
+    let ended = agent.stop()?;
+    assert!(!ended.log.contains("forbidden"), "{}", ended.log);
+    Ok(())
+}
+
+#[test]
+fn a_pod_without_an_object_alerts_by_its_uid_and_static_pods_are_found_by_their_hash() -> Result<()> {
+    let scene = Scene::start()?;
+    let agent = scene.agent()?;
+    wait_for_names(&agent)?;
+    let stranger = scene.node.pod().start()?;
+    let alert = ask(&agent, &stranger)?;
+    assert_eq!(alert.pointer("/kubernetes/pod/name"), None);
+    assert_eq!(agent.counter("naming_unnamed")?, 1);
+    let hash = "0123456789abcdef0123456789abcdef";
+    let mirror = CART
+        .replace("cart-7d9f8c-x2x4z", "etcd-node-1")
+        .replace("  labels:", &format!("  annotations: {{kubernetes.io/config.hash: {hash}}}\n  labels:"));
+    scene.cluster.apply(&mirror)?;
+    wait::until("the second pod", || Ok((agent.metric("namewarden_pods_known", "")? > 1).then_some(())))?;
+    let pod = scene.node.pod().uid(hash).start()?;
+    let alert = ask(&agent, &pod)?;
+    let name = alert.pointer("/kubernetes/pod/name").and_then(Value::as_str);
+    assert_eq!(name, Some("etcd-node-1"), "{alert:#}");
+    agent.stop().map(drop)
+}
+
+#[test]
+fn names_outlive_the_pod_the_api_server_and_the_agent() -> Result<()> {
+    let scene = Scene::start()?;
+    let agent = scene.agent()?;
+    wait_for_names(&agent)?;
+    let kept = scene.node.folder().join("agent/state/pods.json");
+    wait::until("the names on disk", || {
+        let text = std::fs::read_to_string(&kept).unwrap_or_default();
+        Ok(text.contains(&scene.pod.container).then_some(()))
+    })?;
+    agent.stop()?;
+    scene.cluster.stop_server();
+    let agent = scene.agent()?;
+    assert_named(&ask(&agent, &scene.pod)?);
+    agent.stop()?;
+    scene.cluster.start_server()?;
+    let agent = scene.agent()?;
+    wait_for_names(&agent)?;
+    let changes = || agent.metric("namewarden_pods_changes_total", "");
+    let before = changes()?;
+    scene.cluster.kubectl("delete pod cart-7d9f8c-x2x4z --namespace shop --force --grace-period 0")?;
+    wait::until("the pod deleted", || Ok((changes()? > before).then_some(())))?;
+    assert_named(&ask(&agent, &scene.pod)?);
+    drop(scene.server);
+    agent.stop().map(drop)
+}
