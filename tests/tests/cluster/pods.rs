@@ -77,7 +77,6 @@ impl Scene {
         let names = ["--kubeconfig", &kubeconfig, "--node-name", "node-1"];
         AgentBuilder::new("agent").feed("bad", "evil.example\n").arguments(&names).start(&self.node)
     }
-
 }
 
 /// Asks for the listed name in this pod; the alert.
