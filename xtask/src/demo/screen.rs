@@ -128,7 +128,7 @@ impl Screen {
         let domains = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
         let document = format!("PUT _doc/{PUSHED} {{\"domains\": [{domains}]}}");
         let took = self.dim(&format!("in use by the agent after {:.1} s", took.as_secs_f64()));
-        println!("  {name}{document:COMMAND_WIDTH$}{took}");
+        println!("  {name}{}{took}", before_rest(&document, alert_columns() + INDENT));
     }
 
     /// The title of a scene.
