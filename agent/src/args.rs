@@ -2,12 +2,17 @@
 //!
 //! Each doc comment is the help text; each option is an environment variable too.
 
+// How search engines are reached.
+mod search;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use namewarden_protocol::obtain::address::Reach;
 
 use crate::command::{lookup::LookupArgs, replay::ReplayArgs};
+
+pub use search::SearchArgs;
 
 /// Tells within a second that a workload asked for, or was answered with, a domain name that a threat feed lists.
 #[derive(Debug, Parser)]
@@ -77,6 +82,10 @@ pub struct RunArgs {
     /// Where documents go.
     #[command(flatten, next_help_heading = "Documents")]
     pub output: OutputArgs,
+
+    /// How search engines are reached.
+    #[command(flatten, next_help_heading = "Search engines")]
+    pub search: SearchArgs,
 
     /// What the kernel half captures.
     #[command(flatten, next_help_heading = "Capture")]
@@ -208,12 +217,13 @@ pub struct StateArgs {
 /// Where documents go, and how they look.
 #[derive(Clone, Debug, Args)]
 pub struct OutputArgs {
-    /// Where alerts go: stdout, or file: and a path.
-    #[arg(long, env = "NAMEWARDEN_ALERTS", default_value = "stdout", value_name = "stdout|file:PATH")]
+    /// Where alerts go: stdout, file: and a path, or the URL of Elasticsearch or OpenSearch; several URLs with commas between
+    /// them are asked in turn.
+    #[arg(long, env = "NAMEWARDEN_ALERTS", default_value = "stdout", value_name = "stdout|file:PATH|URL")]
     pub alerts: String,
 
-    /// Where DNS logs (every query with its answer) go: off, stdout, or file: and a path.
-    #[arg(long, env = "NAMEWARDEN_DNS_LOGS", default_value = "off", value_name = "off|stdout|file:PATH")]
+    /// Where DNS logs (every query with its answer) go: off, stdout, file: and a path, or URLs as for alerts.
+    #[arg(long, env = "NAMEWARDEN_DNS_LOGS", default_value = "off", value_name = "off|stdout|file:PATH|URL")]
     pub dns_logs: String,
 
     /// One DNS log for every exchange, or one for all equal exchanges of a workload and an interval.

@@ -1,5 +1,8 @@
 //! Settings as used: every option validated, every default filled in. The rest of the agent sees only these.
 
+// How search engines are reached.
+mod search;
+
 use std::{
     fs::File,
     io::{self, Read},
@@ -71,20 +74,31 @@ impl RunSettings {
     /// One sentence for the first option that cannot be used.
     pub fn new(arguments: &RunArgs) -> anyhow::Result<Self> {
         // Taken apart whole: an option that nothing uses does not compile.
-        let RunArgs { feeds, controller, pods, state, output, capture, listen, status_socket, proc_root } =
-            arguments;
+        let RunArgs {
+            feeds,
+            controller,
+            pods,
+            state,
+            output,
+            search,
+            capture,
+            listen,
+            status_socket,
+            proc_root,
+        } = arguments;
         let controller = controller_settings(controller, state)?;
         let has_feed = feeds.feeds.iter().any(|feed| !feed.trim().is_empty());
         if !has_feed && controller.is_none() && output.dns_logs == "off" {
             bail!(
                 "nothing to do: give at least one --feed [NAME=]PATH|URL, a --controller URL, or --dns-logs \
-                 stdout|file:PATH"
+                 stdout|file:PATH|URL"
             );
         }
         if !proc_root.join("self").exists() {
             bail!("--proc-root {} is no process table; mount the host's /proc there", proc_root.display());
         }
-        let settings = sink(output)?;
+        let mut settings = sink(output)?;
+        settings.search = Some(search::settings(search, state, NAMESPACE)?);
         let pipeline = pipeline(output, Limits::LIVE, &settings)?;
         Ok(Self {
             kernel: kernel(capture),
@@ -190,6 +204,7 @@ pub fn sink(arguments: &OutputArgs) -> anyhow::Result<sink::Settings> {
             OutputFormat::Json => Style::Json,
         },
         capacity: sink::Settings::CAPACITY,
+        search: None,
     })
 }
 

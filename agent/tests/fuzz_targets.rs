@@ -39,3 +39,7 @@ mod feed;
 // Set files: refused, or safe to ask.
 #[path = "fuzz/set_file.rs"]
 mod set_file;
+
+// Segments of the spool: only what was written comes out.
+#[path = "fuzz/spool.rs"]
+mod spool;

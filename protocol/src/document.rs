@@ -107,11 +107,7 @@ pub struct Document {
 impl Document {
     /// A document with what all have in common; its data stream follows from `event.action`.
     pub fn new(timestamp: Time, event: Event, identity: &Identity) -> Self {
-        let data_stream = DataStream {
-            kind: Cow::Borrowed("logs"),
-            dataset: Cow::Borrowed(event.action.dataset()),
-            namespace: identity.namespace.clone(),
-        };
+        let data_stream = DataStream::of(event.action, &identity.namespace);
         Self {
             timestamp,
             message: String::new(),
@@ -149,8 +145,7 @@ impl Document {
 
     /// The data stream that the document belongs to: `logs-namewarden.alert-default`.
     pub fn stream(&self) -> String {
-        let DataStream { kind, dataset, namespace } = &self.data_stream;
-        format!("{kind}-{dataset}-{namespace}")
+        self.data_stream.name()
     }
 
     /// Whether it is a DNS log, and not an alert, a summary or a report of the agent's.

@@ -33,6 +33,9 @@ pub struct AgentStatus {
     /// The controller whose set it uses, where it has one.
     #[serde(default)]
     pub controller: Option<ControllerStatus>,
+    /// Search engines that documents go to: alerts, DNS logs.
+    #[serde(default)]
+    pub search: Vec<SearchStatus>,
     /// Feeds that the agent reads itself.
     pub feeds: Vec<FeedStatus>,
     /// Workloads (containers, units) known by their cgroup.
@@ -105,6 +108,29 @@ pub struct ControllerStatus {
     pub problem: Option<String>,
     /// Its set, as far as it is in use.
     pub threat_set: Option<ThreatSetStatus>,
+}
+
+/// Search engines as the agent knows them, and what waits for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchStatus {
+    /// What goes there: `alerts` or `dns-logs`.
+    pub documents: String,
+    /// Where they are, without credentials.
+    pub locations: Vec<String>,
+    /// Documents that they have.
+    pub acknowledged: u64,
+    /// Documents that wait in the spool.
+    pub waiting: u64,
+    /// Bytes of the spool that hold documents of this kind.
+    pub spool_bytes: u64,
+    /// Documents refused for good.
+    pub refused: u64,
+    /// Documents that a limit dropped, or that could not be read back.
+    pub lost: u64,
+    /// Seconds since one of them last took documents; `None` where none ever did.
+    pub answered_seconds: Option<u64>,
+    /// Why documents wait.
+    pub problem: Option<String>,
 }
 
 /// One feed that the agent reads itself.

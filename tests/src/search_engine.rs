@@ -12,7 +12,7 @@ use std::{
     os::unix::fs::chown,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Mutex, MutexGuard, Once, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak},
     time::Duration,
 };
 
@@ -32,6 +32,7 @@ const START: Duration = Duration::from_secs(300);
 const NOBODY: u32 = 65_534;
 
 static SWEEP: Once = Once::new();
+static SHARED: [Mutex<Weak<SearchEngine>>; 2] = [const { Mutex::new(Weak::new()) }; 2];
 
 /// Which server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,6 +96,21 @@ impl SearchEngine {
         lay_out(kind, folder.path(), port, transport)?;
         let engine = Self { daemon: Mutex::new(None), kind, port, folder };
         engine.resume()?;
+        Ok(engine)
+    }
+
+    /// One that tests share, each with data streams of its own, of names that the template is for; it ends with the last of
+    /// them.
+    pub fn shared(kind: Kind) -> Result<Arc<Self>> {
+        let [opensearch, elasticsearch] = &SHARED;
+        let shared = if kind == Kind::OpenSearch { opensearch } else { elasticsearch };
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = shared.upgrade() {
+            return Ok(engine);
+        }
+        let engine = Arc::new(Self::start(kind)?);
+        engine.install_template()?;
+        *shared = Arc::downgrade(&engine);
         Ok(engine)
     }
 

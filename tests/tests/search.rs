@@ -3,3 +3,27 @@
 // The parts that the tests stand on, without an agent.
 #[path = "search/harness.rs"]
 mod harness;
+
+// A relay that loses answers.
+#[path = "search/relay.rs"]
+mod relay;
+
+// A sink, its documents, and what a data stream must hold at the end.
+#[path = "search/rig.rs"]
+mod rig;
+
+// Documents arrive as they are written.
+#[path = "search/arriving.rs"]
+mod arriving;
+
+// Servers that end, answers that are lost, streams that roll over.
+#[path = "search/faults.rs"]
+mod faults;
+
+// Disks that are full.
+#[path = "search/disks.rs"]
+mod disks;
+
+// Agents that are killed.
+#[path = "search/kills.rs"]
+mod kills;

@@ -233,6 +233,7 @@ impl Running {
             "{}",
             totals::in_words(&readings, &self.shown.counts(), &written, self.shown.uptime())
         );
+        self.sink.lanes().iter().for_each(|lane| anstream::eprint!("{}", totals::of_lane(lane)));
         ended.map(|()| ExitCode::SUCCESS)
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, io::Write as _, process::ExitCode, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
-use namewarden_protocol::endpoint::{AgentStatus, ControllerStatus, FeedStatus, STATUS_PATH};
+use namewarden_protocol::endpoint::{AgentStatus, ControllerStatus, FeedStatus, STATUS_PATH, SearchStatus};
 
 use crate::args::StatusArgs;
 
@@ -91,6 +91,7 @@ pub fn in_words(status: &AgentStatus) -> String {
     if let Some(controller) = &status.controller {
         text.push_str(&controller_line(controller));
     }
+    status.search.iter().for_each(|search| text.push_str(&search_line(search)));
     status.feeds.iter().for_each(|feed| text.push_str(&feed_line(feed)));
     let _ = writeln!(text, "{} workloads are known by their cgroup.", grouped(status.workloads));
     for flood in &status.flooding {
@@ -135,6 +136,33 @@ fn controller_line(controller: &ControllerStatus) -> String {
     match (&controller.problem, controller.answered_seconds) {
         (Some(problem), _) => {
             let _ = write!(line, "; NO ANSWER: {problem}");
+        }
+        (None, Some(seconds)) => {
+            let _ = write!(line, ", answered {} ago", span(seconds));
+        }
+        (None, None) => line.push_str(", not asked yet"),
+    }
+    line.push('\n');
+    line
+}
+
+fn search_line(search: &SearchStatus) -> String {
+    let mut line = format!(
+        "  {} to {}: {} taken, {} wait ({} KiB)",
+        search.documents,
+        search.locations.join(", "),
+        grouped(search.acknowledged),
+        grouped(search.waiting),
+        grouped(search.spool_bytes.div_ceil(1024))
+    );
+    for (count, what) in [(search.refused, "refused"), (search.lost, "LOST")] {
+        if count > 0 {
+            let _ = write!(line, ", {} {what}", grouped(count));
+        }
+    }
+    match (&search.problem, search.answered_seconds) {
+        (Some(problem), _) => {
+            let _ = write!(line, "; NOT TAKEN: {problem}");
         }
         (None, Some(seconds)) => {
             let _ = write!(line, ", answered {} ago", span(seconds));

@@ -1,4 +1,4 @@
-//! Documents -> standard output or files, as NDJSON or as readable lines.
+//! Documents -> standard output or files, as NDJSON or as readable lines; or a search engine, through a spool.
 //!
 //! [`Sink::write`] never waits: a bounded queue leads to one writer thread for each output, so that a pipe that nobody
 //! reads stops neither capture nor the other output. When a queue is full DNS logs are dropped before alerts; every
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use namewarden_protocol::document::Document;
+use reqwest::Url;
 
 // Where bytes go: standard output, a file that may be rotated away.
 mod destination;
@@ -23,8 +24,15 @@ mod readable;
 // The thread that writes.
 mod writer;
 
+// Documents on disk until a search engine has them.
+pub mod spool;
+
+// Spool -> Elasticsearch or OpenSearch.
+pub mod search;
+
 use destination::Destination;
 use queue::Queue;
+use search::{LaneView, Search, SearchError};
 
 /// Where documents go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +41,8 @@ pub enum Target {
     Stdout,
     /// Appended to this file; opened anew when it was moved away.
     File(PathBuf),
+    /// Created in a search engine, at one of these URLs.
+    Search(Vec<Url>),
 }
 
 impl FromStr for Target {
@@ -42,9 +52,22 @@ impl FromStr for Target {
         match text.strip_prefix("file:") {
             _ if text == "stdout" => Ok(Self::Stdout),
             Some(path) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
+            None if text.starts_with("http://") || text.starts_with("https://") => {
+                text.split(',').map(server).collect::<Result<_, _>>().map(Self::Search)
+            }
             _ => Err(SinkError::Target { text: text.to_owned() }),
         }
     }
+}
+
+/// The text may hold a password: it is not shown.
+fn server(text: &str) -> Result<Url, SinkError> {
+    let url = text.trim().parse::<Url>().map_err(|_| SinkError::Url)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(SinkError::Credentials);
+    }
+    let plain = url.has_host() && url.query().is_none() && url.fragment().is_none();
+    if plain && matches!(url.scheme(), "http" | "https") { Ok(url) } else { Err(SinkError::Url) }
 }
 
 /// How documents on standard output look; files are always NDJSON.
@@ -84,6 +107,8 @@ pub struct Settings {
     pub style: Style,
     /// Documents that wait for one output at most.
     pub capacity: usize,
+    /// How search engines are reached, where documents go to one.
+    pub search: Option<search::Settings>,
 }
 
 impl Settings {
@@ -95,11 +120,27 @@ impl Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
     /// Not a target.
-    #[error("{text:?} is no place for documents: write stdout or file:PATH")]
+    #[error("{text:?} is no place for documents: write stdout, file:PATH, or the URL of a search engine")]
     Target {
         /// What was written.
         text: String,
     },
+    /// Not the URL of a search engine.
+    #[error(
+        "that is no URL of a search engine: write http(s)://HOST[:PORT], several with commas between them"
+    )]
+    Url,
+    /// A secret where everybody sees it.
+    #[error(
+        "a URL of a search engine must not hold credentials: give --search-user and --search-password-file instead"
+    )]
+    Credentials,
+    /// Only a running agent keeps a spool.
+    #[error("a replay writes to stdout or file:PATH only")]
+    NoSpool,
+    /// The spool or the way to a search engine.
+    #[error(transparent)]
+    Search(#[from] SearchError),
     /// The file cannot be opened.
     #[error("cannot append documents to {}: {source}; name a file in a folder that exists and that this user may write to", path.display())]
     File {
@@ -142,13 +183,19 @@ pub struct SinkCounts {
 pub struct Sink {
     alerts: Arc<Queue>,
     logs: Option<Arc<Queue>>,
+    search: Option<Search>,
 }
 
 impl Sink {
     /// Opens the outputs and starts a writer for each.
     pub fn open(settings: &Settings) -> Result<Self, SinkError> {
+        let search = start_search(settings)?;
         let start = |target: &Target| {
-            let destination = Destination::open(target)?;
+            let destination = match (target, &search) {
+                (Target::Search(_), Some(search)) => return Ok(search.queue()),
+                (Target::Search(_), None) => return Err(SinkError::NoSpool),
+                (Target::Stdout | Target::File(_), _) => Destination::open(target)?,
+            };
             let style = if *target == Target::Stdout { settings.style } else { Style::Json };
             writer::start(destination, style, settings.capacity).map_err(SinkError::Thread)
         };
@@ -158,7 +205,7 @@ impl Sink {
             Some(target) if *target == settings.alerts => Some(alerts.clone()),
             Some(target) => Some(start(target)?),
         };
-        Ok(Self { alerts, logs })
+        Ok(Self { alerts, logs, search })
     }
 
     /// Hands on one document; never waits. A DNS log goes nowhere when they are off.
@@ -191,6 +238,11 @@ impl Sink {
         SinkCounts { alerts: alerts.alerts, logs }
     }
 
+    /// The lanes that go to search engines.
+    pub fn lanes(&self) -> Vec<LaneView> {
+        self.search.as_ref().map(Search::lanes).unwrap_or_default()
+    }
+
     /// Whether whoever read the alerts has gone (`| head`): nothing will be written any more.
     pub fn is_broken(&self) -> bool {
         self.alerts.is_broken()
@@ -202,7 +254,25 @@ impl Sink {
         for queue in [&self.alerts].into_iter().chain(&self.logs) {
             queue.close(until);
         }
+        if let Some(search) = &self.search {
+            search.close(until);
+        }
         self.counts()
+    }
+}
+
+/// The spool and its threads, where any documents go to a search engine.
+fn start_search(settings: &Settings) -> Result<Option<Search>, SinkError> {
+    let urls = |target: &Target| match target {
+        Target::Search(urls) => Some(urls.clone()),
+        Target::Stdout | Target::File(_) => None,
+    };
+    let (alerts, logs) = (urls(&settings.alerts), settings.dns_logs.as_ref().and_then(urls));
+    match &settings.search {
+        Some(search) if alerts.is_some() || logs.is_some() => {
+            Ok(Some(Search::start(search, alerts.as_deref(), logs.as_deref(), settings.capacity)?))
+        }
+        _ => Ok(None),
     }
 }
 

@@ -14,7 +14,11 @@ use crate::{
         reassemble::ReassembleCounts,
         roll_up::RollUpCounts,
         screen::ScreenCounts,
-        sink::{KindCounts, SinkCounts},
+        sink::{
+            KindCounts, SinkCounts,
+            search::{Contact as SearchContact, LaneView},
+            spool::{Counts as SpoolCounts, Kind as SpoolKind},
+        },
     },
     pods::PodCounts,
     threat_source::controller::Contact,
@@ -172,7 +176,7 @@ stage!(dns_log, DnsLogCounts, "dns_log", {
 
 stage!(alerts, KindCounts, "alert_documents", {
     seen: counter "Alerts handed to the sink",
-    written: counter "Alerts written and flushed",
+    written: counter "Alerts written and flushed, or handed to the spool",
     dropped: counter "Alerts dropped because the queue was full, or because nobody read until the end",
     failed: counter "Alerts that could not be written",
     queued: gauge "Alerts that wait now",
@@ -180,11 +184,100 @@ stage!(alerts, KindCounts, "alert_documents", {
 
 stage!(logs, KindCounts, "dns_log_documents", {
     seen: counter "DNS logs handed to the sink",
-    written: counter "DNS logs written and flushed",
+    written: counter "DNS logs written and flushed, or handed to the spool",
     dropped: counter "DNS logs dropped because the queue was full, or because nobody read until the end",
     failed: counter "DNS logs that could not be written",
     queued: gauge "DNS logs that wait now",
 });
+
+stage!(alert_spool, SpoolCounts, "alert_spool", {
+    found: counter "Alerts that an earlier run left in the spool",
+    appended: counter "Alerts handed to the spool",
+    acknowledged: counter "Alerts that a search engine has",
+    conflicts: counter "Of them, those that it had when they were sent (409)",
+    recognised: counter "Of them, those that it was asked for and had",
+    refused: counter "Alerts that a search engine refused for good, kept in refused.ndjson",
+    dropped_size: counter "Alerts dropped because the spool was full",
+    dropped_age: counter "Alerts dropped because they became too old",
+    dropped_disk: counter "Alerts dropped because the disk took nothing and the memory for them was full",
+    damaged: counter "Alerts that could not be read back from the spool",
+    waiting: gauge "Alerts that wait for a search engine now",
+    bytes: gauge "Bytes of the spool that hold alerts now",
+    memory_bytes: gauge "Of them, bytes in memory because the disk takes nothing",
+});
+
+stage!(log_spool, SpoolCounts, "dns_log_spool", {
+    found: counter "DNS logs that an earlier run left in the spool",
+    appended: counter "DNS logs handed to the spool",
+    acknowledged: counter "DNS logs that a search engine has",
+    conflicts: counter "Of them, those that it had when they were sent (409)",
+    recognised: counter "Of them, those that it was asked for and had",
+    refused: counter "DNS logs that a search engine refused for good, kept in refused.ndjson",
+    dropped_size: counter "DNS logs dropped because the spool was full",
+    dropped_age: counter "DNS logs dropped because they became too old",
+    dropped_disk: counter "DNS logs dropped because the disk took nothing and the memory for them was full",
+    damaged: counter "DNS logs that could not be read back from the spool",
+    waiting: gauge "DNS logs that wait for a search engine now",
+    bytes: gauge "Bytes of the spool that hold DNS logs now",
+    memory_bytes: gauge "Of them, bytes in memory because the disk takes nothing",
+});
+
+stage!(alert_requests, SearchCounts, "alert_search", {
+    requests: counter "Bulk requests with alerts",
+    request_bytes: counter "Bytes of their bodies, packed",
+    failures: counter "Requests that led to nothing",
+    repeated: counter "Alerts sent once more",
+    split: counter "Requests split because they were too large",
+    answer_age_seconds: gauge "Seconds since a search engine last took alerts, or since the start",
+    in_trouble: gauge "Whether alerts wait because a search engine takes none",
+});
+
+stage!(log_requests, SearchCounts, "dns_log_search", {
+    requests: counter "Bulk requests with DNS logs",
+    request_bytes: counter "Bytes of their bodies, packed",
+    failures: counter "Requests that led to nothing",
+    repeated: counter "DNS logs sent once more",
+    split: counter "Requests split because they were too large",
+    answer_age_seconds: gauge "Seconds since a search engine last took DNS logs, or since the start",
+    in_trouble: gauge "Whether DNS logs wait because a search engine takes none",
+});
+
+/// What is said of the requests of one lane.
+#[derive(Clone, Copy, Debug, Default)]
+struct SearchCounts {
+    requests: u64,
+    request_bytes: u64,
+    failures: u64,
+    repeated: u64,
+    split: u64,
+    answer_age_seconds: u64,
+    in_trouble: u64,
+}
+
+impl SearchCounts {
+    fn of(contact: &SearchContact, uptime_seconds: u64) -> Self {
+        Self {
+            requests: contact.requests,
+            request_bytes: contact.bytes,
+            failures: contact.failures,
+            repeated: contact.repeated,
+            split: contact.split,
+            answer_age_seconds: contact.answered.map_or(uptime_seconds, |at| at.elapsed().as_secs()),
+            in_trouble: contact.problem.is_some().into(),
+        }
+    }
+}
+
+/// What became of the documents of one lane in the spool and beyond; only where they go to a search engine.
+pub fn search(lane: &LaneView, uptime_seconds: u64) -> Vec<Metric> {
+    let requests = SearchCounts::of(&lane.contact, uptime_seconds);
+    let (mut list, more) = match lane.kind {
+        SpoolKind::Alerts => (alert_spool(&lane.counts), alert_requests(&requests)),
+        SpoolKind::Logs => (log_spool(&lane.counts), log_requests(&requests)),
+    };
+    list.extend(more);
+    list
+}
 
 stage!(
     /// What the machine's tables counted.

@@ -10,7 +10,14 @@ use super::{Kind, Metric, list};
 use crate::{
     kernel::Reading,
     machine::MachineCounts,
-    pipeline::{PipelineCounts, sink::SinkCounts},
+    pipeline::{
+        PipelineCounts,
+        sink::{
+            SinkCounts,
+            search::{self, LaneView},
+            spool,
+        },
+    },
     pods::PodCounts,
     threat_source::controller::Contact,
 };
@@ -27,6 +34,10 @@ fn every_metric() -> Vec<Metric> {
     let mut metrics = list::kernel(&readings);
     metrics.extend(list::pipeline(&PipelineCounts::default()));
     metrics.extend(list::sink(&SinkCounts::default()));
+    for kind in spool::Kind::ALL {
+        let lane = LaneView { kind, counts: spool::Counts::default(), contact: search::Contact::default() };
+        metrics.extend(list::search(&lane, 0));
+    }
     metrics.extend(list::machine(&MachineCounts::default()));
     metrics.extend(list::standing(&list::Standing::default()));
     metrics.extend(list::pods(&PodCounts::default()));

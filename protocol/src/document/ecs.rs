@@ -132,6 +132,22 @@ pub struct DataStream {
     pub namespace: String,
 }
 
+impl DataStream {
+    /// The data stream of documents about `action`.
+    pub fn of(action: Action, namespace: &str) -> Self {
+        Self {
+            kind: Text::Borrowed("logs"),
+            dataset: Text::Borrowed(action.dataset()),
+            namespace: namespace.to_owned(),
+        }
+    }
+
+    /// Its name: `logs-namewarden.alert-default`.
+    pub fn name(&self) -> String {
+        format!("{}-{}-{}", self.kind, self.dataset, self.namespace)
+    }
+}
+
 /// `ecs.*`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ecs {

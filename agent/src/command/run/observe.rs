@@ -12,7 +12,8 @@ use std::{
 use namewarden_protocol::{
     document::Identity,
     endpoint::{
-        AgentStatus, ControllerStatus, FeedStatus, Flooding, Loss, ThreatSetStatus, controller::AgentReport,
+        AgentStatus, ControllerStatus, FeedStatus, Flooding, Loss, SearchStatus, ThreatSetStatus,
+        controller::AgentReport,
     },
     threat_set::{Current, ThreatSet},
 };
@@ -24,7 +25,11 @@ use super::{
 use crate::{
     kernel::{Attached, Flood, Reading},
     machine::MachineHandle,
-    pipeline::{PipelineCounts, attribute::pod::Pods as _, sink::Sink},
+    pipeline::{
+        PipelineCounts,
+        attribute::pod::Pods as _,
+        sink::{Sink, search::LaneView},
+    },
     pods::Directory,
     telemetry::{Metric, Observed, list},
     threat_source::{self, controller::Following},
@@ -154,7 +159,8 @@ impl Observatory {
             over_budget: exit(&["flood_socket", "flood_cgroup"]),
             unreadable: exit(&["copy_failed"]) + counts.decode.short + counts.decode.foreign,
             gaps: counts.reassemble.gaps + counts.decode.incomplete + counts.decode.orphans,
-            documents: [sink.alerts, sink.logs].iter().map(|kind| kind.dropped + kind.failed).sum(),
+            documents: [sink.alerts, sink.logs].iter().map(|kind| kind.dropped + kind.failed).sum::<u64>()
+                + self.sink.lanes().iter().map(lost).sum::<u64>(),
         }
     }
 
@@ -221,6 +227,8 @@ impl Observed for Observatory {
         let mut metrics = list::kernel(&self.readings());
         metrics.extend(list::pipeline(&self.shown.counts()));
         metrics.extend(list::sink(&self.sink.counts()));
+        let uptime = self.shown.uptime().as_secs();
+        metrics.extend(self.sink.lanes().iter().flat_map(|lane| list::search(lane, uptime)));
         metrics.extend(list::machine(&self.machine.counts()));
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         metrics.extend(list::standing(&self.standing(&source)));
@@ -248,6 +256,7 @@ impl Observed for Observatory {
             loss: self.loss(&self.readings(), &counts),
             threat_set: threat_set(&self.set.load(), &source),
             controller: self.controller(&source),
+            search: self.sink.lanes().iter().map(search_status).collect(),
             feeds: source.feeds.iter().map(feed_status).collect(),
             workloads: self.machine.workloads(),
             flooding: self.flooding(),
@@ -288,6 +297,27 @@ fn threat_set(set: &ThreatSet, source: &SourceView) -> ThreatSetStatus {
         digest: hexadecimal(&id.digest),
         entries: set.len() as u64,
         age_seconds: source.set_since.elapsed().as_secs(),
+    }
+}
+
+/// Documents of a lane that no search engine will ever have, those refused for good aside: they are kept.
+fn lost(lane: &LaneView) -> u64 {
+    let counts = &lane.counts;
+    counts.dropped_size + counts.dropped_age + counts.dropped_disk + counts.damaged
+}
+
+fn search_status(lane: &LaneView) -> SearchStatus {
+    let contact = &lane.contact;
+    SearchStatus {
+        documents: lane.kind.name().to_owned(),
+        locations: contact.locations.clone(),
+        acknowledged: lane.counts.acknowledged,
+        waiting: lane.counts.waiting,
+        spool_bytes: lane.counts.bytes,
+        refused: lane.counts.refused,
+        lost: lost(lane),
+        answered_seconds: contact.answered.map(|at| at.elapsed().as_secs()),
+        problem: contact.problem.clone(),
     }
 }
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::{
     kernel::Reading,
-    pipeline::{PipelineCounts, sink::SinkCounts},
+    pipeline::{
+        PipelineCounts,
+        sink::{SinkCounts, search::LaneView},
+    },
 };
 
 /// The totals as a person reads them; each line is a sum.
@@ -41,6 +44,22 @@ pub fn in_words(
         format!("{dropped} dropped\n"),
     ]
     .concat()
+}
+
+/// What became of the documents of one lane that goes to search engines; a sum.
+pub fn of_lane(lane: &LaneView) -> String {
+    let counts = &lane.counts;
+    let dropped = counts.dropped_size + counts.dropped_age + counts.dropped_disk;
+    format!(
+        "  {:<9} {} found + {} spooled = {} taken + {} refused + {dropped} dropped + {} damaged + {} wait\n",
+        lane.kind.name(),
+        counts.found,
+        counts.appended,
+        counts.acknowledged,
+        counts.refused,
+        counts.damaged,
+        counts.waiting
+    )
 }
 
 #[cfg(test)]

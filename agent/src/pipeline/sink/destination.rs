@@ -31,6 +31,7 @@ impl Destination {
                 Ok(file) => Ok(Self::File { path: path.clone(), file }),
                 Err(source) => Err(SinkError::File { path: path.clone(), source }),
             },
+            Target::Search(_) => Err(SinkError::NoSpool),
         }
     }
 

@@ -68,7 +68,7 @@ impl Write for Gone {
 
 fn sink(pipe: impl Write + Send + 'static, capacity: usize) -> Sink {
     let queue = writer::start(Destination::Pipe(Box::new(pipe)), Style::Json, capacity).unwrap();
-    Sink { alerts: queue.clone(), logs: Some(queue) }
+    Sink { alerts: queue.clone(), logs: Some(queue), search: None }
 }
 
 fn slow(capacity: usize) -> (Sink, mpsc::Sender<()>, mpsc::Receiver<Vec<u8>>) {
@@ -78,7 +78,7 @@ fn slow(capacity: usize) -> (Sink, mpsc::Sender<()>, mpsc::Receiver<Vec<u8>>) {
 
 fn file_sink(path: &std::path::Path) -> Sink {
     let (alerts, style) = (Target::File(path.to_owned()), Style::Json);
-    Sink::open(&Settings { alerts, dns_logs: None, style, capacity: 8 }).unwrap()
+    Sink::open(&Settings { alerts, dns_logs: None, style, capacity: 8, search: None }).unwrap()
 }
 
 fn ids(text: &str) -> Vec<String> {
@@ -100,8 +100,23 @@ fn targets_are_read_as_they_are_written() {
     assert_eq!("file:/var/log/a.json".parse::<Target>().unwrap(), Target::File("/var/log/a.json".into()));
     for wrong in ["", "file:", "stderr", "/var/log/a.json"] {
         let error = wrong.parse::<Target>().unwrap_err().to_string();
-        assert!(error.ends_with("write stdout or file:PATH"), "{error}");
+        assert!(error.contains("write stdout, file:PATH, or the URL of a search engine"), "{error}");
     }
+}
+
+#[test]
+fn urls_of_search_engines_hold_no_secrets() {
+    let urls = |text: &str| match text.parse::<Target>() {
+        Ok(Target::Search(urls)) => urls.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(urls("https://a:9200, http://b/es"), ["https://a:9200/", "http://b/es"]);
+    for wrong in ["http://", "https://a?x=secret", "https://a,stdout", "https://a,ftp://b"] {
+        let error = wrong.parse::<Target>().unwrap_err().to_string();
+        assert!(error.contains("write http(s)://HOST[:PORT]") && !error.contains("secret"), "{error}");
+    }
+    let error = "https://user:secret@a".parse::<Target>().unwrap_err().to_string();
+    assert!(error.contains("--search-password-file") && !error.contains("secret"), "{error}");
 }
 
 #[test]
@@ -228,6 +243,7 @@ fn a_file_in_no_folder_is_refused_with_the_remedy() {
         dns_logs: None,
         style: Style::Json,
         capacity: 8,
+        search: None,
     };
     let error = Sink::open(&settings).unwrap_err().to_string();
     assert!(error.starts_with("cannot append documents to /nowhere/at/all.json: "), "{error}");
@@ -289,6 +305,7 @@ fn alerts_and_logs_may_go_to_different_places() {
         dns_logs: Some(Target::File(logs.clone())),
         style: Style::Json,
         capacity: 8,
+        search: None,
     })
     .unwrap();
     sink.write(gap("1"));

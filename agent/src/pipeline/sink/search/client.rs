@@ -1,0 +1,219 @@
+//! One request to a server, and its answer: TLS, credentials, bounds. What an answer means is for others to say.
+
+use std::error::Error as _;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use namewarden_protocol::obtain::client::{self, ClientError};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use reqwest::{Client, Method, RequestBuilder, Url};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Search engines give a bulk request a minute themselves.
+const TIMEOUT: Duration = Duration::from_secs(75);
+/// An answer for ten thousand documents, each with an error of its own, is 5 MB.
+const ANSWER_MAX: usize = 32 << 20;
+
+/// A secret, or the file that holds it, read anew for each request: it is renewed there.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// From the environment.
+    Value(String),
+    /// In this file.
+    File(PathBuf),
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(_) => formatter.write_str("Value(…)"),
+            Self::File(path) => write!(formatter, "File({})", path.display()),
+        }
+    }
+}
+
+impl Secret {
+    fn read(&self) -> Result<String, String> {
+        match self {
+            Self::Value(value) => Ok(value.clone()),
+            Self::File(path) => {
+                fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(|error| {
+                    format!("the file {} with its secret cannot be read: {error}", path.display())
+                })
+            }
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Credentials {
+    /// Nobody in particular, or the holder of a certificate.
+    #[default]
+    None,
+    /// A user with a password.
+    Basic {
+        /// The user.
+        user: String,
+        /// Its password.
+        password: Secret,
+    },
+    /// An API key of Elasticsearch's, as it hands it out (encoded).
+    ApiKey(Secret),
+    /// A token.
+    Bearer(Secret),
+}
+
+/// How servers are reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Who asks.
+    pub credentials: Credentials,
+    /// More certificate authorities (PEM) than the compiled-in ones.
+    pub authorities: Option<PathBuf>,
+    /// Certificate (PEM) that is shown, and its key.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// Certificate authorities, TLS.
+    #[error("--search-ca: {0}")]
+    Client(#[from] ClientError),
+    /// The certificate that is shown, or its key.
+    #[error("cannot use the client certificate {}: {reason}; give --search-certificate and --search-key the PEM files of one pair", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Body.
+    pub body: Vec<u8>,
+    /// The server says that it is Elasticsearch, as that does from 7.14 on.
+    pub is_elasticsearch: bool,
+}
+
+/// No answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// Why, in one sentence without URL or secret.
+    pub why: String,
+    /// The server may have had the request.
+    pub uncertain: bool,
+}
+
+/// Asks servers.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    client: Client,
+    credentials: Credentials,
+}
+
+impl Asker {
+    /// Sets up what is needed to ask; nothing is asked yet.
+    pub fn new(settings: &Settings) -> Result<Self, SetupError> {
+        let mut tls = client::tls(settings.authorities.as_deref())?;
+        if let Some((certificate, key)) = &settings.certificate {
+            let shown = certified(certificate, key, tls.crypto_provider())?;
+            tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(shown));
+        }
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent(concat!("namewarden-agent/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| ClientError::Setup(error.without_url().to_string()))?;
+        Ok(Self { client, credentials: settings.credentials.clone() })
+    }
+
+    /// Asks for something.
+    pub async fn get(&self, url: Url) -> Result<Answer, Missed> {
+        self.send(self.client.get(url)).await
+    }
+
+    /// Asks for a data stream to be there.
+    pub async fn put(&self, url: Url) -> Result<Answer, Missed> {
+        self.send(self.client.request(Method::PUT, url)).await
+    }
+
+    /// Sends a body of JSON.
+    pub async fn post(&self, url: Url, body: Vec<u8>) -> Result<Answer, Missed> {
+        self.send(self.client.post(url).header(CONTENT_TYPE, "application/json").body(body)).await
+    }
+
+    /// Sends a body of NDJSON, packed by gzip.
+    pub async fn post_packed(&self, url: Url, body: bytes::Bytes) -> Result<Answer, Missed> {
+        let request = self.client.post(url).header(CONTENT_TYPE, "application/x-ndjson");
+        self.send(request.header(CONTENT_ENCODING, "gzip").body(body)).await
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Answer, Missed> {
+        let request = self.sign(request).map_err(|why| Missed { why, uncertain: false })?;
+        let mut response = request.send().await.map_err(missed)?;
+        let is_elasticsearch = response.headers().contains_key("x-elastic-product");
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(missed)? {
+            if body.len() + chunk.len() > ANSWER_MAX {
+                return Err(Missed { why: "its answer has no end".to_owned(), uncertain: true });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, body, is_elasticsearch })
+    }
+
+    fn sign(&self, request: RequestBuilder) -> Result<RequestBuilder, String> {
+        Ok(match &self.credentials {
+            Credentials::None => request,
+            Credentials::Basic { user, password } => request.basic_auth(user, Some(password.read()?)),
+            Credentials::ApiKey(key) => request.header("authorization", format!("ApiKey {}", key.read()?)),
+            Credentials::Bearer(token) => request.bearer_auth(token.read()?),
+        })
+    }
+}
+
+fn certified(
+    certificate: &Path,
+    key: &Path,
+    provider: &rustls::crypto::CryptoProvider,
+) -> Result<CertifiedKey, SetupError> {
+    let failed = |path: &Path, reason: String| SetupError::Certificate { path: path.to_owned(), reason };
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| failed(certificate, error.to_string()))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| failed(key, error.to_string()))?;
+    CertifiedKey::from_der(chain, secret, provider).map_err(|error| failed(certificate, error.to_string()))
+}
+
+/// The error with its causes and without the URL.
+fn missed(error: reqwest::Error) -> Missed {
+    // Nothing was sent where no connection was made, or no request.
+    let uncertain = !error.is_connect() && !error.is_builder();
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    Missed { why: format!("it does not answer ({text})"), uncertain }
+}
