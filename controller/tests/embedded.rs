@@ -48,6 +48,26 @@ fn a_restart_without_network_serves_the_same_set() {
 }
 
 #[test]
+fn a_lost_disk_takes_no_feed_out_of_the_set_before_its_list_is_back() {
+    let lists = Lists::new();
+    lists.answer("/list", Answer::text("evil.example\n"));
+    let program = Program::new();
+    program.write("urls.yaml", &pull("urls", &lists.url("/list"), ""));
+    let running = program.start();
+    running.wait_for_status("urls", |status| status.contains("threatSet"));
+    running.stop();
+    program.lose_state();
+    lists.answer("/list", Answer::text("<html>maintenance</html>"));
+    let again = program.start();
+    again.wait_for_log("the copies of these feeds are lost");
+    lists.answer("/list", Answer::text("evil.example\n"));
+    program.write("urls.yaml", &pull_marked("urls", &lists.url("/list"), "1"));
+    again.wait_for_set(|set| set.lists("evil.example"));
+    let log = again.stop();
+    assert_eq!(log.matches("threat set in use").count(), 1, "{log}");
+}
+
+#[test]
 fn disabling_and_deleting_take_a_feed_out() {
     let lists = Lists::new();
     lists.answer("/a", Answer::text("a.example\n"));

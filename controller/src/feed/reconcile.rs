@@ -45,6 +45,8 @@ const NOTICES_MAX: usize = 1024;
 const DEBOUNCE: Duration = Duration::from_millis(200);
 /// How long the first set after a start waits for feeds that were never pulled.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it waits for feeds that had entries before and whose copies are lost.
+const LOST_PATIENCE: Duration = Duration::from_mins(5);
 /// Until a set that could not be made is tried again.
 const COMPILE_RETRY: Duration = Duration::from_secs(10);
 
@@ -244,6 +246,8 @@ struct Run<'p> {
     listed_at: Option<Instant>,
     /// Whether a set was made since then.
     is_settled: bool,
+    /// It was said that the first set waits for lost copies.
+    is_lost_told: bool,
     /// Feeds whose status may be another one.
     touched: BTreeSet<String>,
 }
@@ -272,6 +276,7 @@ impl<'p> Run<'p> {
             composed: BTreeMap::new(),
             listed_at: None,
             is_settled: false,
+            is_lost_told: false,
             touched: BTreeSet::new(),
         })
     }

@@ -47,6 +47,12 @@ impl Program {
         fs::remove_file(self.manifests.path().join(name)).unwrap();
     }
 
+    /// Loses all that it keeps.
+    pub fn lose_state(&self) {
+        fs::remove_dir_all(self.state.path()).unwrap();
+        fs::create_dir(self.state.path()).unwrap();
+    }
+
     pub fn start(&self) -> Running<'_> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_namewarden-controller"))
             .args(["run", "--listen", "127.0.0.1:0", "--manifests"])

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::state::Feed;
-use super::{COMPILE_RETRY, DEBOUNCE, PATIENCE, Run};
+use super::{COMPILE_RETRY, DEBOUNCE, LOST_PATIENCE, PATIENCE, Run};
 use crate::publish::{AllowList, Ingredients, Part, PublishError, Published};
 
 impl Run<'_> {
@@ -15,17 +15,32 @@ impl Run<'_> {
 
     /// When the first set may be made at the latest, where feeds are still awaited; else as planned.
     pub(super) fn settled_at(&self, planned: Instant) -> Instant {
-        match self.listed_at {
-            Some(listed) if !self.is_settled && self.feeds.values().any(Feed::is_awaited) => {
-                listed + PATIENCE
-            }
+        match self.listed_at.filter(|_| !self.is_settled) {
+            Some(listed) if self.feeds.values().any(Feed::is_lost) => listed + LOST_PATIENCE,
+            Some(listed) if self.feeds.values().any(Feed::is_awaited) => listed + PATIENCE,
             _ => planned,
+        }
+    }
+
+    /// Says once what the first set waits for, where that may take long.
+    fn tell_of_lost(&mut self, now: Instant) {
+        let is_waiting = self.compile_at.is_some_and(|at| at <= now && self.settled_at(at) > now);
+        let lost: Vec<&str> =
+            self.feeds.iter().filter(|(_, feed)| feed.is_lost()).map(|(name, _)| name.as_str()).collect();
+        if is_waiting && !lost.is_empty() && !self.is_lost_told {
+            tracing::warn!(
+                feeds = lost.join(" "),
+                "the copies of these feeds are lost: the first set waits {} s for them, agents keep the set they have",
+                LOST_PATIENCE.as_secs()
+            );
+            self.is_lost_told = true;
         }
     }
 
     /// Starts the making of a set, if it is time and none is under way.
     pub(super) fn start_compiling(&mut self, now: Instant) {
         let is_due = self.compile_at.is_some_and(|at| at <= now && self.settled_at(at) <= now);
+        self.tell_of_lost(now);
         if !is_due || !self.compiling.is_empty() || self.listed_at.is_none() {
             return;
         }

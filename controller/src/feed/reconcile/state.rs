@@ -68,12 +68,15 @@ pub struct Feed {
     shrank: bool,
     /// Once more when what is under way has ended.
     again: bool,
+    /// Its status speaks of entries that an earlier controller had and of which nothing is here.
+    had_entries: bool,
 }
 
 impl Feed {
     /// A feed seen for the first time by this process, with what an earlier one kept.
     pub fn new(resource: Box<Resource>, kept: Option<Record>, now: Instant, unix_now: u64) -> Self {
         let status = resource.status.as_ref();
+        let had_entries = status.and_then(|status| status.entries).is_some_and(|entries| entries > 0);
         let mut feed = Self {
             conditions: status.map(|status| status.conditions.clone()).unwrap_or_default(),
             in_set: status.and_then(|status| status.threat_set.clone()),
@@ -93,6 +96,7 @@ impl Feed {
             refused_document: None,
             shrank: false,
             again: false,
+            had_entries,
         };
         feed.define();
         feed.drop_foreign_copy();
@@ -168,6 +172,11 @@ impl Feed {
     /// Whether nothing is known of it yet, and something will be.
     pub fn is_awaited(&self) -> bool {
         self.is_active() && self.kept.is_none() && self.trouble.is_none() && self.schedule.next().is_some()
+    }
+
+    /// Whether its entries were lost with the disk: agents still match them, and would not after a set without.
+    pub fn is_lost(&self) -> bool {
+        self.had_entries && self.kept.is_none() && self.is_active()
     }
 
     /// What is to be done now; `document` is the number of the operation that wrote its document last.
