@@ -69,6 +69,14 @@ pub enum PublishError {
     /// The set's file is damaged.
     #[error("the threat set on disk is damaged: {0}")]
     Open(#[from] OpenError),
+    /// A feed's last good copy cannot be read any more.
+    #[error("the last good copy of feed {feed} cannot be read: {reason}")]
+    Copy {
+        /// The feed.
+        feed: String,
+        /// Why.
+        reason: String,
+    },
     /// A copy or an allow list could not be read.
     #[error("{what} cannot be read: {reason}")]
     Ingredient {

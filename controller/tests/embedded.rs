@@ -68,6 +68,24 @@ fn a_lost_disk_takes_no_feed_out_of_the_set_before_its_list_is_back() {
 }
 
 #[test]
+fn a_damaged_copy_is_obtained_anew_and_keeps_no_other_feed_from_changing() {
+    let lists = Lists::new();
+    lists.answer("/a", Answer::text("a.example\n"));
+    lists.answer("/b", Answer::text("b.example\n"));
+    let program = Program::new();
+    program.write("a.yaml", &pull("a", &lists.url("/a"), ""));
+    program.write("b.yaml", &pull("b", &lists.url("/b"), ""));
+    let running = program.start();
+    running.wait_for_set(|set| set.lists("a.example") && set.lists("b.example"));
+    program.damage_copy("a.example");
+    lists.answer("/b", Answer::text("b.example\nc.example\n"));
+    program.write("b.yaml", &pull_marked("b", &lists.url("/b"), "1"));
+    running.wait_for_log("the last good copy of feed a cannot be read");
+    running.wait_for_set(|set| set.lists("a.example") && set.lists("c.example"));
+    running.wait_for_status("a", |status| status.contains("reason: Ready"));
+}
+
+#[test]
 fn disabling_and_deleting_take_a_feed_out() {
     let lists = Lists::new();
     lists.answer("/a", Answer::text("a.example\n"));

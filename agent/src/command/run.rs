@@ -2,7 +2,7 @@
 //!
 //! Whatever is wrong with options, feeds or the machine is said before anything is attached.
 
-use std::{process::ExitCode, sync::Arc, thread, time::Duration};
+use std::{io::ErrorKind, process::ExitCode, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context, anyhow};
 use namewarden_protocol::threat_set::Current;
@@ -21,7 +21,7 @@ use crate::{
     settings::RunSettings,
     telemetry::Observed,
     threat_source::{
-        self, ThreatSource,
+        self, SourceError, ThreatSource,
         controller::{Controller, Follower, Following},
     },
 };
@@ -77,7 +77,7 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
             "this kernel gives threads' names to CAP_PERFMON only; they are read from the process table instead"
         );
     }
-    let mut source = ThreatSource::new(settings.source.feeds.clone(), settings.source.options.clone())?;
+    let mut source = source(&settings)?;
     let follower = settings.controller.clone().map(|settings| follower(settings, &mut source)).transpose()?;
     let following = follower.as_ref().map(Follower::following);
     if let Some(remark) = source.remark() {
@@ -102,6 +102,23 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let ended = runtime.block_on(watch::until_signal(&running, &mut feeds, follower, doors, signals));
     runtime.shutdown_background();
     running.stop().and(ended)
+}
+
+/// The feeds. A state folder that is full or read-only does not keep the agent from detecting.
+fn source(settings: &RunSettings) -> anyhow::Result<ThreatSource> {
+    let threat_source::Options { state_dir, .. } = &settings.source.options;
+    match ThreatSource::new(settings.source.feeds.clone(), settings.source.options.clone()) {
+        Err(SourceError::State { error, .. }) if state_dir.is_some() && is_without_room(&error) => {
+            tracing::warn!("nothing is kept over a restart: the state folder cannot be written to: {error}");
+            let options = threat_source::Options { state_dir: None, ..settings.source.options.clone() };
+            Ok(ThreatSource::new(settings.source.feeds.clone(), options)?)
+        }
+        source => Ok(source?),
+    }
+}
+
+fn is_without_room(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem)
 }
 
 /// The controller, and its last set from disk: an agent that starts while its controller is down detects at once.

@@ -13,9 +13,8 @@ mod follow;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use namewarden_protocol::obtain::client::ClientError;
 use namewarden_protocol::threat_set::wire::ApplyError;
 use namewarden_protocol::threat_set::{OpenError, ThreatSet};
 use reqwest::{StatusCode, Url};
@@ -41,11 +40,11 @@ pub struct Settings {
 pub enum SetupError {
     /// Certificate authorities, TLS.
     #[error("--ca: {0}")]
-    Client(#[from] ClientError),
-    /// The folder cannot be used.
-    #[error("cannot keep the controller's set in {path}: {error}; name a folder that this agent can write to with --state-dir", path = path.display())]
-    Folder {
-        /// The folder.
+    Client(String),
+    /// The file with the token.
+    #[error("--token-file {path}: {error}; name the file with the agent's service-account token", path = path.display())]
+    Token {
+        /// The file.
         path: PathBuf,
         /// Why.
         error: io::Error,
@@ -59,13 +58,22 @@ pub enum Missed {
     #[error("the controller does not answer: {0}")]
     Transport(String),
     /// The file with the token.
-    #[error("cannot read the token file {path}: {error}", path = path.display())]
+    #[error("cannot read the token file {path}: {error}; see to what --token-file names", path = path.display())]
     Token {
         /// The file.
         path: PathBuf,
         /// Why.
         error: io::Error,
     },
+    /// What is in it.
+    #[error("what {path} holds is no token: it has characters that no token has", path = path.display())]
+    TokenText {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nowhere to write.
+    #[error("no room for the controller's set: {0}; make room there")]
+    Disk(String),
     /// 401 or 403.
     #[error(
         "the controller refuses this agent ({0}); give the token of an agent's service account with --token-file"
@@ -78,6 +86,8 @@ pub enum Missed {
         status: StatusCode,
         /// The first words of its body.
         said: String,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
     },
     /// More bytes than any set may have.
     #[error("the controller's set is larger than {bytes_max} bytes and was not read")]
@@ -92,7 +102,10 @@ pub enum Missed {
     #[error("the controller's set cannot be read back from disk: {0}")]
     Open(#[from] OpenError),
     /// An older set of the same history than the one in use.
-    #[error("the controller serves set {offered}, which is older than set {used} in use; that one stays")]
+    #[error(
+        "the controller serves set {offered}, which is older than set {used} in use; that one stays (was its state folder put \
+         back from a copy? then empty it, and a new history begins)"
+    )]
     Older {
         /// What it serves.
         offered: u64,
@@ -102,6 +115,16 @@ pub enum Missed {
     /// The thread that wrote the set ended early.
     #[error("writing the controller's set ended early")]
     Interrupted,
+}
+
+impl Missed {
+    /// How long the controller wants to be left alone.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
 }
 
 fn detail(said: &str) -> String {
@@ -126,9 +149,9 @@ pub struct Contact {
 }
 
 impl Contact {
-    /// Whether it is known what the controller has to say, or that it says nothing.
-    pub fn is_made(&self) -> bool {
-        self.answered.is_some() || self.failures > 0
+    /// Whether the controller was asked and has given no answer.
+    pub fn is_silent(&self) -> bool {
+        self.answered.is_none() && self.failures > 0
     }
 }
 
@@ -136,7 +159,10 @@ impl Contact {
 #[derive(Debug)]
 pub enum Answer {
     /// The base is what there is to be.
-    Unchanged,
+    Unchanged {
+        /// How long the controller wants to be left alone.
+        retry_after: Option<Duration>,
+    },
     /// Another set.
     Set {
         /// It, from its file.

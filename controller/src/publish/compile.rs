@@ -77,10 +77,7 @@ pub fn compile(
     let mut builder = Builder::new(key, epoch, number).without_lines();
     let limits = ingredients.limits;
     for part in &ingredients.parts {
-        let unreadable = |reason: String| PublishError::Ingredient {
-            what: format!("the last good copy of feed {}", part.info.name),
-            reason,
-        };
+        let unreadable = |reason: String| PublishError::Copy { feed: part.info.name.to_string(), reason };
         let source = ingredients.shelf.reader(&part.digest).map_err(|error| unreadable(error.to_string()))?;
         let id = builder.feed(part.info.clone())?;
         judge::read(source, &part.reading, limits, &mut |entry| builder.add(id, &entry))

@@ -40,7 +40,14 @@ impl Identity {
     pub fn open(state: &Path, key: Option<SetKey>) -> io::Result<Self> {
         let path = state.join("set.json");
         let stored = match fs::read(&path) {
-            Ok(text) => serde_json::from_slice::<Stored>(&text).ok(),
+            Ok(text) => serde_json::from_slice::<Stored>(&text)
+                .inspect_err(|error| {
+                    tracing::warn!(
+                        "{} cannot be read ({error}): a new epoch begins, with a new hash key unless one is given",
+                        path.display()
+                    );
+                })
+                .ok(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };

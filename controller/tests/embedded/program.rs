@@ -47,6 +47,16 @@ impl Program {
         fs::remove_file(self.manifests.path().join(name)).unwrap();
     }
 
+    /// Damages the last good copy that holds this text.
+    pub fn damage_copy(&self, text: &str) {
+        for entry in fs::read_dir(self.state.path().join("copies")).unwrap() {
+            let path = entry.unwrap().path();
+            if fs::read_to_string(&path).is_ok_and(|copy| copy.contains(text)) {
+                fs::write(&path, "<html>").unwrap();
+            }
+        }
+    }
+
     /// Loses all that it keeps.
     pub fn lose_state(&self) {
         fs::remove_dir_all(self.state.path()).unwrap();

@@ -134,7 +134,7 @@ impl fmt::Display for Forbidden {
         write!(
             formatter,
             "it leads to {}, {what}: feeds are not fetched from there; correct the URL, or allow it with \
-             --feed-reach {reach} (agent) or --allow-local-feeds (controller)",
+             --feed-reach {reach}",
             self.address
         )
     }

@@ -201,9 +201,9 @@ impl Observatory {
         })
     }
 
-    /// Whether the controller has said what there is, or is known to say nothing.
+    /// Whether the controller's set is in use, or feeds of the agent's own are and the controller is known to say nothing.
     fn has_heard(&self, source: &SourceView) -> bool {
-        let made = |following: &Arc<Following>| following.contact().is_made();
+        let made = |following: &Arc<Following>| !source.feeds.is_empty() && following.contact().is_silent();
         source.joined.is_some() || self.following.as_ref().is_none_or(made)
     }
 

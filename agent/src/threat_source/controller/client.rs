@@ -11,17 +11,22 @@ use namewarden_protocol::endpoint::controller::{
 };
 use namewarden_protocol::obtain::client;
 use namewarden_protocol::threat_set::wire::{self, ApplyError, Kind};
-use namewarden_protocol::threat_set::{OpenError, ThreatSet};
-use reqwest::header::{CONTENT_TYPE, IF_NONE_MATCH};
+use namewarden_protocol::threat_set::{BuildError, OpenError, ThreatSet};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 
+use super::follow::WAIT;
 use super::{Answer, Missed, Settings, SetupError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A controller that holds a question open says nothing for as long as it was told to wait, and this on top.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A whole answer, however slow the way: many agents may come at once.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(30);
 /// Ten million names are 60 MB; whatever is larger than this is no set of ours.
-const BYTES_MAX: usize = 512 << 20;
+const BYTES_MAX: usize = 128 << 20;
+/// The format that is understood.
+const SET_TYPE: &str = "application/vnd.namewarden.threat-set;version=1";
 /// Of a refusal's text.
 const SAID_MAX: usize = 200;
 
@@ -36,6 +41,10 @@ pub struct Controller {
     place: String,
 }
 
+fn setup(error: &client::ClientError) -> SetupError {
+    SetupError::Client(error.to_string())
+}
+
 impl Controller {
     /// Sets up what is needed to ask; nothing is asked yet.
     ///
@@ -43,16 +52,24 @@ impl Controller {
     /// Authorities or folder cannot be used.
     pub fn new(settings: Settings) -> Result<Self, SetupError> {
         let Settings { url, authorities, token_file, folder } = settings;
-        let failed = |error| SetupError::Folder { path: folder.clone(), error };
-        fs::create_dir_all(&folder).map_err(failed)?;
+        if let Err(error) = fs::create_dir_all(&folder) {
+            tracing::warn!(
+                "{} cannot be made: {error}; the controller's set is not kept over a restart",
+                folder.display()
+            );
+        }
+        if let Some(path) = &token_file {
+            fs::metadata(path).map_err(|error| SetupError::Token { path: path.clone(), error })?;
+        }
         let client = Client::builder()
-            .tls_backend_preconfigured(client::tls(authorities.as_deref())?)
+            .tls_backend_preconfigured(client::tls(authorities.as_deref()).map_err(|error| setup(&error))?)
             .user_agent(concat!("namewarden-agent/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(WAIT + SILENCE_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
-            .map_err(|error| client::ClientError::Setup(error.without_url().to_string()))?;
+            .map_err(|error| setup(&client::ClientError::Setup(error.without_url().to_string())))?;
         let at = |path: &str| {
             let mut at = url.clone();
             at.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
@@ -85,13 +102,15 @@ impl Controller {
     pub async fn ask(&self, base: Option<Arc<ThreatSet>>, wait: Duration) -> Result<Answer, Missed> {
         let mut url = self.set.clone();
         url.query_pairs_mut().append_pair(WAIT_PARAMETER, &wait.as_secs().to_string());
-        let mut request = self.client.get(url).timeout(wait + SILENCE_TIMEOUT);
+        let mut request = self.client.get(url).timeout(ANSWER_TIMEOUT).header(ACCEPT, SET_TYPE);
         if let Some(base) = &base {
             request = request.header(IF_NONE_MATCH, entity_tag(base.id()));
         }
         let response = self.send(request).await?;
         match response.status() {
-            StatusCode::NOT_MODIFIED if base.is_some() => Ok(Answer::Unchanged),
+            StatusCode::NOT_MODIFIED if base.is_some() => {
+                Ok(Answer::Unchanged { retry_after: retry_after(&response) })
+            }
             StatusCode::OK => {
                 let bytes = receive(response).await?;
                 self.take(bytes, base).await
@@ -117,7 +136,10 @@ impl Controller {
         if let Some(path) = &self.token_file {
             let token =
                 fs::read_to_string(path).map_err(|error| Missed::Token { path: path.clone(), error })?;
-            request = request.bearer_auth(token.trim());
+            let shown = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
+            let mut shown = shown.map_err(|_| Missed::TokenText { path: path.clone() })?;
+            shown.set_sensitive(true);
+            request = request.header(reqwest::header::AUTHORIZATION, shown);
         }
         request.send().await.map_err(transport)
     }
@@ -125,14 +147,42 @@ impl Controller {
     /// Bytes -> file -> set, in a thread of its own: a large set takes a while.
     async fn take(&self, bytes: Vec<u8>, base: Option<Arc<ThreatSet>>) -> Result<Answer, Missed> {
         let path = self.path.clone();
-        let taken = tokio::task::spawn_blocking(move || take(&bytes, base.as_deref(), &path)).await;
+        let taken = tokio::task::spawn_blocking(move || take_anywhere(&bytes, base.as_deref(), &path)).await;
         taken.unwrap_or(Err(Missed::Interrupted))
     }
+}
+
+/// Where a set goes that the state folder has no room for: in use, and lost with the process.
+const ELSEWHERE: [&str; 2] = ["/tmp", "/dev/shm"];
+
+/// As [`take`]; a disk that is full or read-only does not keep a new set from being used.
+fn take_anywhere(bytes: &[u8], base: Option<&ThreatSet>, path: &Path) -> Result<Answer, Missed> {
+    let refused = match take(bytes, base, path) {
+        Err(Missed::Apply(ApplyError::Write(error @ BuildError::Write { .. }))) => error,
+        taken => return taken,
+    };
+    for folder in ELSEWHERE {
+        let folder = Path::new(folder).join(format!("namewarden-agent-{}", std::process::id()));
+        if fs::create_dir_all(&folder).is_err() {
+            continue;
+        }
+        let taken = take(bytes, base, &folder.join("controller.set"));
+        // The file is in use until the next set: its name is not needed any more.
+        let _ = fs::remove_dir_all(&folder);
+        if taken.is_ok() {
+            tracing::warn!("{refused}; the controller's set is in use, and not kept over a restart");
+            return taken;
+        }
+    }
+    Err(Missed::Disk(refused.to_string()))
 }
 
 /// Checks what came and makes it the set that is kept; what is kept stays as it was on any error.
 pub(super) fn take(bytes: &[u8], base: Option<&ThreatSet>, path: &Path) -> Result<Answer, Missed> {
     let announced = wire::announced(bytes)?;
+    if base.is_some_and(|base| base.id() == announced.id) {
+        return Ok(Answer::Unchanged { retry_after: None });
+    }
     if let Some(base) = base
         && announced.id.epoch == base.id().epoch
         && announced.id.number < base.id().number
@@ -154,8 +204,11 @@ pub(super) fn take(bytes: &[u8], base: Option<&ThreatSet>, path: &Path) -> Resul
 }
 
 async fn receive(mut response: Response) -> Result<Vec<u8>, Missed> {
-    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
-    let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(BYTES_MAX / 8));
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    if announced > BYTES_MAX {
+        return Err(Missed::TooLarge { bytes_max: BYTES_MAX });
+    }
+    let mut bytes = Vec::with_capacity(announced);
     while let Some(chunk) = response.chunk().await.map_err(transport)? {
         if bytes.len() + chunk.len() > BYTES_MAX {
             return Err(Missed::TooLarge { bytes_max: BYTES_MAX });
@@ -165,14 +218,21 @@ async fn receive(mut response: Response) -> Result<Vec<u8>, Missed> {
     Ok(bytes)
 }
 
+/// Seconds that the controller wants to be left alone.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
 async fn refusal(status: StatusCode, mut response: Response) -> Missed {
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         return Missed::Denied(status);
     }
+    let retry_after = retry_after(&response);
     let first = response.chunk().await.ok().flatten().unwrap_or_default();
     let said: String =
         String::from_utf8_lossy(&first).chars().filter(|c| !c.is_control()).take(SAID_MAX).collect();
-    Missed::Status { status, said }
+    Missed::Status { status, said, retry_after }
 }
 
 /// The error with its causes and without the URL.

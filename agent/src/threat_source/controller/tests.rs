@@ -65,6 +65,15 @@ fn an_older_set_is_refused_unless_its_history_is_another() {
 }
 
 #[test]
+fn the_set_in_use_sent_again_is_no_other_set() {
+    let folder = Folder::new();
+    let set = folder.set(1, 1, &["a.example"]);
+    let used = folder.taken(&set);
+    let again = take(&wire::full(&set).unwrap(), Some(&used), &folder.kept());
+    assert!(matches!(again, Ok(Answer::Unchanged { .. })), "{again:?}");
+}
+
+#[test]
 fn damage_and_strangers_leave_what_is_kept_as_it_was() {
     let folder = Folder::new();
     let (first, second) = (folder.set(1, 1, &["a.example"]), folder.set(1, 2, &["b.example"]));

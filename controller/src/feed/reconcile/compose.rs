@@ -61,9 +61,19 @@ impl Run<'_> {
         match ended {
             Ok(Ok(published)) => self.note_set(&published),
             Ok(Err(PublishError::NotLeader)) => {}
+            Ok(Err(PublishError::Copy { feed, reason })) => self.lose_copy(&feed, &reason),
             Ok(Err(error)) => self.retry_compiling(&error.to_string()),
             Err(error) => self.retry_compiling(&error.to_string()),
         }
+    }
+
+    /// One damaged copy must not keep the other feeds from changing: its list is obtained anew, and the set waits a moment.
+    fn lose_copy(&mut self, name: &str, reason: &str) {
+        if let Some(feed) = self.feeds.get_mut(name) {
+            feed.lose_copy(reason, Instant::now());
+            self.touched.insert(name.to_owned());
+        }
+        self.retry_compiling(&format!("the last good copy of feed {name} cannot be read: {reason}"));
     }
 
     fn retry_compiling(&mut self, reason: &str) {

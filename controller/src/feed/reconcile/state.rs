@@ -68,15 +68,15 @@ pub struct Feed {
     shrank: bool,
     /// Once more when what is under way has ended.
     again: bool,
-    /// Its status speaks of entries that an earlier controller had and of which nothing is here.
-    had_entries: bool,
+    /// Entries that an earlier controller had, by the status that it wrote.
+    entries_before: i64,
 }
 
 impl Feed {
     /// A feed seen for the first time by this process, with what an earlier one kept.
     pub fn new(resource: Box<Resource>, kept: Option<Record>, now: Instant, unix_now: u64) -> Self {
         let status = resource.status.as_ref();
-        let had_entries = status.and_then(|status| status.entries).is_some_and(|entries| entries > 0);
+        let entries_before = status.and_then(|status| status.entries).unwrap_or_default();
         let mut feed = Self {
             conditions: status.map(|status| status.conditions.clone()).unwrap_or_default(),
             in_set: status.and_then(|status| status.threat_set.clone()),
@@ -96,7 +96,7 @@ impl Feed {
             refused_document: None,
             shrank: false,
             again: false,
-            had_entries,
+            entries_before,
         };
         feed.define();
         feed.drop_foreign_copy();
@@ -176,7 +176,7 @@ impl Feed {
 
     /// Whether its entries were lost with the disk: agents still match them, and would not after a set without.
     pub fn is_lost(&self) -> bool {
-        self.had_entries && self.kept.is_none() && self.is_active()
+        self.entries_before > 0 && self.kept.is_none() && self.is_active()
     }
 
     /// What is to be done now; `document` is the number of the operation that wrote its document last.
@@ -250,6 +250,16 @@ impl Feed {
     pub fn lose_document(&mut self) -> bool {
         let is_push = self.definition.as_ref().is_some_and(|feed| feed.origin == Origin::Push);
         is_push && self.kept.take().is_some()
+    }
+
+    /// What was kept of it cannot be read: it is obtained anew.
+    pub fn lose_copy(&mut self, reason: &str, now: Instant) {
+        self.kept = None;
+        let message = format!("its last good copy cannot be read ({reason}); it is obtained anew");
+        self.trouble = Some(Trouble { kind: "DiskFailed", message });
+        if self.definition.as_ref().is_some_and(|feed| feed.pull().is_some()) {
+            self.pull_now(now);
+        }
     }
 
     fn succeed(&mut self, now: Instant, period: Option<Duration>) {
