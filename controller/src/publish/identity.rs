@@ -1,7 +1,7 @@
 //! Key, epoch and number of the sets, kept in the state folder.
 //!
 //! A number is written down before it is used, so that it is never used twice. A lost folder or another key is a new
-//! epoch: the time in seconds, or one more than the last epoch where clocks went back.
+//! epoch: the time in milliseconds, or one more than the last epoch where clocks went back.
 
 use std::fs;
 use std::io;
@@ -56,7 +56,7 @@ impl Identity {
             (Some(stored), Some(key)) if stored.key == key.0 => Ok(Self { stored, path }),
             (stored, key) => {
                 let SetKey(key) = key.map_or_else(SetKey::random, Ok)?;
-                let epoch = now_seconds().max(stored.map_or(0, |stored| stored.epoch + 1));
+                let epoch = now_milliseconds().max(stored.map_or(0, |stored| stored.epoch + 1));
                 let identity = Self { stored: Stored { key, epoch, number: 0 }, path };
                 identity.write(&identity.stored)?;
                 Ok(identity)
@@ -110,8 +110,9 @@ impl Identity {
     }
 }
 
-fn now_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+fn now_milliseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
