@@ -137,20 +137,9 @@ impl ControllerBuilder {
         Ok(fs::remove_file(self.folder.join("manifests").join(file))?)
     }
 
-    /// Loses all that it keeps, but the certificate that others know it by.
+    /// Loses all that it keeps, the authority of its own included.
     pub fn lose_state(&self) -> Result<()> {
-        for entry in fs::read_dir(self.state())? {
-            let entry = entry?;
-            if entry.file_name() == "tls" {
-                continue;
-            }
-            if entry.file_type()?.is_dir() {
-                fs::remove_dir_all(entry.path())?;
-            } else {
-                fs::remove_file(entry.path())?;
-            }
-        }
-        Ok(())
+        Ok(fs::remove_dir_all(self.state())?)
     }
 
     /// Starts it, and returns when it serves.

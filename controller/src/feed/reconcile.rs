@@ -427,11 +427,11 @@ fn log(name: &str, pulled: &Pulled) {
             let summary = &record.summary;
             tracing::info!(
                 feed = name,
-                "{} entries, {} rejected, {} guarded, format {}",
-                summary.entries,
-                summary.rejected,
-                summary.guarded,
-                summary.format
+                entries = summary.entries,
+                rejected = summary.rejected,
+                guarded = summary.guarded,
+                format = %summary.format,
+                "a list was taken"
             );
         }
         Pulled::Unchanged => tracing::debug!(feed = name, "unchanged"),

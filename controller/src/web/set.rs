@@ -54,6 +54,13 @@ pub async fn answer(site: &Site, base: Option<SetId>, wait: Duration) -> Respons
         let unchanged = tagged(plain::empty(StatusCode::NOT_MODIFIED), current);
         return if may_ask_at_once { unchanged } else { with_retry(unchanged, ASK_AGAIN_SECONDS) };
     }
+    if base.is_some_and(|base| base.epoch == current.epoch && base.number > current.number) {
+        // The whole set would only be refused.
+        let reason = format!(
+            "this controller is behind: it has set {current}; another one, or a later answer, has yours"
+        );
+        return with_retry(plain::error(StatusCode::SERVICE_UNAVAILABLE, &reason), ASK_AGAIN_SECONDS);
+    }
     match site.transfers.of(current, base).await {
         Ok(transfer) => {
             site.counts.served(transfer.delta, transfer.bytes.len());

@@ -3,11 +3,11 @@
 use std::error::Error as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use namewarden_protocol::endpoint::controller::{
-    AgentReport, REPORT_PATH, THREAT_SET_PATH, WAIT_PARAMETER, entity_tag,
+    AgentReport, REPORT_PATH, SET_TYPE, THREAT_SET_PATH, WAIT_PARAMETER, entity_tag,
 };
 use namewarden_protocol::obtain::client;
 use namewarden_protocol::threat_set::wire::{self, ApplyError, Kind};
@@ -25,15 +25,14 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(30);
 /// Ten million names are 60 MB; whatever is larger than this is no set of ours.
 const BYTES_MAX: usize = 128 << 20;
-/// The format that is understood.
-const SET_TYPE: &str = "application/vnd.namewarden.threat-set;version=1";
 /// Of a refusal's text.
 const SAID_MAX: usize = 200;
 
 /// The controller as the agent knows it.
 #[derive(Debug)]
 pub struct Controller {
-    client: Client,
+    client: RwLock<Client>,
+    authorities: Option<PathBuf>,
     set: Url,
     report: Url,
     token_file: Option<PathBuf>,
@@ -41,8 +40,17 @@ pub struct Controller {
     place: String,
 }
 
-fn setup(error: &client::ClientError) -> SetupError {
-    SetupError::Client(error.to_string())
+/// What reaches the controller; authorities are read from their file now.
+fn connect(authorities: Option<&Path>) -> Result<Client, client::ClientError> {
+    Client::builder()
+        .tls_backend_preconfigured(client::tls(authorities)?)
+        .user_agent(concat!("namewarden-agent/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(WAIT + SILENCE_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .map_err(|error| client::ClientError::Setup(error.without_url().to_string()))
 }
 
 impl Controller {
@@ -61,28 +69,35 @@ impl Controller {
         if let Some(path) = &token_file {
             fs::metadata(path).map_err(|error| SetupError::Token { path: path.clone(), error })?;
         }
-        let client = Client::builder()
-            .tls_backend_preconfigured(client::tls(authorities.as_deref()).map_err(|error| setup(&error))?)
-            .user_agent(concat!("namewarden-agent/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(WAIT + SILENCE_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|error| setup(&client::ClientError::Setup(error.without_url().to_string())))?;
+        let client =
+            connect(authorities.as_deref()).map_err(|error| SetupError::Client(error.to_string()))?;
         let at = |path: &str| {
             let mut at = url.clone();
             at.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
             at
         };
         Ok(Self {
-            client,
+            client: RwLock::new(client),
+            authorities,
             set: at(THREAT_SET_PATH),
             report: at(REPORT_PATH),
             token_file,
             path: folder.join("controller.set"),
             place: url.origin().ascii_serialization(),
         })
+    }
+
+    /// Reads the authorities anew: a controller that lost its disk has another one. Files that cannot be read change nothing.
+    pub fn renew(&self) {
+        if self.authorities.is_some()
+            && let Ok(client) = connect(self.authorities.as_deref())
+        {
+            *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
+        }
+    }
+
+    fn client(&self) -> Client {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where it is, without credentials.
@@ -102,7 +117,7 @@ impl Controller {
     pub async fn ask(&self, base: Option<Arc<ThreatSet>>, wait: Duration) -> Result<Answer, Missed> {
         let mut url = self.set.clone();
         url.query_pairs_mut().append_pair(WAIT_PARAMETER, &wait.as_secs().to_string());
-        let mut request = self.client.get(url).timeout(ANSWER_TIMEOUT).header(ACCEPT, SET_TYPE);
+        let mut request = self.client().get(url).timeout(ANSWER_TIMEOUT).header(ACCEPT, SET_TYPE);
         if let Some(base) = &base {
             request = request.header(IF_NONE_MATCH, entity_tag(base.id()));
         }
@@ -123,7 +138,7 @@ impl Controller {
     pub async fn report(&self, report: &AgentReport) -> Result<(), Missed> {
         // A report is numbers and names: it always has a JSON form.
         let body = serde_json::to_vec(report).unwrap_or_default();
-        let request = self.client.post(self.report.clone()).timeout(SILENCE_TIMEOUT);
+        let request = self.client().post(self.report.clone()).timeout(SILENCE_TIMEOUT);
         let request = request.header(CONTENT_TYPE, "application/json").body(body);
         let response = self.send(request).await?;
         match response.status() {

@@ -167,6 +167,9 @@ async fn take_sets(controller: &Controller, following: &Following) -> std::conve
             }
             Err(missed) => {
                 following.missed(&missed);
+                if matches!(missed, Missed::Transport(_)) {
+                    controller.renew();
+                }
                 whole = !whole && matches!(missed, Missed::Apply(_) | Missed::Open(_));
                 Some(rest.after_a_miss(missed.retry_after()))
             }

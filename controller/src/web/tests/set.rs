@@ -46,6 +46,19 @@ async fn before_the_first_set_the_answer_is_to_try_again() {
 }
 
 #[tokio::test]
+async fn who_is_ahead_is_told_to_come_again() {
+    let served = start();
+    served.publish(&set(1, &["evil.example"]));
+    let (tag, _) = whole(&served).await;
+    let ahead = tag.replace("1.1-", "1.9-");
+    assert_ne!(ahead, tag);
+    let response = served.ask("GET", "/v1/threat-set").header("if-none-match", ahead).send().await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert!(!header(&response, "retry-after").is_empty());
+    assert!(response.text().await.unwrap().contains("behind"));
+}
+
+#[tokio::test]
 async fn who_has_the_set_gets_304_and_who_has_an_older_one_what_changed() {
     let served = start();
     served.publish(&set(1, &["evil.example", "bad.example"]));
