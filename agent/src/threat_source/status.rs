@@ -60,10 +60,10 @@ impl fmt::Display for FeedStatus {
         }
         match (&self.problem, self.last_good, self.entries) {
             (Some(_), true, entries) => {
-                write!(formatter, "the last good copy with {entries} entries is used")?;
+                write!(formatter, "the last good copy with {} is used", counted(entries))?;
             }
             (Some(_), false, 0) => return formatter.write_str("nothing of it is used"),
-            (_, _, entries) => write!(formatter, "{entries} entries, format {}", self.format)?,
+            (_, _, entries) => write!(formatter, "{}, format {}", counted(entries), self.format)?,
         }
         match (self.rejected(), self.guarded()) {
             (0, 0) => Ok(()),
@@ -72,4 +72,8 @@ impl fmt::Display for FeedStatus {
             }
         }
     }
+}
+
+fn counted(entries: u64) -> String {
+    if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") }
 }

@@ -23,6 +23,11 @@ pub async fn pull(
     Extension(Admitted(caller)): Extension<Admitted>,
     Path(feed): Path<String>,
 ) -> Response {
+    let is_pushed = site.feeds.overview().borrow().iter().any(|known| known.name == feed && !known.is_pulled);
+    if is_pushed {
+        let reason = format!("nothing is pulled for feed {feed}: its names are pushed");
+        return plain::error(StatusCode::CONFLICT, &reason);
+    }
     match site.feeds.pull_now(&feed) {
         Ok(()) => {
             tracing::info!(feed, by = caller.name, "a pull was asked for");

@@ -249,6 +249,12 @@ impl Feed {
     /// Its document was deleted; whether the set is to be made anew.
     pub fn lose_document(&mut self) -> bool {
         let is_push = self.definition.as_ref().is_some_and(|feed| feed.origin == Origin::Push);
+        if is_push {
+            // What was wrong with it is gone with it.
+            (self.trouble, self.refused, self.refused_document) = (None, None, None);
+            self.shrank = false;
+            self.schedule = Schedule::default();
+        }
         is_push && self.kept.take().is_some()
     }
 

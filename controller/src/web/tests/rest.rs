@@ -48,6 +48,8 @@ async fn feeds_are_listed_and_pulled_on_demand() {
         (200, &json!("pulled"), &json!(true))
     );
     assert_eq!(answer(served.ask("POST", "/v1/feeds/pulled/pull")).await.0, 202);
+    let (status, body) = answer(served.ask("POST", "/v1/feeds/pushed/pull")).await;
+    assert_eq!((status, body["error"].as_str().unwrap().contains("pushed")), (409, true));
     let (status, body) = answer(served.ask("POST", "/v1/feeds/none/pull")).await;
     assert_eq!((status, &body["error"]), (404, &json!("there is no feed none")));
 }
