@@ -27,3 +27,7 @@ mod disks;
 // Agents that are killed.
 #[path = "search/kills.rs"]
 mod kills;
+
+// The agent as a program, from the kernel to the data stream.
+#[path = "search/agents.rs"]
+mod agents;

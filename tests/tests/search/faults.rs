@@ -6,9 +6,10 @@ use namewarden_agent::pipeline::sink::spool::Kind as Lane;
 use namewarden_protocol::document::Action;
 use namewarden_tests::search_engine::{Kind, SearchEngine};
 use namewarden_tests::wait;
+use serde_json::json;
 
 use crate::relay::{Mode, Relay};
-use crate::rig::{Rig, expect, stream};
+use crate::rig::{AMPLE, Rig, expect, ids, stream};
 
 fn lost_answers(kind: Kind) -> Result<()> {
     let (engine, folder) = (SearchEngine::shared(kind)?, tempfile::tempdir()?);
@@ -60,4 +61,29 @@ fn a_server_that_ends_in_the_middle_has_everything_once_it_is_back() -> Result<(
     let counts = rig.settled(6000)?;
     ensure!(counts.acknowledged == 6000, "{counts:?}");
     expect(&engine, "restart", 0..6000)
+}
+
+fn waits_for_its_template(kind: Kind) -> Result<()> {
+    let (engine, folder) = (SearchEngine::shared(kind)?, tempfile::tempdir()?);
+    let streams = ["later-alerts", "later-logs"].map(str::to_owned);
+    let rig = Rig::into(&engine.url(), folder.path(), "later", AMPLE, streams)?;
+    rig.write(Action::ListedName, 0..10);
+    wait::until("trouble is said", || Ok(rig.lane(Lane::Alerts)?.contact.problem))?;
+    let made = engine.ask("GET", "/_resolve/index/later-*", "")?;
+    ensure!(made.pointer("/indices") == Some(&json!([])), "an index was made: {made}");
+    let template = json!({"index_patterns": ["later-*"], "priority": 300, "data_stream": {}});
+    engine.ask("PUT", "/_index_template/later", &template.to_string())?;
+    rig.settled(10)?;
+    ensure!(ids(&engine, "later-alerts")?.len() == 10);
+    Ok(())
+}
+
+#[test]
+fn opensearch_makes_no_index_where_the_template_is_missing() -> Result<()> {
+    waits_for_its_template(Kind::OpenSearch)
+}
+
+#[test]
+fn elasticsearch_makes_no_index_where_the_template_is_missing() -> Result<()> {
+    waits_for_its_template(Kind::Elasticsearch)
 }

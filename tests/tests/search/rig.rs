@@ -13,6 +13,9 @@ use namewarden_tests::wait;
 
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
+/// Limits that no test reaches unawares.
+pub const AMPLE: Limits = Limits { bytes: 256 << 20, age: Duration::from_hours(72) };
+
 /// The sink of one test; its streams are called after it.
 pub struct Rig {
     pub sink: Sink,
@@ -27,10 +30,23 @@ pub fn stream(kind: Kind, namespace: &str) -> String {
 
 impl Rig {
     pub fn open(url: &str, folder: &Path, namespace: &str) -> Result<Self> {
-        Self::limited(url, folder, namespace, Limits { bytes: 256 << 20, age: Duration::from_hours(72) })
+        Self::limited(url, folder, namespace, AMPLE)
     }
 
     pub fn limited(url: &str, folder: &Path, namespace: &str, limits: Limits) -> Result<Self> {
+        let streams = Kind::ALL.map(|kind| stream(kind, namespace));
+        Self::into(url, folder, namespace, limits, streams)
+    }
+
+    /// One whose streams, of alerts and of DNS logs, are called otherwise.
+    pub fn into(
+        url: &str,
+        folder: &Path,
+        namespace: &str,
+        limits: Limits,
+        streams: [String; 2],
+    ) -> Result<Self> {
+        let [alert_stream, log_stream] = streams;
         let target: Target = url.parse()?;
         let settings = Settings {
             alerts: target.clone(),
@@ -41,8 +57,8 @@ impl Rig {
                 client: client::Settings::default(),
                 limits,
                 folder: folder.to_owned(),
-                alert_stream: stream(Kind::Alerts, namespace),
-                log_stream: stream(Kind::Logs, namespace),
+                alert_stream,
+                log_stream,
             }),
         };
         Ok(Self { sink: Sink::open(&settings)?, namespace: namespace.to_owned() })
