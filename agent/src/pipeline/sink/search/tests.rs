@@ -186,6 +186,17 @@ fn a_server_that_is_away_costs_nothing_where_another_answers() {
     assert!(lane.contact.failures < 10, "{lane:?}");
 }
 
+/// Opens the folder of a sink that has ended, once its last thread has let go of it.
+fn reopened(settings: &sink::Settings) -> Sink {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match Sink::open(settings) {
+            Err(_) if Instant::now() < end => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 #[test]
 fn what_no_server_took_is_sent_by_the_next_run() {
     let folder = tempfile::tempdir().unwrap();
@@ -199,7 +210,7 @@ fn what_no_server_took_is_sent_by_the_next_run() {
     assert_eq!(alerts(&sink).counts.waiting, 10);
     drop(sink);
     let server = StandIn::start(&[]);
-    let sink = Sink::open(&settings(folder.path(), std::slice::from_ref(&server.url))).unwrap();
+    let sink = reopened(&settings(folder.path(), std::slice::from_ref(&server.url)));
     let lane = until(&sink, "all settled", |lane| lane.counts.waiting == 0);
     assert_eq!((lane.counts.found, lane.counts.acknowledged), (10, 10));
     assert_eq!(server.ids(), ids(10));
