@@ -110,7 +110,7 @@ pub struct SourceArgs {
     pub lease: String,
 
     /// Secret of the controller's namespace with the hash key: key `key`, 32 hexadecimal digits (default: a key made
-    /// at the first start and kept in the state folder).
+    /// at the first start and kept in the state folder; a controller that follows takes the leader's).
     #[arg(long, env = "NAMEWARDEN_KEY_SECRET", value_name = "NAME")]
     pub key_secret: Option<String>,
 }

@@ -3,7 +3,9 @@
 //! In: a Lease of the API server, or nothing (embedded: always the leader). Out: a [`Role`] to watch.
 //!
 //! A leader that cannot renew stops leading before anybody else may begin. The Lease also says up to which number sets
-//! may have been published: whoever takes over begins behind it, so that no number is used twice whatever was lost.
+//! may have been published, and under which key: whoever takes over begins behind it, or a later epoch where its key is
+//! another one, so that no number is used twice whatever was lost. A controller whose disk is empty lets others go first:
+//! they need not pull anything.
 
 // What a Lease says, and what may be written into it.
 mod lease;
@@ -16,8 +18,9 @@ use kube::{Api, Client};
 use reqwest::Url;
 use tokio::sync::watch;
 
+use crate::api_server;
 use crate::publish::{PublishError, Publisher};
-use lease::{Claim, Observed};
+use lease::{Claim, Observed, Position};
 
 /// Between two renewals, and between two looks of a follower.
 const RENEW: Duration = Duration::from_millis(1500);
@@ -27,6 +30,8 @@ const REQUEST: Duration = Duration::from_secs(2);
 const RENEW_DEADLINE: Duration = Duration::from_secs(6);
 /// A Lease that nobody renewed for so long, as a follower sees it, is free.
 const LEASE: Duration = Duration::from_secs(8);
+/// How much longer a controller waits for a Lease that has no set to serve: one that has looks at it twice meanwhile.
+const GRACE: Duration = Duration::from_secs(4);
 
 /// What this controller is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +45,16 @@ pub enum Role {
     },
 }
 
+impl Role {
+    /// Where another one that leads is reached, where it says so.
+    pub fn leader(&self) -> Option<&Url> {
+        match self {
+            Self::Leader => None,
+            Self::Follower { leader } => leader.as_ref(),
+        }
+    }
+}
+
 /// The role as it changes. Cheap to share.
 #[derive(Clone, Debug)]
 pub struct Leadership {
@@ -50,12 +65,23 @@ pub struct Leadership {
 pub struct Election {
     leases: Api<Lease>,
     claim: Claim,
+    has_peers: bool,
     publisher: Publisher,
     role: watch::Sender<Role>,
     observed: Option<Observed>,
     renewed_at: Option<Instant>,
-    /// The leader that was said to be out of reach.
-    unreachable: Option<String>,
+    /// The other leader that was told of.
+    told: Option<String>,
+}
+
+/// This controller among the others.
+pub struct Member {
+    /// Its alone.
+    pub identity: String,
+    /// Where the others reach it.
+    pub url: Option<Url>,
+    /// Whether it can reach the others.
+    pub has_peers: bool,
 }
 
 impl Leadership {
@@ -83,23 +109,24 @@ impl Leadership {
 }
 
 impl Election {
-    /// An election by the Lease `name`; `identity` is this controller's alone, `url` is where it is reached.
+    /// An election by the Lease `name` of a namespace.
     pub fn new(
         client: Client,
         (namespace, name): (&str, &str),
-        identity: String,
-        url: Option<Url>,
+        member: Member,
         publisher: Publisher,
     ) -> (Self, Leadership) {
         let (role, watched) = watch::channel(Role::Follower { leader: None });
+        let Member { identity, url, has_peers } = member;
         let election = Self {
             leases: Api::namespaced(client, namespace),
             claim: Claim { name: name.to_owned(), identity, url, duration: LEASE },
+            has_peers,
             publisher,
             role,
             observed: None,
             renewed_at: None,
-            unreachable: None,
+            told: None,
         };
         (election, Leadership { role: watched })
     }
@@ -140,26 +167,62 @@ impl Election {
     /// Looks at the Lease; renews it, takes it, or follows whoever holds it.
     async fn step(&mut self, now: Instant) -> Result<(), ElectionError> {
         let Some(lease) = self.leases.get_opt(&self.claim.name).await? else {
-            let lease = self.claim.first(self.publisher.position());
+            let lease = self.claim.first(&self.position());
             return self.hold(self.leases.create(&PostParams::default(), &lease).await, now);
         };
         let observed = Observed::again(self.observed.take(), lease, now);
         let is_ours = observed.holder() == Some(&*self.claim.identity);
-        if !is_ours && !observed.is_free(now, LEASE) {
-            self.tell_of_missing_url(&observed);
+        let is_empty = self.publisher.current().borrow().is_none();
+        let grace = if is_empty { GRACE } else { Duration::ZERO };
+        if !is_ours && !observed.is_free(now, LEASE, grace) {
+            self.tell_of(&observed);
             self.follow(observed.url());
             self.observed = Some(observed);
             return Ok(());
         }
         let is_new = self.renewed_at.is_none();
         if is_new {
-            // Whoever led before may have published up to there.
-            let (epoch, number) = observed.reserved();
-            self.publisher.skip_to(epoch, number)?;
+            self.take_over(&observed)?;
         }
-        let lease = self.claim.renewed(&observed, !is_ours, is_new, self.publisher.position());
+        let lease = self.claim.renewed(&observed, !is_ours, is_new, &self.position());
         self.observed = Some(observed);
         self.hold(self.leases.replace(&self.claim.name, &PostParams::default(), &lease).await, now)
+    }
+
+    fn position(&self) -> Position {
+        Position { last: self.publisher.position(), key_id: self.publisher.key_id() }
+    }
+
+    /// Goes behind whatever the last leader may have published.
+    fn take_over(&self, observed: &Observed) -> Result<(), PublishError> {
+        let (epoch, number) = observed.reserved();
+        if self.publisher.lead_after((epoch, number), observed.key_id())? {
+            tracing::warn!(
+                "the last leader had another hash key, which this controller never copied: a new epoch begins, and every \
+                 agent fetches the whole set"
+            );
+        }
+        Ok(())
+    }
+
+    /// Says once who else leads, and what keeps this controller from copying it.
+    fn tell_of(&mut self, observed: &Observed) {
+        let Some(holder) = observed.holder().filter(|_| observed.is_alive()) else { return };
+        if self.told.as_deref() == Some(holder) {
+            return;
+        }
+        match observed.url() {
+            None => tracing::warn!(
+                "{holder} leads and says nowhere where it is reached: nothing is copied from it, and pushes are not \
+                 passed on; give every controller --advertise-url"
+            ),
+            Some(_) if !self.has_peers => tracing::warn!(
+                "{holder} leads, and nothing is copied from it or passed on to it: give every controller --peer-ca, the \
+                 authority that signed the controllers' certificate"
+            ),
+            Some(url) => tracing::info!("{holder} leads, at {url}"),
+        }
+        self.told = Some(holder.to_owned());
     }
 
     /// The Lease is ours, unless somebody else was quicker.
@@ -170,6 +233,7 @@ impl Election {
                 // Counted from before the request: nobody else counts from earlier.
                 if self.renewed_at.replace(now).is_none() {
                     tracing::info!(identity = self.claim.identity, "this controller leads");
+                    self.told = None;
                 }
                 self.role.send_if_modified(|role| std::mem::replace(role, Role::Leader) != Role::Leader);
                 Ok(())
@@ -179,18 +243,6 @@ impl Election {
                 Ok(())
             }
             Err(error) => Err(error.into()),
-        }
-    }
-
-    /// A follower that copies nothing would pull everything anew when it leads: that is said, once for each leader.
-    fn tell_of_missing_url(&mut self, observed: &Observed) {
-        let holder = observed.holder().filter(|_| observed.url().is_none());
-        if let Some(holder) = holder.filter(|holder| self.unreachable.as_deref() != Some(holder)) {
-            tracing::warn!(
-                leader = holder,
-                "the leader does not say where it is reached, nothing is copied from it: give each controller --advertise-url"
-            );
-            self.unreachable = Some(holder.to_owned());
         }
     }
 
@@ -209,7 +261,7 @@ impl Election {
 
 #[derive(Debug, thiserror::Error)]
 enum ElectionError {
-    #[error(transparent)]
+    #[error("{reason}", reason = api_server::why(.0))]
     Kubernetes(#[from] kube::Error),
     #[error(transparent)]
     Publish(#[from] PublishError),

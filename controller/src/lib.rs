@@ -6,6 +6,9 @@ pub mod args;
 // Settings as used.
 pub mod settings;
 
+// What the API server says, in a sentence.
+pub mod api_server;
+
 // What the parts of a running controller share.
 pub mod context;
 

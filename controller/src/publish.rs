@@ -151,9 +151,15 @@ impl Publisher {
         self.identity().position()
     }
 
-    /// Numbers up to this one may have been used by somebody else: the next set's is greater.
-    pub fn skip_to(&self, epoch: u64, number: u64) -> Result<(), PublishError> {
-        Ok(self.identity().skip_to(epoch, number)?)
+    /// Tells the key from others, and says nothing else of it.
+    pub fn key_id(&self) -> String {
+        self.identity().key_id()
+    }
+
+    /// Takes over from a leader that may have used numbers up to this one, under the key of this id: the next set's number
+    /// is greater, and with another key it is of a later epoch. Says whether it is.
+    pub fn lead_after(&self, last: (u64, u64), key_id: Option<&str>) -> Result<bool, PublishError> {
+        Ok(self.identity().lead_after(last, key_id)?)
     }
 
     /// Compiles and publishes a set, unless the last one was made of the very same. Blocks.

@@ -113,7 +113,7 @@ pub struct Site {
     pub shutdown: watch::Receiver<bool>,
     /// When it started.
     pub started: Instant,
-    forward: Option<Forward>,
+    forward: Forward,
     transfers: Transfers,
     waiting: Semaphore,
     bodies: Semaphore,
@@ -149,7 +149,7 @@ impl Site {
             transfers: Transfers::new(publisher.clone()),
             waiting: Semaphore::new(set::WAITING_MAX),
             bodies: Semaphore::new(BODIES_KIB as usize),
-            forward: peers.map(Forward::new),
+            forward: Forward::new(peers),
             followers: Followers::default(),
             agents: Agents::default(),
             counts: Counts::default(),

@@ -161,10 +161,18 @@ impl ControllerBuilder {
         // Ctrl-C is for who started the controller: it decides when the controller ends.
         command.args(&self.arguments).process_group(0).stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        let (log, _) = Lines::follow(child.stderr.take().context("no standard error")?);
+        let (log, reader) = Lines::follow(child.stderr.take().context("no standard error")?);
         let authority = self.authority.clone().unwrap_or_else(|| self.state().join("tls/ca.crt"));
         let mut controller = Controller { child, log, address: ([127, 0, 0, 1], 0).into(), authority };
-        controller.address = controller.serves()?;
+        controller.address = match controller.serves() {
+            Ok(address) => address,
+            Err(error) => {
+                // Its last words come when it has ended.
+                let _ = controller.child.kill();
+                let _ = reader.join();
+                return Err(error.context(controller.log()));
+            }
+        };
         Ok(controller)
     }
 }
@@ -190,7 +198,6 @@ impl Controller {
                 lines.iter().find_map(|line| Some(line.split_once("serving on https://")?.1.parse()));
             Ok(address.transpose()?)
         })
-        .with_context(|| self.log())
     }
 
     /// Its process id.

@@ -5,25 +5,45 @@
 #[path = "cluster/harness.rs"]
 mod harness;
 
+// Requests with a token.
+#[path = "cluster/client.rs"]
+mod client;
+
+// Turns of the tests that share an API server.
+#[path = "cluster/lane.rs"]
+mod lane;
+
+// What the tests of running controllers start from.
+#[path = "cluster/scene.rs"]
+mod scene;
+
 // `GlobalThreatFeed` as the API server takes it.
 #[path = "cluster/definition.rs"]
 mod definition;
 
-// An API server with the role that ships, controllers, and a server of lists.
-#[path = "cluster/deployment.rs"]
-mod deployment;
+// Feeds that are pulled: status, columns, headers, period, what leaves the set.
+#[path = "cluster/pulled.rs"]
+mod pulled;
 
-// Feeds pulled and pushed, and what their status says.
-#[path = "cluster/feeds.rs"]
-mod feeds;
+// Feeds that somebody pushes.
+#[path = "cluster/pushed.rs"]
+mod pushed;
 
-// Controllers beside each other, and what is left when one is gone.
-#[path = "cluster/several.rs"]
-mod several;
+// Several controllers: one leads, the others copy.
+#[path = "cluster/leading.rs"]
+mod leading;
 
-// Breaks between the controller and the API server.
-#[path = "cluster/broken.rs"]
-mod broken;
+// Numbers of sets, whatever is lost.
+#[path = "cluster/numbers.rs"]
+mod numbers;
+
+// An API server that breaks off, forgets, goes away.
+#[path = "cluster/breaking.rs"]
+mod breaking;
+
+// What the controller may, and what it says where it may not.
+#[path = "cluster/rights.rs"]
+mod rights;
 
 // Names of pods in the agent's documents; needs root.
 #[path = "cluster/pods.rs"]

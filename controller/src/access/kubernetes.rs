@@ -24,6 +24,7 @@ use super::{
     cache::{Cache, Key},
     right::Demand,
 };
+use crate::api_server;
 
 /// How long a known token is known: as long as the API server itself keeps what a webhook said of one.
 const KNOWN: Duration = Duration::from_mins(2);
@@ -213,7 +214,7 @@ impl Kubernetes {
                 reason: format!("the controller's own role may not create {}", K::plural(&())),
             }),
             Ok(Err(error)) => {
-                tracing::warn!("the API server does not check credentials: {error}");
+                tracing::warn!("the API server does not check credentials: {}", api_server::why(&error));
                 Err(Denied::Unavailable {
                     reason: "the Kubernetes API server does not answer as it should".to_owned(),
                 })

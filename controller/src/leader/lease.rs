@@ -14,6 +14,8 @@ use reqwest::Url;
 const URL: &str = "namewarden.dev/url";
 /// `epoch.number`: sets up to this one may have been published.
 const RESERVED: &str = "namewarden.dev/reserved";
+/// Which hash key those sets have: an id that says nothing else of it.
+const KEY: &str = "namewarden.dev/key";
 /// Numbers reserved at a time; more than half of them are always left.
 const BLOCK: u64 = 1000;
 
@@ -35,11 +37,22 @@ pub struct Claim {
 pub struct Observed {
     lease: Lease,
     since: Instant,
+    /// Whether its holder was seen to renew it.
+    is_alive: bool,
+}
+
+/// What a leader has published, as the Lease says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Epoch and number of the last set that was begun.
+    pub last: (u64, u64),
+    /// Id of the hash key.
+    pub key_id: String,
 }
 
 impl Claim {
     /// A Lease that was not there.
-    pub fn first(&self, position: (u64, u64)) -> Lease {
+    pub fn first(&self, position: &Position) -> Lease {
         let now = MicroTime(Timestamp::now());
         let mut spec = self.spec();
         spec.acquire_time = Some(now);
@@ -53,7 +66,7 @@ impl Claim {
     }
 
     /// A Lease that is renewed, or taken over where `is_taken`; `is_new` where numbers are reserved anew.
-    pub fn renewed(&self, observed: &Observed, is_taken: bool, is_new: bool, position: (u64, u64)) -> Lease {
+    pub fn renewed(&self, observed: &Observed, is_taken: bool, is_new: bool, position: &Position) -> Lease {
         let mut lease = observed.lease.clone();
         let old = lease.spec.take().unwrap_or_default();
         let transitions = old.lease_transitions.unwrap_or_default();
@@ -81,12 +94,14 @@ impl Claim {
         mut annotations: BTreeMap<String, String>,
         reserved: (u64, u64),
         is_new: bool,
-        (epoch, number): (u64, u64),
+        position: &Position,
     ) -> BTreeMap<String, String> {
+        let (epoch, number) = position.last;
         match &self.url {
             Some(url) => annotations.insert(URL.to_owned(), url.to_string()),
             None => annotations.remove(URL),
         };
+        annotations.insert(KEY.to_owned(), position.key_id.clone());
         let is_scarce = epoch != reserved.0 || number.saturating_add(BLOCK / 2) > reserved.1;
         if is_new || is_scarce {
             annotations.insert(RESERVED.to_owned(), format!("{epoch}.{}", number.saturating_add(BLOCK)));
@@ -98,10 +113,17 @@ impl Claim {
 impl Observed {
     /// A Lease as it is now; unchanged, it was so since it was first seen so.
     pub fn again(before: Option<Self>, lease: Lease, now: Instant) -> Self {
-        let since = before
-            .filter(|before| before.lease.metadata.resource_version == lease.metadata.resource_version)
-            .map_or(now, |before| before.since);
-        Self { lease, since }
+        let Some(before) = before else { return Self { lease, since: now, is_alive: false } };
+        let is_same = before.lease.metadata.resource_version == lease.metadata.resource_version;
+        let since = if is_same { before.since } else { now };
+        let mut seen = Self { lease, since, is_alive: false };
+        seen.is_alive = seen.holder() == before.holder() && (before.is_alive || !is_same);
+        seen
+    }
+
+    /// Whether its holder was seen to renew it: a holder that ended without a word is none.
+    pub fn is_alive(&self) -> bool {
+        self.is_alive
     }
 
     /// Who holds it.
@@ -109,9 +131,11 @@ impl Observed {
         self.lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
     }
 
-    /// Whether anybody may take it.
-    pub fn is_free(&self, now: Instant, duration: Duration) -> bool {
-        self.holder().is_none() || now.saturating_duration_since(self.since) >= duration
+    /// Whether it may be taken after `grace`: for those who let others go first.
+    pub fn is_free(&self, now: Instant, duration: Duration, grace: Duration) -> bool {
+        let unchanged = now.saturating_duration_since(self.since);
+        let held = if self.holder().is_none() { Duration::ZERO } else { duration };
+        unchanged >= held + grace
     }
 
     /// Where its holder is reached.
@@ -126,6 +150,11 @@ impl Observed {
             Some((epoch.parse().ok()?, number.parse().ok()?))
         };
         self.annotation(RESERVED).and_then(parse).unwrap_or_default()
+    }
+
+    /// Id of the key of those sets, where the Lease says it.
+    pub fn key_id(&self) -> Option<&str> {
+        self.annotation(KEY)
     }
 
     /// The same Lease without a holder.
@@ -148,14 +177,19 @@ mod tests {
     use super::*;
 
     const LEASE: Duration = Duration::from_secs(8);
+    const NONE: Duration = Duration::ZERO;
 
     fn claim(identity: &str) -> Claim {
         let url = Url::parse("https://10.0.0.1:8443/").ok();
         Claim { name: "lease".to_owned(), identity: identity.to_owned(), url, duration: LEASE }
     }
 
+    fn at(epoch: u64, number: u64) -> Position {
+        Position { last: (epoch, number), key_id: "0123456789abcdef".to_owned() }
+    }
+
     fn held(identity: &str, version: &str, now: Instant) -> Observed {
-        let mut lease = claim(identity).first((7, 3));
+        let mut lease = claim(identity).first(&at(7, 3));
         lease.metadata.resource_version = Some(version.to_owned());
         Observed::again(None, lease, now)
     }
@@ -164,10 +198,10 @@ mod tests {
     fn a_lease_is_free_once_it_was_seen_unchanged_for_its_time() {
         let start = Instant::now();
         let first = held("a", "1", start);
-        assert!(!first.is_free(start + LEASE / 2, LEASE));
+        assert!(!first.is_free(start + LEASE / 2, LEASE, NONE));
         let lease = first.lease.clone();
         let same = Observed::again(Some(first), lease, start + LEASE / 2);
-        assert!(same.is_free(start + LEASE, LEASE));
+        assert!(same.is_free(start + LEASE, LEASE, NONE));
     }
 
     #[test]
@@ -176,7 +210,7 @@ mod tests {
         let mut renewed = held("a", "1", start).lease;
         renewed.metadata.resource_version = Some("2".to_owned());
         let seen = Observed::again(Some(held("a", "1", start)), renewed, start + LEASE);
-        assert!(!seen.is_free(start + LEASE, LEASE));
+        assert!(!seen.is_free(start + LEASE, LEASE, NONE));
     }
 
     #[test]
@@ -184,7 +218,18 @@ mod tests {
         let now = Instant::now();
         let released = held("a", "1", now).released();
         let seen = Observed::again(None, released, now);
-        assert!(seen.is_free(now, LEASE) && seen.holder().is_none());
+        assert!(seen.is_free(now, LEASE, NONE) && seen.holder().is_none());
+    }
+
+    #[test]
+    fn who_has_nothing_lets_others_go_first() {
+        let (start, grace) = (Instant::now(), Duration::from_secs(4));
+        let held = held("a", "1", start);
+        assert!(
+            !held.is_free(start + LEASE, LEASE, grace) && held.is_free(start + LEASE + grace, LEASE, grace)
+        );
+        let released = Observed::again(None, held.released(), start);
+        assert!(!released.is_free(start, LEASE, grace) && released.is_free(start + grace, LEASE, grace));
     }
 
     #[test]
@@ -192,7 +237,7 @@ mod tests {
         let now = Instant::now();
         let seen = held("a", "1", now);
         assert_eq!(seen.reserved(), (7, 1003));
-        let taken = claim("b").renewed(&seen, true, true, (7, 1003));
+        let taken = claim("b").renewed(&seen, true, true, &at(7, 1003));
         assert_eq!(taken.spec.as_ref().unwrap().lease_transitions, Some(1));
         assert_eq!(Observed::again(None, taken, now).reserved(), (7, 2003));
     }
@@ -201,9 +246,9 @@ mod tests {
     fn a_leader_reserves_more_numbers_before_they_are_used_up() {
         let now = Instant::now();
         let seen = held("a", "1", now);
-        let early = claim("a").renewed(&seen, false, false, (7, 400));
+        let early = claim("a").renewed(&seen, false, false, &at(7, 400));
         assert_eq!(Observed::again(None, early, now).reserved(), (7, 1003));
-        let late = claim("a").renewed(&seen, false, false, (7, 600));
+        let late = claim("a").renewed(&seen, false, false, &at(7, 600));
         assert_eq!(Observed::again(None, late, now).reserved(), (7, 1600));
     }
 
@@ -211,5 +256,22 @@ mod tests {
     fn the_leader_says_where_it_is_reached() {
         let seen = held("a", "1", Instant::now());
         assert_eq!(seen.url().unwrap().as_str(), "https://10.0.0.1:8443/");
+    }
+
+    #[test]
+    fn the_leader_says_which_key_its_sets_have() {
+        assert_eq!(held("a", "1", Instant::now()).key_id(), Some("0123456789abcdef"));
+    }
+
+    #[test]
+    fn a_holder_is_alive_once_it_was_seen_to_renew() {
+        let now = Instant::now();
+        let first = held("a", "1", now);
+        assert!(!first.is_alive());
+        let renewed = Observed::again(Some(first), held("a", "2", now).lease, now);
+        assert!(renewed.is_alive());
+        let same = Observed::again(Some(renewed), held("a", "2", now).lease, now);
+        assert!(same.is_alive());
+        assert!(!Observed::again(Some(same), held("b", "3", now).lease, now).is_alive());
     }
 }

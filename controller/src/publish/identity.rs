@@ -10,13 +10,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use namewarden_protocol::threat_set::SetKey;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use crate::feed::copy::write_whole;
+use crate::feed::copy::{hex, write_whole};
+
+/// What a key's digest is made with: no digest of it for anything else is the same.
+const KEY_ID_TAG: &[u8] = b"namewarden: which key it is";
 
 /// What the next set is known by.
 #[derive(Debug)]
 pub struct Identity {
     stored: Stored,
+    /// The key that the operator gave, if one was.
+    given: Option<SetKey>,
     path: PathBuf,
 }
 
@@ -51,13 +57,14 @@ impl Identity {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
+        let given = key;
         match (stored, key) {
-            (Some(stored), None) => Ok(Self { stored, path }),
-            (Some(stored), Some(key)) if stored.key == key.0 => Ok(Self { stored, path }),
+            (Some(stored), None) => Ok(Self { stored, given, path }),
+            (Some(stored), Some(key)) if stored.key == key.0 => Ok(Self { stored, given, path }),
             (stored, key) => {
                 let SetKey(key) = key.map_or_else(SetKey::random, Ok)?;
                 let epoch = now_milliseconds().max(stored.map_or(0, |stored| stored.epoch + 1));
-                let identity = Self { stored: Stored { key, epoch, number: 0 }, path };
+                let identity = Self { stored: Stored { key, epoch, number: 0 }, given, path };
                 identity.write(&identity.stored)?;
                 Ok(identity)
             }
@@ -80,9 +87,28 @@ impl Identity {
         Ok((self.key(), self.stored.epoch, self.stored.number))
     }
 
-    /// Makes the next set come after this one; what is already behind stays as it is.
-    pub fn skip_to(&mut self, epoch: u64, number: u64) -> io::Result<()> {
-        if (epoch, number) > self.position() { self.store(epoch, number) } else { Ok(()) }
+    /// Tells one key from another, and says nothing else of it.
+    pub fn key_id(&self) -> String {
+        let digest = hex(&Sha256::digest([KEY_ID_TAG, &self.stored.key].concat()));
+        digest.get(..16).unwrap_or_default().to_owned()
+    }
+
+    /// Takes over from a leader that may have used numbers up to this one, under the key of this id where it is known.
+    /// With another key than that, or than the one given, it begins a later epoch; says whether it did.
+    pub fn lead_after(&mut self, (epoch, number): (u64, u64), key_id: Option<&str>) -> io::Result<bool> {
+        let key = self.given.map_or(self.stored.key, |given| given.0);
+        let is_other = key != self.stored.key || key_id.is_some_and(|last| last != self.key_id());
+        if !is_other {
+            if (epoch, number) > self.position() {
+                self.store(epoch, number)?;
+            }
+            return Ok(false);
+        }
+        let after = self.stored.epoch.max(epoch).saturating_add(1);
+        let stored = Stored { key, epoch: now_milliseconds().max(after), number: 0 };
+        self.write(&stored)?;
+        self.stored = stored;
+        Ok(true)
     }
 
     /// Goes on where another controller is, with its key. What this one began itself under that key and is ahead of it
@@ -144,11 +170,45 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut identity = Identity::open(folder.path(), None).unwrap();
         let (epoch, _) = identity.position();
-        identity.skip_to(epoch, 40).unwrap();
-        identity.skip_to(epoch, 3).unwrap();
+        let key = identity.key_id();
+        assert!(!identity.lead_after((epoch, 40), Some(&key)).unwrap());
+        assert!(!identity.lead_after((epoch, 3), None).unwrap());
         assert_eq!(identity.next().unwrap().2, 41);
-        identity.skip_to(epoch + 5, 1).unwrap();
+        assert!(!identity.lead_after((epoch + 5, 1), Some(&key)).unwrap());
         assert_eq!(identity.next().unwrap(), (identity.key(), epoch + 5, 2));
+    }
+
+    #[test]
+    fn who_leads_with_another_key_than_the_last_leader_begins_a_later_epoch() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut identity = Identity::open(folder.path(), None).unwrap();
+        let (key, far) = (identity.key(), now_milliseconds() + 1_000_000_000);
+        assert!(identity.lead_after((far, 40), Some("0123456789abcdef")).unwrap());
+        assert_eq!(identity.next().unwrap(), (key, far + 1, 1));
+    }
+
+    #[test]
+    fn the_given_key_is_the_leaders_even_where_another_one_was_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut identity = Identity::open(folder.path(), Some(SetKey([1; 16]))).unwrap();
+        let (epoch, _) = identity.position();
+        identity.adopt(SetKey([2; 16]), epoch - 100, 40).unwrap();
+        let followed = identity.key_id();
+        assert!(identity.lead_after((epoch - 100, 40), Some(&followed)).unwrap());
+        let (key, later, number) = identity.next().unwrap();
+        assert_eq!((key, number), (SetKey([1; 16]), 1));
+        assert!(later >= epoch);
+    }
+
+    #[test]
+    fn an_id_tells_keys_apart_and_does_not_hold_them() {
+        let id = |key: [u8; 16]| {
+            let folder = tempfile::tempdir().unwrap();
+            Identity::open(folder.path(), Some(SetKey(key))).unwrap().key_id()
+        };
+        assert_eq!(id([1; 16]), id([1; 16]));
+        assert_ne!(id([1; 16]), id([2; 16]));
+        assert!(!id([1; 16]).contains("0101"));
     }
 
     #[test]

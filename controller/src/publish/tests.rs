@@ -133,7 +133,7 @@ fn a_lost_disk_is_a_new_epoch() {
     std::fs::remove_file(bench.state.path().join("set.json")).unwrap();
     let publisher = Publisher::open(bench.state.path(), Some(key)).unwrap();
     assert!(publisher.position().0 >= first.id.epoch);
-    publisher.skip_to(first.id.epoch, 1000).unwrap();
+    publisher.lead_after((first.id.epoch, 1000), None).unwrap();
     let second = publisher.publish(&bench.ingredients(&[]), &|| true).unwrap();
     assert!((second.id.epoch, second.id.number) > (first.id.epoch, 1000), "{:?}", second.id);
 }

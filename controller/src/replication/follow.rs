@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use super::{
-    peer::{Peer, PeerError, Peers},
+    peer::{Peer, PeerError, Peers, why},
     state::{self, State},
 };
 use crate::{
@@ -68,8 +68,15 @@ pub struct Follower {
 enum Uncopied {
     #[error(transparent)]
     Peer(#[from] PeerError),
-    #[error("the leader cannot be reached: {0}")]
+    #[error("the leader cannot be reached: {reason}", reason = why(.0))]
     Unreachable(#[from] reqwest::Error),
+    #[error("the token {path} cannot be read: {error}; correct --peer-token-file", path = path.display())]
+    Token { path: PathBuf, error: io::Error },
+    #[error(
+        "the leader answers {0}: give --peer-token-file, a token of the service account --controller-service-account for \
+         --audience"
+    )]
+    Refused(StatusCode),
     #[error("the leader answers {0}")]
     Status(StatusCode),
     #[error("the leader's answer is too large")]
@@ -89,10 +96,7 @@ impl Follower {
     /// Follows for ever; while this controller leads, or nobody does, it waits.
     pub async fn run(mut self) {
         loop {
-            let leader = match &*self.role.borrow_and_update() {
-                Role::Follower { leader } => leader.clone(),
-                Role::Leader => None,
-            };
+            let leader = self.role.borrow_and_update().leader().cloned();
             let Some(leader) = leader else {
                 if self.role.changed().await.is_err() {
                     return;
@@ -112,26 +116,25 @@ impl Settings {
     async fn follow(&self, leader: &Url) {
         tracing::info!("following the controller at {leader}");
         let mut ahead = State::default();
-        let mut is_told = false;
+        let mut said = None;
         loop {
             let copied = async {
                 let leader = self.peers.reach(leader)?;
                 ahead = self.ask(&leader, &ahead).await?;
                 self.copy(&leader, &ahead).await
             };
-            match copied.await {
-                Ok(()) if is_told => {}
-                Ok(()) => {
-                    tracing::info!("everything of the leader is here");
-                    is_told = true;
-                }
-                Err(error) => {
-                    tracing::warn!("the leader's state is not copied: {error}");
-                    ahead = State::default();
-                    is_told = false;
-                    tokio::time::sleep(RETRY).await;
-                }
+            let now = copied.await.map_err(|error| error.to_string());
+            let is_news = said.as_ref() != Some(&now);
+            match &now {
+                Ok(()) if is_news => tracing::info!("everything of the leader's is copied"),
+                Err(reason) if is_news => tracing::warn!("the leader's state is not copied: {reason}"),
+                Ok(()) | Err(_) => {}
             }
+            if now.is_err() {
+                ahead = State::default();
+                tokio::time::sleep(RETRY).await;
+            }
+            said = Some(now);
         }
     }
 
@@ -145,7 +148,7 @@ impl Settings {
         ];
         let mut url = at(&leader.base, &["v1", "replica", "state"])?;
         url.query_pairs_mut().extend_pairs(query);
-        let response = self.request(leader, url).timeout(SILENCE).send().await?;
+        let response = self.request(leader, url)?.timeout(SILENCE).send().await?;
         if response.status() == StatusCode::NOT_MODIFIED {
             return Ok(known.clone());
         }
@@ -156,8 +159,8 @@ impl Settings {
     async fn copy(&self, leader: &Peer, ahead: &State) -> Result<(), Uncopied> {
         // Documents first: somebody waits for the leader's word that they are safe.
         self.copy_documents(leader, ahead).await?;
-        self.copy_set(leader, ahead).await?;
-        self.copy_shelf(leader, ahead).await
+        // Side by side: agents wait for the set, and who leads next must not need to pull what it is made of.
+        tokio::try_join!(self.copy_set(leader, ahead), self.copy_shelf(leader, ahead)).map(|_| ())
     }
 
     async fn copy_documents(&self, leader: &Peer, ahead: &State) -> Result<(), Uncopied> {
@@ -251,16 +254,14 @@ impl Settings {
     }
 
     fn get(&self, leader: &Peer, path: &[&str]) -> Result<RequestBuilder, Uncopied> {
-        Ok(self.request(leader, at(&leader.base, path)?))
+        self.request(leader, at(&leader.base, path)?)
     }
 
-    fn request(&self, leader: &Peer, url: Url) -> RequestBuilder {
+    fn request(&self, leader: &Peer, url: Url) -> Result<RequestBuilder, Uncopied> {
         let request = leader.client.get(url);
-        let text = self.token.as_ref().and_then(|path| fs::read_to_string(path).ok());
-        match text.map(|text| Secret::new(text.trim())) {
-            Some(token) => request.bearer_auth(token.reveal()),
-            None => request,
-        }
+        let Some(path) = &self.token else { return Ok(request) };
+        let text = fs::read_to_string(path).map_err(|error| Uncopied::Token { path: path.clone(), error })?;
+        Ok(request.bearer_auth(Secret::new(text.trim()).reveal()))
     }
 }
 
@@ -275,7 +276,17 @@ fn at(base: &Url, segments: &[&str]) -> Result<Url, Uncopied> {
 }
 
 fn good(response: Response) -> Result<Response, Uncopied> {
-    if response.status() == StatusCode::OK { Ok(response) } else { Err(Uncopied::Status(response.status())) }
+    match response.status() {
+        StatusCode::OK => Ok(response),
+        status => Err(refused(status)),
+    }
+}
+
+fn refused(status: StatusCode) -> Uncopied {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Uncopied::Refused(status),
+        status => Uncopied::Status(status),
+    }
 }
 
 /// Headers of a document say which version it is: it may be newer than the state that named it.
@@ -286,7 +297,7 @@ fn head_of(response: &Response) -> Result<Head, Uncopied> {
         if response.status() == StatusCode::OK {
             Uncopied::Wrong("a document without its version".to_owned())
         } else {
-            Uncopied::Status(response.status())
+            refused(response.status())
         }
     })
 }

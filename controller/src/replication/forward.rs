@@ -11,7 +11,7 @@ use axum::{
 use futures::TryStreamExt as _;
 use reqwest::Url;
 
-use super::peer::{Peer, Peers};
+use super::peer::{Peer, Peers, why};
 use crate::web::plain;
 
 /// Says that a request was passed on: it is not passed on again.
@@ -38,12 +38,12 @@ const BACK: [HeaderName; 6] = [
 /// Passes requests on.
 #[derive(Debug)]
 pub struct Forward {
-    peers: Arc<Peers>,
+    peers: Option<Arc<Peers>>,
 }
 
 impl Forward {
-    /// Passes requests on to one of `peers`.
-    pub fn new(peers: Arc<Peers>) -> Self {
+    /// Passes requests on to one of `peers`; without any it refuses them all.
+    pub fn new(peers: Option<Arc<Peers>>) -> Self {
         Self { peers }
     }
 
@@ -53,8 +53,11 @@ impl Forward {
             return unavailable("leadership changes just now; try again");
         }
         let Some(leader) = leader else { return unavailable("no controller leads just now; try again") };
-        let sent = match self.peers.reach(leader) {
-            Ok(peer) => send(peer, request).await.map_err(|error| error.without_url().to_string()),
+        let Some(peers) = &self.peers else {
+            return unavailable("another controller leads, and this one has no --peer-ca to reach it by");
+        };
+        let sent = match peers.reach(leader) {
+            Ok(peer) => send(peer, request).await.map_err(|error| why(&error)),
             Err(error) => Err(error.to_string()),
         };
         sent.unwrap_or_else(|reason| {

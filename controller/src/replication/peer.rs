@@ -113,3 +113,12 @@ impl Peers {
         Ok(Peer { given: given.clone(), client, base })
     }
 }
+
+/// Why a request failed: the cause behind all others, for what is above it only says where it happened.
+pub fn why(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    if error.is_timeout() { "it is silent".to_owned() } else { cause.to_string() }
+}

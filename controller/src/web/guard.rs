@@ -9,7 +9,6 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::{
@@ -20,7 +19,6 @@ use super::{
 use crate::{
     access::{Caller, Denied},
     leader::Role,
-    replication::Forward,
 };
 
 /// Who was admitted, for the handlers.
@@ -53,7 +51,7 @@ pub async fn guard(
                 request.extensions_mut().insert(Admitted(caller));
             }
             match elsewhere(&site, row) {
-                Some((forward, leader)) => forward.pass(leader.as_ref(), request).await,
+                Some(role) => site.forward.pass(role.leader(), request).await,
                 None => next.run(request).await,
             }
         }
@@ -65,12 +63,10 @@ pub async fn guard(
 }
 
 /// Who leads, where a request is the leader's to answer and that is somebody else.
-fn elsewhere<'a>(site: &'a Site, row: Option<&Route>) -> Option<(&'a Forward, Option<Url>)> {
-    let forward = site.forward.as_ref().filter(|_| row.is_some_and(|row| row.by == By::Leader))?;
-    match &*site.leadership.watch().borrow() {
-        Role::Leader => None,
-        Role::Follower { leader } => Some((forward, leader.clone())),
-    }
+fn elsewhere(site: &Site, row: Option<&Route>) -> Option<Role> {
+    row.filter(|row| row.by == By::Leader)?;
+    let role = site.leadership.watch().borrow().clone();
+    (role != Role::Leader).then_some(role)
 }
 
 /// Elasticsearch's clients get its words, everybody else one sentence.

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use namewarden_tests::{
-    controller,
-    kube::{Cluster, User},
-};
+use namewarden_tests::kube::{Cluster, User};
 use serde_json::{Value, json};
 
-/// The group of the reference's manifests.
-const GROUP: &str = "projectcalico.org";
+use crate::{
+    lane::{Lane, OURS, REFERENCE as GROUP},
+    scene::define,
+};
 
 /// The reference's pull feed.
 const PULLED: &str = "
@@ -93,7 +92,7 @@ spec:
 
 fn cluster() -> Result<Arc<Cluster>> {
     let cluster = Cluster::shared()?;
-    controller::define(&cluster, GROUP)?;
+    define(&cluster, GROUP)?;
     Ok(cluster)
 }
 
@@ -122,21 +121,23 @@ fn period(period: &str) -> Value {
 
 #[test]
 fn the_references_manifests_apply_as_they_are() -> Result<()> {
+    let _lane = Lane::of(GROUP);
     let cluster = cluster()?;
     for manifest in [PULLED, PUSHED, WHOLE, ADDRESSES] {
         let said = cluster.kubectl_as(&User::admin(), "apply --validate=strict --filename -", manifest)?;
         assert!(said.contains("created") || said.contains("unchanged"), "{said}");
     }
-    cluster.kubectl("delete globalthreatfeeds my-threat-feed my-pushed-feed example-feed addresses")?;
+    cluster.kubectl(
+        "delete globalthreatfeeds.projectcalico.org my-threat-feed my-pushed-feed example-feed addresses",
+    )?;
     Ok(())
 }
 
 #[test]
 fn either_group_can_be_served() -> Result<()> {
-    // One of its own: where both are served, words without a group mean either.
-    let cluster = Cluster::start()?;
-    controller::define(&cluster, "namewarden.dev")?;
-    let manifest = PULLED.replace(GROUP, "namewarden.dev");
+    let cluster = Cluster::shared()?;
+    define(&cluster, OURS)?;
+    let manifest = PULLED.replace(GROUP, OURS);
     let words = "apply --dry-run=server --validate=strict --filename -";
     cluster.kubectl_as(&User::admin(), words, &manifest)?;
     Ok(())
@@ -269,9 +270,10 @@ fn a_field_that_nobody_knows_is_said_to_be_unknown() -> Result<()> {
 
 #[test]
 fn short_name_category_and_columns_are_there() -> Result<()> {
+    let _lane = Lane::of(GROUP);
     let cluster = cluster()?;
     cluster.apply(&PULLED.replace("my-threat-feed", "shown"))?;
-    let table = cluster.kubectl("get gtf")?;
+    let table = cluster.kubectl("get gtf.projectcalico.org")?;
     let columns: Vec<&str> = table.lines().next().unwrap_or_default().split("  ").collect();
     let columns: Vec<&str> = columns.into_iter().map(str::trim).filter(|column| !column.is_empty()).collect();
     assert_eq!(
@@ -280,25 +282,35 @@ fn short_name_category_and_columns_are_there() -> Result<()> {
         "{table}"
     );
     assert!(cluster.kubectl("get threat-defense")?.contains("shown"));
-    cluster.kubectl("delete gtf shown")?;
+    cluster.kubectl("delete gtf.projectcalico.org shown")?;
     Ok(())
 }
 
 #[test]
 fn who_may_edit_feeds_may_not_write_their_status() -> Result<()> {
+    let _lane = Lane::of(GROUP);
     let cluster = cluster()?;
     cluster.apply(&PULLED.replace("my-threat-feed", "edited"))?;
     let patch = r#"{"status":{"entries":7}}"#;
     let through_the_spec =
-        ["patch", "gtf", "edited", "--type", "merge", "--patch", patch, "--output", "json"];
+        ["patch", "gtf.projectcalico.org", "edited", "--type", "merge", "--patch", patch, "--output", "json"];
     let file = cluster.kubeconfig(&User::admin())?;
     let feed: Value = serde_json::from_str(&cluster.kubectl_at(&file, &through_the_spec, "")?)?;
     assert_eq!(feed.pointer("/status/entries"), None);
-    let by_the_subresource =
-        ["patch", "gtf", "edited", "--subresource", "status", "--type", "merge", "--patch", patch];
+    let by_the_subresource = [
+        "patch",
+        "gtf.projectcalico.org",
+        "edited",
+        "--subresource",
+        "status",
+        "--type",
+        "merge",
+        "--patch",
+        patch,
+    ];
     cluster.kubectl_at(&file, &by_the_subresource, "")?;
     let feed = cluster.read(&format!("/apis/{GROUP}/v3/globalthreatfeeds/edited"))?;
     assert_eq!(feed.pointer("/status/entries"), Some(&json!(7)));
-    cluster.kubectl("delete gtf edited")?;
+    cluster.kubectl("delete gtf.projectcalico.org edited")?;
     Ok(())
 }

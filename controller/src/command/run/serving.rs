@@ -45,12 +45,6 @@ impl Serving {
         });
         let peers = peers(settings)?;
         let follower = peers.clone().map(|peers| follower(context, shelf.clone(), peers));
-        if follower.is_none() && matches!(context.source, Source::Kubernetes(_)) {
-            tracing::warn!(
-                "other controllers cannot be reached without --peer-ca: beside another one, this one would copy nothing \
-                 and pass on nothing"
-            );
-        }
         let (shutdown, ending) = watch::channel(false);
         let site = Site::new(Parts {
             access,

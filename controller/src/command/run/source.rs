@@ -4,17 +4,18 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use k8s_openapi::api::core::v1::Secret;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use namewarden_protocol::threat_set::SetKey;
 
+use crate::api_server;
 use crate::feed::copy::{hex, write_whole};
 use crate::feed::source::kubernetes::{Kubernetes, WATCH_SECONDS, served_group};
 use crate::feed::source::manifests::Manifests;
 use crate::feed::{Group, Source};
-use crate::leader::{Election, Leadership};
+use crate::leader::{Election, Leadership, Member};
 use crate::publish::Publisher;
 use crate::settings::{RunSettings, SourceSettings};
 
@@ -69,8 +70,12 @@ pub fn leadership(
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let identity = format!("{host}_{}", hex(random.get(..4).unwrap_or_default()));
     let place = (kubernetes.namespace(), lease.as_str());
-    let url = settings.serve.advertise_url.clone();
-    let (election, leadership) = Election::new(kubernetes.client(), place, identity, url, publisher.clone());
+    let member = Member {
+        identity,
+        url: settings.serve.advertise_url.clone(),
+        has_peers: settings.serve.peer_ca.is_some(),
+    };
+    let (election, leadership) = Election::new(kubernetes.client(), place, member, publisher.clone());
     Ok((Some(election), leadership))
 }
 
@@ -113,7 +118,7 @@ async fn key(client: &Client, namespace: &str, name: &str) -> anyhow::Result<Set
     let secret = secrets
         .get_opt(name)
         .await
-        .with_context(|| format!("cannot read the Secret {namespace}/{name}"))?
+        .map_err(|error| anyhow!("cannot read the Secret {namespace}/{name}: {}", api_server::why(&error)))?
         .with_context(|| {
             format!("there is no Secret {namespace}/{name}; create it, or leave --key-secret out")
         })?;

@@ -14,6 +14,7 @@ use kube::{Api, Client, Resource as _};
 use serde_json::json;
 
 use super::{Change, Notice, Observed, SourceError, Unusable};
+use crate::api_server;
 use crate::feed::resource::{GlobalThreatFeedStatus, Group, Resource};
 use crate::feed::values::{Holder, SecretText, ValueReference};
 
@@ -120,7 +121,9 @@ impl Kubernetes {
         let told = tokio::time::timeout(Duration::from_secs(5), self.recorder.publish(&event, &about));
         match told.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(feed = name, "an event could not be told: {error}"),
+            Ok(Err(error)) => {
+                tracing::warn!(feed = name, "an event could not be told: {}", api_server::why(&error));
+            }
             Err(_) => tracing::warn!(feed = name, "an event could not be told: the API server is silent"),
         }
     }
@@ -155,7 +158,9 @@ pub async fn served_group(client: &Client, recorded: Option<Group>) -> Group {
                 }
                 Ok(_) => {}
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => tracing::warn!("the API server does not say what it serves: {error}"),
+                Err(error) => {
+                    tracing::warn!("the API server does not say what it serves: {}", api_server::why(&error));
+                }
             }
         }
         let names: Vec<_> = candidates.iter().map(|group| group.api_version()).collect();
@@ -185,7 +190,10 @@ fn change(
         Ok(watcher::Event::Apply(object)) => Some(Change::Applied(observed(object))),
         Ok(watcher::Event::Delete(object)) => Some(Change::Deleted(object.metadata.name?)),
         Err(error) => {
-            tracing::warn!("the watch of feeds broke off and is begun again: {error}");
+            tracing::warn!(
+                "the watch of feeds broke off and is begun again: {}",
+                api_server::why_no_watch(&error)
+            );
             None
         }
     }
