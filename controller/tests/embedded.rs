@@ -63,6 +63,7 @@ fn a_lost_disk_takes_no_feed_out_of_the_set_before_its_list_is_back() {
     lists.answer("/list", Answer::text("evil.example\n"));
     program.write("urls.yaml", &pull_marked("urls", &lists.url("/list"), "1"));
     again.wait_for_set(|set| set.lists("evil.example"));
+    again.wait_for_log("threat set in use");
     let log = again.stop();
     assert_eq!(log.matches("threat set in use").count(), 1, "{log}");
 }

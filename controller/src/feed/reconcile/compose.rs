@@ -23,8 +23,8 @@ impl Run<'_> {
     }
 
     /// Says once what the first set waits for, where that may take long.
-    fn tell_of_lost(&mut self, now: Instant) {
-        let is_waiting = self.compile_at.is_some_and(|at| at <= now && self.settled_at(at) > now);
+    fn tell_of_lost(&mut self) {
+        let is_waiting = self.compile_at.is_some_and(|at| self.settled_at(at) > at);
         let lost: Vec<&str> =
             self.feeds.iter().filter(|(_, feed)| feed.is_lost()).map(|(name, _)| name.as_str()).collect();
         if is_waiting && !lost.is_empty() && !self.is_lost_told {
@@ -40,7 +40,7 @@ impl Run<'_> {
     /// Starts the making of a set, if it is time and none is under way.
     pub(super) fn start_compiling(&mut self, now: Instant) {
         let is_due = self.compile_at.is_some_and(|at| at <= now && self.settled_at(at) <= now);
-        self.tell_of_lost(now);
+        self.tell_of_lost();
         if !is_due || !self.compiling.is_empty() || self.listed_at.is_none() {
             return;
         }
