@@ -124,15 +124,16 @@ pub fn pace() -> Option<*mut Pace> {
     PACES.get_ptr_mut(0)
 }
 
-/// Whether the port (host byte order) is in the port set: most are refused without touching the map.
+/// Whether the port (host byte order) is in the port set: most are refused without touching the map. The way of every DNS
+/// packet: where the verifier allows it (`IN_PLACE`) it stands in its place, for a call is a cold line of code.
 #[inline(always)]
-pub fn in_port_set(port: u16) -> bool {
+pub fn in_port_set<const IN_PLACE: bool>(port: u16) -> bool {
     let (word, bit) = port_bit(port);
+    let has_port = if IN_PLACE { has_port } else { has_port_apart };
     PORT_FILTER.load() & bit != 0 && has_port(word, bit)
 }
 
-/// The port itself: a function of its own, as `count` is and for its reason.
-#[inline(never)]
+#[inline(always)]
 fn has_port(word: u32, bit: u64) -> bool {
     match PORT_SET.get(word) {
         Some(bits) => bits & bit != 0,
@@ -140,16 +141,29 @@ fn has_port(word: u32, bit: u64) -> bool {
     }
 }
 
+/// The same in a function of its own, as `count` is and for its reason.
+#[inline(never)]
+fn has_port_apart(word: u32, bit: u64) -> bool {
+    has_port(word, bit)
+}
+
 /// Whether user space muted the stream of this socket.
 #[inline(always)]
-pub fn is_muted(cookie: impl FnOnce() -> u64) -> bool {
+pub fn is_muted<const IN_PLACE: bool>(cookie: impl FnOnce() -> u64) -> bool {
+    let is_muting = if IN_PLACE { is_muting } else { is_muting_apart };
     is_muting() && MUTED.get_ptr(&cookie()).is_some()
 }
 
-/// Whether any stream is muted: a function of its own, likewise.
-#[inline(never)]
+/// Whether any stream is muted.
+#[inline(always)]
 fn is_muting() -> bool {
     matches!(MUTING.get(0), Some(&muting) if muting != 0)
+}
+
+/// The same in a function of its own, likewise.
+#[inline(never)]
+fn is_muting_apart() -> bool {
+    is_muting()
 }
 
 /// The map as the helpers take it.

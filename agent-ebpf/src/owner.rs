@@ -90,7 +90,7 @@ pub fn destined(ctx: &SockAddrContext, level: Level) {
     // SAFETY: the kernel passes a valid context.
     let (port, kind, sk) =
         unsafe { ((*ctx.sock_addr).user_port, (*ctx.sock_addr).type_, (*ctx.sock_addr).__bindgen_anon_1.sk) };
-    let wanted = in_port_set(u16::from_be(port as u16));
+    let wanted = in_port_set::<false>(u16::from_be(port as u16));
     if sk.is_null() {
         return;
     }

@@ -65,10 +65,10 @@ fn journey<const IN_PLACE: bool>(
     let mut headers = Headers::default();
     headers::read::<IN_PLACE>(&skb, &mut headers)?;
     let mut wanted = Wanted::new(&skb, direction);
-    select::select(&skb, &headers, direction, &mut wanted)?;
+    select::select::<IN_PLACE>(&skb, &headers, direction, &mut wanted)?;
     let mut payload = Payload::default();
     headers::payload::<IN_PLACE>(&skb, &headers, &mut payload)?;
-    select::worth_copying(&skb, &headers, &payload)?;
+    select::worth_copying::<IN_PLACE>(&skb, &headers, &payload)?;
     let moment = budget::spend(&skb, &payload, pace)?;
     submit::submit::<IN_PLACE>(&skb, &headers, &wanted, &payload, moment, pace)
 }

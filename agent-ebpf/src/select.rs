@@ -39,14 +39,14 @@ impl Wanted {
 
 /// Whether the packet is DNS by port or mark, and of the side that is captured.
 #[inline(always)]
-pub fn select(
+pub fn select<const IN_PLACE: bool>(
     skb: &Skb,
     headers: &Headers,
     direction: Direction,
     wanted: &mut Wanted,
 ) -> Result<(), Counter> {
-    let source = maps::in_port_set(headers.source_port());
-    let destination = maps::in_port_set(headers.destination_port());
+    let source = maps::in_port_set::<IN_PLACE>(headers.source_port());
+    let destination = maps::in_port_set::<IN_PLACE>(headers.destination_port());
     let (mut client, server) = match direction {
         Direction::Egress => (destination, source),
         Direction::Ingress => (source, destination),
@@ -111,7 +111,7 @@ fn raw_socket(skb: &Skb, socket: &Socket, direction: Direction) -> Result<(), Co
 
 /// Whether user space can use it: a payload, or the start or end of a TCP stream that is not muted.
 #[inline(always)]
-pub fn worth_copying(skb: &Skb, headers: &Headers, payload: &Payload) -> Result<(), Counter> {
+pub fn worth_copying<const IN_PLACE: bool>(skb: &Skb, headers: &Headers, payload: &Payload) -> Result<(), Counter> {
     if headers.protocol != TCP {
         return if payload.length == 0 { Err(Counter::EmptyDatagram) } else { Ok(()) };
     }
@@ -122,7 +122,7 @@ pub fn worth_copying(skb: &Skb, headers: &Headers, payload: &Payload) -> Result<
         return Err(Counter::TcpBare);
     }
     // SAFETY: the context is valid.
-    if maps::is_muted(|| unsafe { bpf_get_socket_cookie(skb.as_ptr().cast()) }) {
+    if maps::is_muted::<IN_PLACE>(|| unsafe { bpf_get_socket_cookie(skb.as_ptr().cast()) }) {
         return Err(Counter::Muted);
     }
     Ok(())
