@@ -111,7 +111,11 @@ fn raw_socket(skb: &Skb, socket: &Socket, direction: Direction) -> Result<(), Co
 
 /// Whether user space can use it: a payload, or the start or end of a TCP stream that is not muted.
 #[inline(always)]
-pub fn worth_copying<const IN_PLACE: bool>(skb: &Skb, headers: &Headers, payload: &Payload) -> Result<(), Counter> {
+pub fn worth_copying<const IN_PLACE: bool>(
+    skb: &Skb,
+    headers: &Headers,
+    payload: &Payload,
+) -> Result<(), Counter> {
     if headers.protocol != TCP {
         return if payload.length == 0 { Err(Counter::EmptyDatagram) } else { Ok(()) };
     }

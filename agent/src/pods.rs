@@ -17,7 +17,7 @@ mod snapshot;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Instant;
 
 use crate::pipeline::attribute::pod::{Pod, Pods};
@@ -72,9 +72,20 @@ impl Directory {
         }
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
+    /// What an earlier run knew.
+    fn remember(&self, pods: impl Iterator<Item = Pod>) {
+        let mut table = self.table_mut();
+        pods.for_each(|pod| table.put(pod));
+    }
+
+    /// What the API server told.
+    fn change(&self, change: impl FnOnce(&mut Table)) {
         self.changes.fetch_add(1, Relaxed);
-        change(&mut self.table.write().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.table_mut());
+    }
+
+    fn table_mut(&self) -> RwLockWriteGuard<'_, Table> {
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn all(&self) -> Vec<Arc<Pod>> {
@@ -82,7 +93,7 @@ impl Directory {
     }
 
     fn expire(&self) {
-        self.table.write().unwrap_or_else(PoisonError::into_inner).expire(Instant::now());
+        self.table_mut().expire(Instant::now());
     }
 }
 

@@ -18,9 +18,9 @@ use kube::{Api, Client};
 use reqwest::Url;
 use tokio::sync::watch;
 
-use crate::api_server;
 use crate::publish::{PublishError, Publisher};
 use lease::{Claim, Observed, Position};
+use namewarden_protocol::api_server;
 
 /// Between two renewals, and between two looks of a follower.
 const RENEW: Duration = Duration::from_millis(1500);

@@ -6,9 +6,6 @@ pub mod args;
 // Settings as used.
 pub mod settings;
 
-// What the API server says, in a sentence.
-pub mod api_server;
-
 // What the parts of a running controller share.
 pub mod context;
 

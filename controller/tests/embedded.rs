@@ -70,12 +70,7 @@ fn a_lost_disk_takes_no_feed_out_of_the_set_before_its_list_is_back() {
 
 #[test]
 fn a_damaged_copy_is_obtained_anew_and_keeps_no_other_feed_from_changing() {
-    let lists = Lists::new();
-    lists.answer("/a", Answer::text("a.example\n"));
-    lists.answer("/b", Answer::text("b.example\n"));
-    let program = Program::new();
-    program.write("a.yaml", &pull("a", &lists.url("/a"), ""));
-    program.write("b.yaml", &pull("b", &lists.url("/b"), ""));
+    let (lists, program) = two_feeds();
     let running = program.start();
     running.wait_for_set(|set| set.lists("a.example") && set.lists("b.example"));
     program.damage_copy("a.example");
@@ -88,12 +83,7 @@ fn a_damaged_copy_is_obtained_anew_and_keeps_no_other_feed_from_changing() {
 
 #[test]
 fn disabling_and_deleting_take_a_feed_out() {
-    let lists = Lists::new();
-    lists.answer("/a", Answer::text("a.example\n"));
-    lists.answer("/b", Answer::text("b.example\n"));
-    let program = Program::new();
-    program.write("a.yaml", &pull("a", &lists.url("/a"), ""));
-    program.write("b.yaml", &pull("b", &lists.url("/b"), ""));
+    let (lists, program) = two_feeds();
     let running = program.start();
     running.wait_for_set(|set| set.lists("a.example") && set.lists("b.example"));
     program.write("a.yaml", &pull("a", &lists.url("/a"), "  mode: Disabled\n"));
@@ -226,6 +216,17 @@ fn an_ip_set_says_that_it_contributes_nothing() {
     running.wait_for_status("ips", |status| {
         status.contains("ContentIPSet") && status.contains("reason: Unsupported")
     });
+}
+
+/// Feeds `a` and `b`, which list `a.example` and `b.example`.
+fn two_feeds() -> (Lists, Program) {
+    let (lists, program) = (Lists::new(), Program::new());
+    for feed in ["a", "b"] {
+        let path = format!("/{feed}");
+        lists.answer(&path, Answer::text(&format!("{feed}.example\n")));
+        program.write(&format!("{feed}.yaml"), &pull(feed, &lists.url(&path), ""));
+    }
+    (lists, program)
 }
 
 fn pull(name: &str, url: &str, more: &str) -> String {

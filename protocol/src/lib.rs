@@ -7,6 +7,10 @@ pub mod name;
 #[cfg(feature = "obtain")]
 pub mod obtain;
 
+// An API server: how it is reached, why it refuses.
+#[cfg(feature = "kubernetes")]
+pub mod api_server;
+
 // One line of a feed after parsing: name, scope, verdict, line number.
 pub mod entry;
 

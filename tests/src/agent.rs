@@ -25,6 +25,7 @@ use self::ask::{get, sum_of};
 use crate::{
     lines::Lines,
     node::Node,
+    program,
     wait::{self, PATIENCE},
 };
 
@@ -191,16 +192,7 @@ impl AgentBuilder {
 
 /// Path of the agent's binary: from the environment, or beside this program.
 pub fn program() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os(PROGRAM_VARIABLE) {
-        return Ok(path.into());
-    }
-    let here = std::env::current_exe()?;
-    here.ancestors()
-        .skip(1)
-        .take(2)
-        .map(|folder| folder.join("namewarden-agent"))
-        .find(|path| path.is_file())
-        .with_context(|| format!("no agent: set {PROGRAM_VARIABLE} or run `cargo xtask test`"))
+    program::built("namewarden-agent", PROGRAM_VARIABLE)
 }
 
 /// A running agent; it ends when this value is dropped.

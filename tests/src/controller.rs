@@ -1,7 +1,7 @@
 //! The controller under test: started with folders of its own, asked over HTTPS, stopped by signal or killed.
 
 use std::{
-    env, fs,
+    fs,
     net::SocketAddr,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
@@ -26,17 +26,7 @@ pub const PROGRAM_VARIABLE: &str = "NAMEWARDEN_CONTROLLER_BINARY";
 
 /// Path of the controller's binary: from the environment, or beside this program.
 pub fn program() -> Result<PathBuf> {
-    if let Some(path) = env::var_os(PROGRAM_VARIABLE) {
-        return Ok(path.into());
-    }
-    let here = env::current_exe()?;
-    let beside = |folder: &Path| folder.join("namewarden-controller");
-    here.ancestors()
-        .skip(1)
-        .take(2)
-        .map(beside)
-        .find(|path| path.is_file())
-        .with_context(|| format!("no controller: set {PROGRAM_VARIABLE} or run `cargo xtask test`"))
+    program::built("namewarden-controller", PROGRAM_VARIABLE)
 }
 
 /// The definition of `GlobalThreatFeed` in an API group, as the controller writes it.

@@ -1,11 +1,40 @@
 //! Other programs: run one to its end; its failure is an error that shows the command and what it said.
 
 use std::{
+    fs,
     io::Write as _,
+    path::PathBuf,
     process::{Command, Output, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::wait;
+
+/// Path of a program of this workspace: as `variable` says, or beside this program.
+pub fn built(name: &str, variable: &str) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
+        return Ok(path.into());
+    }
+    let here = std::env::current_exe()?;
+    let beside = here.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
+    beside.with_context(|| format!("no {name}: set {variable} or run `cargo xtask test`"))
+}
+
+/// Ends every process that is one of ours, and returns when all are gone: what a killed run left.
+pub(crate) fn end_all(is_ours: impl Fn(i32) -> bool) -> Result<()> {
+    for entry in fs::read_dir("/proc")? {
+        let Ok(pid) = entry?.file_name().to_string_lossy().parse::<i32>() else { continue };
+        if is_ours(pid)
+            && let Some(number) = Pid::from_raw(pid)
+        {
+            let _ = kill_process(number, Signal::KILL);
+            wait::until("what an earlier run left ends", || Ok((!is_ours(pid)).then_some(())))?;
+        }
+    }
+    Ok(())
+}
 
 /// Runs `program` to its end and returns its standard output.
 pub fn run(program: &str, arguments: &[&str]) -> Result<String> {

@@ -125,8 +125,8 @@ pub fn load(settings: &KernelSettings, cgroup_root: PathBuf) -> Result<Loaded, K
             programs = load_object(settings, &constants, form);
             if form == Form::Plain && programs.is_ok() {
                 tracing::info!(
-                    "this kernel gives the quick form of the packet hooks to CAP_PERFMON only; the plain form is used, at \
-                     about twice the cost a packet"
+                    "this kernel gives the quick form of the packet hooks to CAP_PERFMON only; the plain form, which costs more \
+                     a packet, is used"
                 );
             }
         }

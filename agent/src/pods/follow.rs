@@ -6,34 +6,27 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::ApiResource;
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
+use namewarden_protocol::api_server::{self, ConfigError};
 
 use super::object::{Labels, PodObject, names};
 use super::snapshot::Snapshot;
 use super::{Directory, Settings};
 
-/// After so many seconds the API server ends a watch, which is begun again.
-const WATCH_SECONDS: u32 = 60;
 /// Between two writings of what is known, and two looks at what is to be forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 
 /// Why no API server can be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The file.
-    #[error("--kubeconfig {path}: {reason}")]
-    Kubeconfig {
-        /// Its path.
-        path: String,
-        /// Why.
-        reason: String,
-    },
-    /// The pod's surroundings.
-    #[error("names of pods cannot be had: {0}; give --kubeconfig, or --pod-names off")]
-    Surroundings(String),
+    /// Nothing says where it is.
+    #[error("names of pods cannot be had: {0}; name one with --kubeconfig, or give --pod-names off")]
+    Config(#[from] ConfigError),
+    /// TLS, credentials.
+    #[error("names of pods cannot be had: {0}; see to the kubeconfig, or give --pod-names off")]
+    Client(String),
 }
 
 /// Whoever follows the pods of a node.
@@ -48,12 +41,12 @@ pub struct Follower {
 impl Follower {
     /// Sets up what is needed; nothing is asked yet. What an earlier run knew is known at once.
     pub async fn connect(settings: &Settings) -> Result<Self, ConnectError> {
-        let client = client(settings).await?;
+        let config = api_server::config(settings.kubeconfig.as_deref()).await?;
+        let client =
+            Client::try_from(config).map_err(|error| ConnectError::Client(api_server::why(&error)))?;
         let directory = Arc::new(Directory::default());
         let snapshot = settings.state_dir.as_deref().map(Snapshot::new);
-        for pod in snapshot.iter().flat_map(Snapshot::read) {
-            directory.change(|table| table.put(pod));
-        }
+        directory.remember(snapshot.iter().flat_map(Snapshot::read));
         let resource = ApiResource {
             group: String::new(),
             version: "v1".to_owned(),
@@ -77,8 +70,9 @@ impl Follower {
 
     /// Follows for ever.
     pub async fn run(mut self) {
-        let config =
-            watcher::Config::default().fields(&format!("spec.nodeName={}", self.node)).timeout(WATCH_SECONDS);
+        let config = watcher::Config::default()
+            .fields(&format!("spec.nodeName={}", self.node))
+            .timeout(api_server::WATCH_SECONDS);
         let mut events = std::pin::pin!(watcher(self.api.clone(), config).default_backoff());
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
         let mut listed = HashSet::new();
@@ -138,7 +132,7 @@ impl Follower {
     /// Counted each time, told once for each reason.
     fn broken(&self, error: &watcher::Error, told: &mut Option<String>) {
         self.directory.broken.fetch_add(1, Relaxed);
-        let reason = error.to_string();
+        let reason = api_server::why_no_watch(error);
         if told.as_ref() != Some(&reason) {
             tracing::warn!(
                 "the watch of this node's pods broke off, it is begun again: {reason}; known names stay"
@@ -154,22 +148,4 @@ impl Follower {
             tracing::warn!("names of pods cannot be kept: {error}");
         }
     }
-}
-
-async fn client(settings: &Settings) -> Result<Client, ConnectError> {
-    let mut config = match &settings.kubeconfig {
-        Some(path) => {
-            let failed = |error: &dyn std::fmt::Display| ConnectError::Kubeconfig {
-                path: path.display().to_string(),
-                reason: error.to_string(),
-            };
-            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| failed(&error))?;
-            let options = KubeConfigOptions::default();
-            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| failed(&error))?
-        }
-        None => Config::incluster().map_err(|error| ConnectError::Surroundings(error.to_string()))?,
-    };
-    // The API server ends a watch before that: a connection so silent is dead.
-    config.read_timeout = Some(Duration::from_secs(u64::from(WATCH_SECONDS) + 10));
-    Client::try_from(config).map_err(|error| ConnectError::Surroundings(error.to_string()))
 }

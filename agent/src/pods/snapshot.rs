@@ -1,10 +1,11 @@
 //! What is known of pods, on disk: an agent that starts while the API server is away names them at once.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use namewarden_protocol::obtain::copy::write_whole;
 
 use crate::pipeline::attribute::pod::Pod;
 
@@ -30,17 +31,12 @@ impl Snapshot {
     pub fn read(&self) -> Vec<Pod> {
         let Ok(file) = File::open(&self.path) else { return Vec::new() };
         let mut text = Vec::new();
-        match file.take(BYTES_MAX).read_to_end(&mut text).map(|_| serde_json::from_slice(&text)) {
-            Ok(Ok(pods)) => pods,
-            Ok(Err(error)) => {
-                tracing::warn!("names of pods that an earlier run kept cannot be read: {error}");
-                Vec::new()
-            }
-            Err(error) => {
-                tracing::warn!("names of pods that an earlier run kept cannot be read: {error}");
-                Vec::new()
-            }
-        }
+        let read = file.take(BYTES_MAX).read_to_end(&mut text);
+        let pods = read.and_then(|_| Ok(serde_json::from_slice(&text)?));
+        pods.unwrap_or_else(|error| {
+            tracing::warn!("names of pods that an earlier run kept cannot be read: {error}");
+            Vec::new()
+        })
     }
 
     /// Keeps these, where they are others than before.
@@ -52,11 +48,7 @@ impl Snapshot {
         if self.written == Some(digest) {
             return Ok(());
         }
-        let beside = self.path.with_extension("new");
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.write_all(&text)?;
-        fs::rename(&beside, &self.path)?;
+        write_whole(&self.path, &text)?;
         self.written = Some(digest);
         Ok(())
     }
@@ -64,6 +56,8 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

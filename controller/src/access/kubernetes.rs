@@ -24,7 +24,7 @@ use super::{
     cache::{Cache, Key},
     right::Demand,
 };
-use crate::api_server;
+use namewarden_protocol::api_server;
 
 /// How long a known token is known: as long as the API server itself keeps what a webhook said of one.
 const KNOWN: Duration = Duration::from_mins(2);

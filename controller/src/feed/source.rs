@@ -51,7 +51,7 @@ pub struct Notice {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The API server.
-    #[error("the API server did not take it: {reason}", reason = crate::api_server::why(.0))]
+    #[error("the API server did not take it: {reason}", reason = namewarden_protocol::api_server::why(.0))]
     Kubernetes(#[from] Box<kube::Error>),
     /// The folder of manifests.
     #[error("cannot use {path}: {error}", path = path.display())]

@@ -10,10 +10,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::wait::{self, PATIENCE};
+use crate::{program, wait::PATIENCE};
 
 /// Characters of a log that an error shows.
 const TAIL: usize = 4_000;
@@ -78,16 +77,7 @@ impl Drop for Daemon {
 
 /// Ends the programs that work in `folder`, whose owner is gone.
 pub(super) fn end_all_of(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir("/proc")? {
-        let Ok(pid) = entry?.file_name().to_string_lossy().parse::<i32>() else { continue };
-        if works_in(pid, folder)
-            && let Some(number) = Pid::from_raw(pid)
-        {
-            let _ = kill_process(number, Signal::KILL);
-            wait::until("what an earlier run left ends", || Ok((!works_in(pid, folder)).then_some(())))?;
-        }
-    }
-    Ok(())
+    program::end_all(|pid| works_in(pid, folder))
 }
 
 fn works_in(pid: i32, folder: &Path) -> bool {

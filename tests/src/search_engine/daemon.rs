@@ -9,9 +9,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
 
-use crate::wait;
+use crate::program;
 
 /// Bytes of a log that an error shows.
 const TAIL: usize = 4_000;
@@ -66,16 +65,7 @@ fn log(folder: &Path) -> PathBuf {
 
 /// Ends the processes whose arguments name `folder`, and returns when they are gone.
 pub(super) fn end_all_of(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir("/proc")? {
-        let Ok(pid) = entry?.file_name().to_string_lossy().parse::<i32>() else { continue };
-        if names(pid, folder)
-            && let Some(number) = Pid::from_raw(pid)
-        {
-            let _ = kill_process(number, Signal::KILL);
-            wait::until("a search engine ends", || Ok((!names(pid, folder)).then_some(())))?;
-        }
-    }
-    Ok(())
+    program::end_all(|pid| names(pid, folder))
 }
 
 /// A process that has ended and waits for its parent has no arguments.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::scene::{Running, Scene, position};
 
-/// What the issue allows from a leader's end to the next one.
+/// The longest that is promised from a leader's end to the next one.
 const FAILOVER: Duration = Duration::from_secs(15);
 
 /// Two controllers of a scene, the leader first.

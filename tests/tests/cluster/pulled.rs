@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::scene::{Running, Scene, condition};
 
-/// What the issue allows from a change to the set without it.
+/// The longest that is promised from a change to the set without it.
 const GONE: Duration = Duration::from_secs(5);
 
 /// The reference's feed, as its page has it.

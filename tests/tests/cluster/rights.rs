@@ -13,8 +13,7 @@ fn without(rule: &str, said: &str) -> Result<()> {
     scene.add_pulled("feed", "evil.example\n")?;
     let running = scene.start(&scene.controller("controller")?)?;
     let line = running.controller.wait_for_log(said)?;
-    let (_, sentence) =
-        line.split_once("a right is missing in the controller's role: ").context(line.clone())?;
+    let (_, sentence) = line.split_once("a right is missing in the role: ").context(line.clone())?;
     let who = format!("system:serviceaccount:{}:namewarden-controller", scene.namespace);
     assert!(sentence.contains(&who) && sentence.contains("cannot"), "{line}");
     assert!(!line.contains("Status {"), "{line}");
@@ -64,7 +63,7 @@ fn without_the_right_to_read_secrets_the_feed_says_so() -> Result<()> {
     ]);
     scene.add("keyed", &spec)?;
     let message = scene.wait_for_condition("keyed", "Ready", "False", "HeaderUnavailable")?;
-    assert!(message.contains("a right is missing in the controller's role: secrets"), "{message}");
+    assert!(message.contains("a right is missing in the role: secrets"), "{message}");
     Ok(())
 }
 

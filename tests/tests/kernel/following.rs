@@ -237,3 +237,32 @@ fn a_controller_that_cannot_be_trusted_or_refuses_is_said_and_stops_nothing() ->
     drop((controller, other));
     Ok(())
 }
+
+#[test]
+fn a_read_only_state_folder_keeps_nothing_and_hides_nothing() -> Result<()> {
+    let leader = Leader::new()?;
+    leader.add("theirs", "theirs.example\n")?;
+    let controller = leader.builder.start()?;
+    let node = Node::start()?;
+    let server = Server::start(node.dns(), Zone::new())?;
+    let state = node.folder().join("agent/state");
+    std::fs::create_dir_all(&state)?;
+    // Read-only in the agent's own view of the files: nothing is left behind.
+    let script = format!("mount -t tmpfs -o ro none {} && exec \"$@\"", state.display());
+    let builder = leader
+        .agent(&controller)
+        .feed("ours", "ours.example\n")
+        .within(&["unshare", "--mount", "sh", "-c", &script, "sh"]);
+    let scene = Scene { agent: builder.start(&node)?, server, node };
+    wait_for_entries(&scene.agent, 1)?;
+    wait::until("both together", || {
+        let used = scene.agent.status()?.pointer("/threat_set/entries").and_then(Value::as_u64);
+        Ok((used == Some(2)).then_some(()))
+    })?;
+    let alerts = [ask(&scene, "theirs.example", "theirs")?, ask(&scene, "ours.example", "ours")?];
+    let ended = scene.expect(&alerts)?;
+    for words in ["nothing is kept over a restart", "not kept over a restart"] {
+        assert!(ended.log.contains(words), "no {words:?} in:\n{}", ended.log);
+    }
+    Ok(())
+}

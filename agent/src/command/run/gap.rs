@@ -2,10 +2,11 @@
 //! the hooks are attached. It becomes a document, so that nobody takes silence for peace.
 
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
 };
+
+use namewarden_protocol::obtain::copy::write_whole;
 
 use crate::pipeline::packet::Timestamp;
 
@@ -31,12 +32,8 @@ impl LastCapture {
 
     /// Says that capture is alive at `now`.
     pub fn mark(&self, now: Timestamp) -> io::Result<()> {
-        let fresh = self.path.with_extension("new");
-        let mut file = fs::File::create(&fresh)?;
-        file.write_all(now.0.to_string().as_bytes())?;
-        // After a power loss an empty mark would be no mark.
-        file.sync_all()?;
-        fs::rename(&fresh, &self.path)
+        // Whole also after a power loss: an empty mark would be no mark.
+        write_whole(&self.path, now.0.to_string().as_bytes())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -171,14 +172,15 @@ impl Controller {
 const ELSEWHERE: [&str; 2] = ["/tmp", "/dev/shm"];
 
 /// As [`take`]; a disk that is full or read-only does not keep a new set from being used.
-fn take_anywhere(bytes: &[u8], base: Option<&ThreatSet>, path: &Path) -> Result<Answer, Missed> {
+pub(super) fn take_anywhere(bytes: &[u8], base: Option<&ThreatSet>, path: &Path) -> Result<Answer, Missed> {
     let refused = match take(bytes, base, path) {
         Err(Missed::Apply(ApplyError::Write(error @ BuildError::Write { .. }))) => error,
         taken => return taken,
     };
     for folder in ELSEWHERE {
         let folder = Path::new(folder).join(format!("namewarden-agent-{}", std::process::id()));
-        if fs::create_dir_all(&folder).is_err() {
+        // A folder that somebody else made there is not written to.
+        if fs::DirBuilder::new().mode(0o700).create(&folder).is_err() {
             continue;
         }
         let taken = take(bytes, base, &folder.join("controller.set"));

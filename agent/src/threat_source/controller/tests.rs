@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use namewarden_protocol::entry::{Entry, Scope, Verdict};
 use namewarden_protocol::threat_set::{Builder, FeedInfo, SetKey, wire};
 
-use super::client::take;
+use super::client::{take, take_anywhere};
 use super::*;
 
 /// The controller's sets, and the place where the agent keeps the last one.
@@ -88,6 +88,23 @@ fn damage_and_strangers_leave_what_is_kept_as_it_was() {
         assert!(matches!(take(bytes, base, &folder.kept()), Err(Missed::Apply(_))));
     }
     assert_eq!(fs::read(folder.kept()).unwrap(), kept);
+}
+
+#[test]
+fn a_set_that_cannot_be_kept_is_used_and_a_change_of_it_too() {
+    let folder = Folder::new();
+    let (first, second) = (folder.set(1, 1, &["a.example"]), folder.set(1, 2, &["a.example", "b.example"]));
+    let nowhere = folder.0.path().join("not-there/controller.set");
+    let taken = |answer: Result<Answer, Missed>| match answer {
+        Ok(Answer::Set { set, .. }) => set,
+        other => panic!("{other:?}"),
+    };
+    let used = taken(take_anywhere(&wire::full(&first).unwrap(), None, &nowhere));
+    assert!(used.find("a.example").is_some());
+    let change = wire::delta(&first, &second).unwrap();
+    let used = taken(take_anywhere(&change, Some(&used), &nowhere));
+    assert!(used.find("b.example").is_some());
+    assert!(!nowhere.exists());
 }
 
 #[test]

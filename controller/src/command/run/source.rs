@@ -2,22 +2,20 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use k8s_openapi::api::core::v1::Secret;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use namewarden_protocol::threat_set::SetKey;
 
-use crate::api_server;
 use crate::feed::copy::{hex, write_whole};
-use crate::feed::source::kubernetes::{Kubernetes, WATCH_SECONDS, served_group};
+use crate::feed::source::kubernetes::{Kubernetes, served_group};
 use crate::feed::source::manifests::Manifests;
 use crate::feed::{Group, Source};
 use crate::leader::{Election, Leadership, Member};
 use crate::publish::Publisher;
 use crate::settings::{RunSettings, SourceSettings};
+use namewarden_protocol::api_server;
 
 /// A source that can be asked.
 pub struct Connected {
@@ -37,9 +35,9 @@ pub async fn connect(settings: &RunSettings) -> anyhow::Result<Connected> {
             (kubeconfig, namespace, group, key_secret)
         }
     };
-    let mut config = config(kubeconfig.as_deref()).await?;
-    // The API server ends a watch before that: a connection so silent is dead.
-    config.read_timeout = Some(Duration::from_secs(u64::from(WATCH_SECONDS) + 10));
+    let config = api_server::config(kubeconfig.as_deref()).await;
+    let config = config
+        .map_err(|error| anyhow!("{error}; name one with --kubeconfig, or a folder with --manifests"))?;
     let namespace = namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config).context("cannot set up the client of the API server")?;
     let key = match key_secret {
@@ -85,19 +83,6 @@ pub async fn take_part(election: &mut Option<Election>) {
         Some(election) => election.run().await,
         None => std::future::pending().await,
     }
-}
-
-async fn config(kubeconfig: Option<&Path>) -> anyhow::Result<Config> {
-    let Some(path) = kubeconfig else {
-        return Config::infer().await.context(
-            "neither in a pod nor a kubeconfig: name one with --kubeconfig, or a folder with --manifests",
-        );
-    };
-    let kubeconfig = Kubeconfig::read_from(path)
-        .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
-    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-        .await
-        .with_context(|| format!("the kubeconfig {} names no usable cluster", path.display()))
 }
 
 /// The group that was chosen once, else the one that is served; the choice is written down.

@@ -14,14 +14,12 @@ use kube::{Api, Client, Resource as _};
 use serde_json::json;
 
 use super::{Change, Notice, Observed, SourceError, Unusable};
-use crate::api_server;
 use crate::feed::resource::{GlobalThreatFeedStatus, Group, Resource};
 use crate::feed::values::{Holder, SecretText, ValueReference};
+use namewarden_protocol::api_server;
 
 /// Who writes statuses and events.
 const FIELD_MANAGER: &str = "namewarden-controller";
-/// After so many seconds the API server ends a watch, which is begun again.
-pub const WATCH_SECONDS: u32 = 60;
 /// Between two looks for the group.
 const GROUP_RETRY: Duration = Duration::from_secs(5);
 
@@ -66,8 +64,8 @@ impl Kubernetes {
 
     /// Every change, for ever.
     pub fn changes(&self) -> BoxStream<'static, Change> {
-        let events =
-            watcher(self.feeds(), watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff();
+        let events = watcher(self.feeds(), watcher::Config::default().timeout(api_server::WATCH_SECONDS))
+            .default_backoff();
         let mut listed = Vec::new();
         events.filter_map(move |event| std::future::ready(change(event, &mut listed))).boxed()
     }
