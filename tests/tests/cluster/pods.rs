@@ -148,6 +148,20 @@ fn a_pod_without_an_object_alerts_by_its_uid_and_static_pods_are_found_by_their_
 }
 
 #[test]
+fn without_the_right_to_see_pods_the_agent_says_so_and_alerts_by_uid() -> Result<()> {
+    let scene = Scene::start()?;
+    scene.cluster.kubectl("delete clusterrolebinding namewarden-agent")?;
+    let agent = scene.agent()?;
+    wait::until("what is missing", || {
+        Ok(agent.log().contains("a right is missing in the role: pods is forbidden").then_some(()))
+    })
+    .with_context(|| agent.log())?;
+    let alert = ask(&agent, &scene.pod)?;
+    assert_eq!(alert.pointer("/kubernetes/pod/name"), None, "{alert:#}");
+    agent.stop().map(drop)
+}
+
+#[test]
 fn names_outlive_the_pod_the_api_server_and_the_agent() -> Result<()> {
     let scene = Scene::start()?;
     let agent = scene.agent()?;
