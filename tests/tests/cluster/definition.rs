@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The reference's pull feed.
-const PULLED: &str = "
+pub const PULLED: &str = "
 apiVersion: projectcalico.org/v3
 kind: GlobalThreatFeed
 metadata:

@@ -8,26 +8,11 @@ use namewarden_tests::feed_server::{Answer, Authority, FeedServer, ForwardProxy}
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::definition::PULLED;
 use crate::scene::{Running, Scene, condition};
 
 /// The longest that is promised from a change to the set without it.
 const GONE: Duration = Duration::from_secs(5);
-
-/// The reference's feed, as its page has it.
-const REFERENCES: &str = "
-apiVersion: projectcalico.org/v3
-kind: GlobalThreatFeed
-metadata:
-  name: my-threat-feed
-spec:
-  content: DomainNameSet
-  mode: Enabled
-  description: 'This is my threat feed'
-  feedType: Custom
-  pull:
-    http:
-      url: https://my.threatfeed.com/deny-list
-";
 
 fn started(scene: &Scene) -> Result<Running> {
     scene.start(&scene.controller("controller")?)
@@ -49,7 +34,7 @@ fn the_references_feed_is_pulled_over_tls_from_the_host_that_it_names() -> Resul
     let trusted = scene.file("feeds.crt", authority.pem())?;
     let builder = scene.controller_behind("controller", &network.url())?;
     let running = scene.start(&builder.arguments(&["--feed-ca", &trusted.to_string_lossy()]))?;
-    scene.apply(REFERENCES)?;
+    scene.apply(PULLED)?;
     let feed = scene.wait_for_entries("my-threat-feed", 2)?;
     running.wait_for_names(&["a.malicious.badstuff", "hacks.r.us"], &["badstuff", "my.threatfeed.com"])?;
     let feed_in_set =
