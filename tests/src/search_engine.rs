@@ -178,12 +178,21 @@ impl SearchEngine {
         Ok(())
     }
 
-    /// Every document of a data stream that a search finds after a refresh.
+    /// Every document of a data stream that searches find after a refresh, read page by page: one answer holds 10,000 at most.
     pub fn documents(&self, stream: &str) -> Result<Vec<Value>> {
         self.ask("POST", &format!("/{stream}/_refresh"), "")?;
-        let found = self.ask("GET", &format!("/{stream}/_search?size=10000"), "")?;
-        let hits = found.pointer("/hits/hits").and_then(Value::as_array);
-        Ok(hits.with_context(|| format!("{found}"))?.clone())
+        let mut page = self.ask("GET", &format!("/{stream}/_search?size=5000&sort=_doc&scroll=1m"), "")?;
+        let mut documents = Vec::new();
+        loop {
+            let hits =
+                page.pointer("/hits/hits").and_then(Value::as_array).with_context(|| format!("{page}"))?;
+            if hits.is_empty() {
+                return Ok(documents);
+            }
+            documents.extend(hits.iter().cloned());
+            let next = json!({"scroll": "1m", "scroll_id": page.pointer("/_scroll_id")});
+            page = self.ask("POST", "/_search/scroll", &next.to_string())?;
+        }
     }
 
     /// Makes the data stream write to a new index from now on.
