@@ -7,6 +7,10 @@ pub mod name;
 #[cfg(feature = "obtain")]
 pub mod obtain;
 
+// One request to Elasticsearch or OpenSearch, and its answer.
+#[cfg(feature = "obtain")]
+pub mod search_engine;
+
 // An API server: how it is reached, why it refuses.
 #[cfg(feature = "kubernetes")]
 pub mod api_server;

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use namewarden_agent::pipeline::sink::search::{LaneView, Settings as SearchSettings, client};
+use namewarden_agent::pipeline::sink::search::{LaneView, Settings as SearchSettings};
 use namewarden_agent::pipeline::sink::spool::{Counts, Kind, Limits};
 use namewarden_agent::pipeline::sink::{Settings, Sink, Style, Target};
 use namewarden_protocol::document::{Action, DataStream, Document, Event, Identity, Time};
+use namewarden_protocol::search_engine;
 use namewarden_tests::search_engine::SearchEngine;
 use namewarden_tests::wait;
 
@@ -54,7 +55,7 @@ impl Rig {
             style: Style::Json,
             capacity: 1 << 16,
             search: Some(SearchSettings {
-                client: client::Settings::default(),
+                client: search_engine::Settings::default(),
                 limits,
                 folder: folder.to_owned(),
                 alert_stream,

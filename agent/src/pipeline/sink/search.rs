@@ -16,9 +16,6 @@ mod endpoints;
 // Which documents does a data stream hold?
 mod lookup;
 
-// One request, and its answer.
-pub mod client;
-
 // Documents that a server refuses for good.
 mod dead_letters;
 
@@ -35,12 +32,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use namewarden_protocol::search_engine::{self, Asker, SetupError};
 use reqwest::Url;
 use tokio::sync::Notify;
 
 use super::queue::Queue;
 use super::spool::{Counts, Kind, Limits, Spool, SpoolError};
-use client::{Asker, SetupError};
 use dead_letters::DeadLetters;
 use lane::Lane;
 
@@ -48,7 +45,7 @@ use lane::Lane;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Who asks, and what is trusted.
-    pub client: client::Settings,
+    pub client: search_engine::Settings,
     /// How much the spool keeps.
     pub limits: Limits,
     /// The spool's folder.
@@ -148,7 +145,7 @@ impl Search {
         logs: Option<&[Url]>,
         capacity: usize,
     ) -> Result<Self, SearchError> {
-        let asker = Asker::new(&settings.client)?;
+        let asker = Asker::new(&settings.client, concat!("namewarden-agent/", env!("CARGO_PKG_VERSION")))?;
         let spool = Spool::open(&settings.folder, settings.limits, SystemTime::now())?;
         let lane = |kind, urls: Option<&[Url]>, stream: &str| {
             urls.map(|urls| Arc::new(Lane::new(kind, urls.to_vec(), stream.to_owned())))

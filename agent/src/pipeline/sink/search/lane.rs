@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use namewarden_protocol::search_engine::{Answer, Asker, Missed};
 use reqwest::Url;
 use tokio::sync::Notify;
 
-use super::client::{Answer, Asker, Missed};
 use super::endpoints::{Endpoints, Pick};
 use super::judge::{self, Outcome, Verdict};
 use super::lookup::{self, Resolved};
@@ -212,7 +212,7 @@ impl Lane {
             contact.requests += 1;
             contact.bytes += packed.len() as u64;
         }
-        let answer = asker.post_packed(url, packed.into()).await?;
+        let answer = asker.post_packed(url, packed).await?;
         let verdict = judge::judge(answer.status, &answer.body, items.len());
         if !matches!(verdict, Verdict::Items(_) | Verdict::Divide { .. }) {
             // Somebody may have removed it, or another server taken the place.

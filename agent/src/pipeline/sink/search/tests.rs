@@ -5,8 +5,9 @@ mod stand_in;
 
 use namewarden_protocol::document::{Action, Document, Event, Identity, Time};
 
+use namewarden_protocol::search_engine::{Credentials, Secret};
+
 use self::stand_in::{Fault, StandIn};
-use super::client::{Credentials, Secret};
 use super::*;
 use crate::pipeline::sink::{self, Sink, Style, Target};
 
@@ -31,7 +32,7 @@ fn settings(folder: &std::path::Path, urls: &[Url]) -> sink::Settings {
         style: Style::Json,
         capacity: 4096,
         search: Some(Settings {
-            client: client::Settings::default(),
+            client: search_engine::Settings::default(),
             limits: Limits { bytes: 64 << 20, age: Duration::from_hours(72) },
             folder: folder.to_owned(),
             alert_stream: "logs-namewarden.alert-default".into(),

@@ -1,74 +1,30 @@
-//! One request to a server, and its answer: TLS, credentials, bounds. What an answer means is for others to say.
+//! One request to a search engine (Elasticsearch, OpenSearch), and its answer: TLS, credentials, bounds. What an answer means is for
+//! others to say.
+
+// Who asks, and where the secret is.
+mod credentials;
 
 use std::error::Error as _;
-use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use namewarden_protocol::obtain::client::{self, ClientError};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use reqwest::{Client, Method, RequestBuilder, Url};
+use reqwest::{Client, RequestBuilder, Url};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
+pub use credentials::{Credentials, CredentialsError, Secret};
+
+use crate::obtain::client::{self, ClientError};
+
+const JSON: &str = "application/json";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Search engines give a bulk request a minute themselves.
 const TIMEOUT: Duration = Duration::from_secs(75);
 /// An answer for ten thousand documents, each with an error of its own, is 5 MB.
 const ANSWER_MAX: usize = 32 << 20;
-
-/// A secret, or the file that holds it, read anew for each request: it is renewed there.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Secret {
-    /// From the environment.
-    Value(String),
-    /// In this file.
-    File(PathBuf),
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Value(_) => formatter.write_str("Value(…)"),
-            Self::File(path) => write!(formatter, "File({})", path.display()),
-        }
-    }
-}
-
-impl Secret {
-    fn read(&self) -> Result<String, String> {
-        match self {
-            Self::Value(value) => Ok(value.clone()),
-            Self::File(path) => {
-                fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(|error| {
-                    format!("the file {} with its secret cannot be read: {error}", path.display())
-                })
-            }
-        }
-    }
-}
-
-/// Who asks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Credentials {
-    /// Nobody in particular, or the holder of a certificate.
-    #[default]
-    None,
-    /// A user with a password.
-    Basic {
-        /// The user.
-        user: String,
-        /// Its password.
-        password: Secret,
-    },
-    /// An API key of Elasticsearch's, as it hands it out (encoded).
-    ApiKey(Secret),
-    /// A token.
-    Bearer(Secret),
-}
 
 /// How servers are reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,7 +82,11 @@ pub struct Asker {
 
 impl Asker {
     /// Sets up what is needed to ask; nothing is asked yet.
-    pub fn new(settings: &Settings) -> Result<Self, SetupError> {
+    ///
+    /// # Errors
+    ///
+    /// Certificates or keys that cannot be used.
+    pub fn new(settings: &Settings, user_agent: &str) -> Result<Self, SetupError> {
         let mut tls = client::tls(settings.authorities.as_deref())?;
         if let Some((certificate, key)) = &settings.certificate {
             let shown = certified(certificate, key, tls.crypto_provider())?;
@@ -134,7 +94,7 @@ impl Asker {
         }
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
-            .user_agent(concat!("namewarden-agent/", env!("CARGO_PKG_VERSION")))
+            .user_agent(user_agent)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
@@ -151,16 +111,21 @@ impl Asker {
 
     /// Asks for a data stream to be there.
     pub async fn put(&self, url: Url) -> Result<Answer, Missed> {
-        self.send(self.client.request(Method::PUT, url)).await
+        self.send(self.client.put(url)).await
+    }
+
+    /// Asks for what a body of JSON says to be there.
+    pub async fn put_json(&self, url: Url, body: Vec<u8>) -> Result<Answer, Missed> {
+        self.send(self.client.put(url).header(CONTENT_TYPE, JSON).body(body)).await
     }
 
     /// Sends a body of JSON.
     pub async fn post(&self, url: Url, body: Vec<u8>) -> Result<Answer, Missed> {
-        self.send(self.client.post(url).header(CONTENT_TYPE, "application/json").body(body)).await
+        self.send(self.client.post(url).header(CONTENT_TYPE, JSON).body(body)).await
     }
 
     /// Sends a body of NDJSON, packed by gzip.
-    pub async fn post_packed(&self, url: Url, body: bytes::Bytes) -> Result<Answer, Missed> {
+    pub async fn post_packed(&self, url: Url, body: impl Into<reqwest::Body>) -> Result<Answer, Missed> {
         let request = self.client.post(url).header(CONTENT_TYPE, "application/x-ndjson");
         self.send(request.header(CONTENT_ENCODING, "gzip").body(body)).await
     }
