@@ -18,6 +18,9 @@ pub mod publish;
 // TLS for every connection.
 pub mod tls;
 
+// Documents: kept, found again.
+pub mod store;
+
 // Who asks, and may they.
 pub mod access;
 
