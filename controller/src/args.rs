@@ -5,14 +5,19 @@
 // Who is served, and how.
 mod serve;
 
+// Documents that are kept.
+mod store;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use namewarden_protocol::obtain::address::Reach;
 
 pub use serve::ServeArgs;
+pub use store::StoreArgs;
 
 use crate::command::check::CheckArgs;
+use crate::command::events::EventsArgs;
 
 /// Makes one threat set of all threat feeds and serves it to the agent of every node.
 #[derive(Debug, Parser)]
@@ -37,6 +42,9 @@ pub struct ControllerArgs {
 pub enum CommandArgs {
     /// Pull feeds, take pushed ones, serve the threat set.
     Run(Box<RunArgs>),
+
+    /// Print security events that a controller keeps, the oldest first, and follow what comes in.
+    Events(Box<EventsArgs>),
 
     /// Say what would be made of manifests or lists: entries, scopes, guards, rejected lines. Nothing is kept. Exit
     /// status: 0 good, 1 something is refused or rejected whole, 2 error.
@@ -69,6 +77,10 @@ pub struct RunArgs {
     /// Who is served, and how.
     #[command(flatten, next_help_heading = "Serving")]
     pub serve: ServeArgs,
+
+    /// Documents that are kept.
+    #[command(flatten, next_help_heading = "Documents")]
+    pub store: StoreArgs,
 
     /// Folder that keeps the hash key, the threat sets, and the last good copy of every feed over a restart.
     #[arg(long, env = "NAMEWARDEN_STATE_DIR", value_name = "DIR", help_heading = "Controller")]

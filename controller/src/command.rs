@@ -3,5 +3,8 @@
 // Pull, take, compile, serve.
 pub mod run;
 
+// Security events of a store.
+pub mod events;
+
 // What would be made of manifests or lists.
 pub mod check;

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
     }
     let ended = match &arguments.command {
         CommandArgs::Run(run) => command::run::run(run),
+        CommandArgs::Events(events) => command::events::run(events),
         CommandArgs::Check(check) => command::check::run(check),
         CommandArgs::Crd(crd) => feed::resource::crd_yaml(crd.group).map(|text| {
             print!("{text}");

@@ -3,6 +3,9 @@
 // Who is served, and how.
 mod serve;
 
+// Documents that are kept.
+mod store;
+
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -10,6 +13,7 @@ use namewarden_protocol::obtain::address::Reach;
 use namewarden_protocol::obtain::client::{self, Proxy};
 
 pub use serve::{Account, Certificate, ServeSettings};
+pub use store::StoreSettings;
 
 use crate::args::{FeedArgs, RunArgs, SourceArgs};
 use crate::feed::Group;
@@ -27,6 +31,8 @@ pub struct RunSettings {
     pub fetching: client::Settings,
     /// Who is served, and how.
     pub serve: ServeSettings,
+    /// Documents that are kept, where they are.
+    pub store: Option<StoreSettings>,
     /// What outlives the process.
     pub state_dir: PathBuf,
     /// Name of the cluster.
@@ -57,7 +63,7 @@ impl RunSettings {
     /// Validates the options of `run`.
     pub fn new(arguments: &RunArgs) -> anyhow::Result<Self> {
         // Taken apart whole: an option that nothing uses does not compile.
-        let RunArgs { source, feeds, serve, state_dir, cluster_name } = arguments;
+        let RunArgs { source, feeds, serve, store, state_dir, cluster_name } = arguments;
         if cluster_name.is_empty() || cluster_name.contains(|c: char| c.is_whitespace() || c.is_uppercase()) {
             bail!(
                 "--cluster-name {cluster_name:?}: it is part of an index name, use lower-case letters, digits and `-`"
@@ -79,8 +85,10 @@ impl RunSettings {
                 format!("cannot read the allow list {}; correct its path", path.display())
             })?;
         }
+        let used = source_settings(source)?;
         Ok(Self {
-            source: source_settings(source)?,
+            store: StoreSettings::new(store, &used, serve, state_dir)?,
+            source: used,
             feeds: FeedSettings {
                 limits: Limits { bytes_max: feed_mib_max << 20, entries_max: *feed_entries_max },
                 feeds_max: (*feeds_max).into(),

@@ -81,6 +81,7 @@ fn readings(site: &Site) -> Readings {
         is_leader: site.leadership.is_leader(),
         waiting: site.waiting() as u64,
         documents: site.pushes.feeds().len() as u64,
+        store: site.store.as_ref().map(|store| store.reading()).unwrap_or_default(),
         lists: site.feeds.readings().to_vec(),
         counted: site.counts.read(),
         uptime_seconds: site.started.elapsed().as_secs(),

@@ -24,6 +24,12 @@ mod set;
 // Elasticsearch's document API.
 mod push;
 
+// Elasticsearch's bulk API, for documents.
+mod bulk;
+
+// Security events.
+mod events;
+
 // Feeds: state, pull now.
 mod feeds;
 
@@ -63,6 +69,7 @@ use crate::{
     leader::Leadership,
     publish::Publisher,
     replication::{Followers, Forward, Peers},
+    store::Store,
     telemetry::Counts,
 };
 
@@ -84,6 +91,8 @@ const HEADERS_MAX: usize = 64;
 const REPORT_PATIENCE: Duration = Duration::from_secs(10);
 /// KiB of pushed bodies that are held at once; those beyond wait for room.
 const BODIES_KIB: u32 = 256 * 1024;
+/// KiB of bulk bodies that are held at once; those beyond wait for room.
+const BULKS_KIB: u32 = 128 * 1024;
 /// How long open requests have to end when the controller does.
 const ENDING_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -105,6 +114,8 @@ pub struct Site {
     pub followers: Followers,
     /// What agents report.
     pub agents: Agents,
+    /// Where documents are kept, where they are.
+    pub store: Option<Arc<dyn Store>>,
     /// What is counted.
     pub counts: Counts,
     /// Name of the cluster: part of the index that is pushed to.
@@ -117,6 +128,7 @@ pub struct Site {
     transfers: Transfers,
     waiting: Semaphore,
     bodies: Semaphore,
+    bulks: Semaphore,
 }
 
 /// What a [`Site`] is made of.
@@ -135,6 +147,8 @@ pub struct Parts {
     pub leadership: Leadership,
     /// How other controllers are reached, where there may be some.
     pub peers: Option<Arc<Peers>>,
+    /// Where documents are kept, where they are.
+    pub store: Option<Arc<dyn Store>>,
     /// Name of the cluster.
     pub cluster: String,
     /// Becomes true when the controller is to end.
@@ -144,11 +158,14 @@ pub struct Parts {
 impl Site {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { access, publisher, pushes, feeds, shelf, leadership, peers, cluster, shutdown } = parts;
+        let Parts { access, publisher, pushes, feeds, shelf, leadership, peers, store, cluster, shutdown } =
+            parts;
         Arc::new(Self {
             transfers: Transfers::new(publisher.clone()),
             waiting: Semaphore::new(set::WAITING_MAX),
             bodies: Semaphore::new(BODIES_KIB as usize),
+            bulks: Semaphore::new(BULKS_KIB as usize),
+            store,
             forward: Forward::new(peers),
             followers: Followers::default(),
             agents: Agents::default(),
@@ -191,6 +208,11 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/{index}/_create/{feed}", put(push::create).post(push::create))
         .route("/{index}/_update/{feed}", post(push::update))
         .route("/{index}/_doc", post(push::without_id))
+        .route("/_bulk", post(bulk::any))
+        .route("/{index}/_bulk", post(bulk::one))
+        .route("/{index}/_mget", post(bulk::lookup::mget))
+        .route("/_resolve/index/{name}", get(bulk::lookup::resolve))
+        .route("/v1/events", get(events::list))
         .route("/v1/replica/state", get(replica::state))
         .route("/v1/replica/set", get(replica::set))
         .route("/v1/replica/documents/{feed}", get(replica::document))

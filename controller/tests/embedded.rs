@@ -6,6 +6,10 @@
 #[path = "embedded/lists.rs"]
 mod lists;
 
+// Documents that are kept, and printed.
+#[path = "embedded/documents.rs"]
+mod documents;
+
 // The program with its folders.
 #[path = "embedded/program.rs"]
 mod program;

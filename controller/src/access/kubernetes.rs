@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use super::{
     Caller, Denied, Right, Secret,
     cache::{Cache, Key},
-    right::Demand,
+    right::{Demand, EVENTS},
 };
 use namewarden_protocol::api_server;
 
@@ -106,7 +106,9 @@ impl Kubernetes {
             Demand::Known => true,
             Demand::Agent => self.agents.contains(&caller.name),
             Demand::Controller => self.controllers.contains(&caller.name),
-            Demand::Feeds { .. } | Demand::Path(_) => self.review(&caller, demand, feed).await?,
+            Demand::Feeds { .. } | Demand::Events { .. } | Demand::Path(_) => {
+                self.review(&caller, demand, feed).await?
+            }
         };
         if may { Ok(caller) } else { Err(right.denied(&caller.name, Some(&self.group))) }
     }
@@ -175,11 +177,17 @@ impl Kubernetes {
     }
 
     fn resource(&self, demand: Demand, feed: Option<&str>) -> Option<ResourceAttributes> {
-        let Demand::Feeds { verb, subresource } = demand else { return None };
+        let (group, resource, subresource, verb) = match demand {
+            Demand::Feeds { verb, subresource } => {
+                (self.group.as_str(), "globalthreatfeeds", subresource, verb)
+            }
+            Demand::Events { verb } => (EVENTS.0, EVENTS.1, "", verb),
+            Demand::Agent | Demand::Controller | Demand::Known | Demand::Path(_) => return None,
+        };
         Some(ResourceAttributes {
-            group: Some(self.group.clone()),
+            group: Some(group.to_owned()),
             version: Some("v3".to_owned()),
-            resource: Some("globalthreatfeeds".to_owned()),
+            resource: Some(resource.to_owned()),
             subresource: Some(subresource.to_owned()).filter(|sub| !sub.is_empty()),
             verb: Some(verb.to_owned()),
             name: feed.map(str::to_owned),

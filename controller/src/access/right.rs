@@ -25,6 +25,10 @@ pub enum Right {
     Replicate,
     /// Read the metrics.
     ReadMetrics,
+    /// Have documents kept, and ask which are.
+    KeepDocuments,
+    /// Read security events.
+    ReadEvents,
 }
 
 /// What a right takes in a cluster.
@@ -40,11 +44,16 @@ pub(super) enum Demand {
     Feeds { verb: &'static str, subresource: &'static str },
     /// `get` on a path.
     Path(&'static str),
+    /// A verb on [`EVENTS`].
+    Events { verb: &'static str },
 }
+
+/// What people are given rights on to read security events; nothing of that kind is kept by the API server.
+pub(super) const EVENTS: (&str, &str) = ("namewarden.dev", "securityevents");
 
 impl Right {
     /// Every right.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::FetchSet,
         Self::ReportStatus,
         Self::ReadFeeds,
@@ -54,12 +63,14 @@ impl Right {
         Self::Push,
         Self::Replicate,
         Self::ReadMetrics,
+        Self::KeepDocuments,
+        Self::ReadEvents,
     ];
 
     /// What it takes in a cluster.
     pub(super) const fn demand(self) -> Demand {
         match self {
-            Self::FetchSet | Self::ReportStatus => Demand::Agent,
+            Self::FetchSet | Self::ReportStatus | Self::KeepDocuments => Demand::Agent,
             Self::ReadFeeds => Demand::Feeds { verb: "list", subresource: "" },
             Self::PullNow => Demand::Feeds { verb: "update", subresource: "" },
             Self::Identify => Demand::Known,
@@ -67,6 +78,7 @@ impl Right {
             Self::Push => Demand::Feeds { verb: "update", subresource: "domains" },
             Self::Replicate => Demand::Controller,
             Self::ReadMetrics => Demand::Path("/metrics"),
+            Self::ReadEvents => Demand::Events { verb: "get" },
         }
     }
 
@@ -88,6 +100,7 @@ impl Right {
             (Some(_), Demand::Agent) => format!("{words}: only the agents' service account may"),
             (Some(_), Demand::Controller) => format!("{words}: only the controllers' service account may"),
             (Some(_), Demand::Path(path)) => format!("{words}: it takes `get` on {path}"),
+            (Some(_), Demand::Events { verb }) => format!("{words}: it takes `{verb}` on {}", events()),
             (Some(_), Demand::Known) | (None, _) => words.to_owned(),
         };
         Denied::NotAllowed { name: name.to_owned(), what }
@@ -105,6 +118,7 @@ impl Right {
                 format!("`{verb}` on `{}`", resource("globalthreatfeeds", subresource))
             }
             Demand::Path(path) => format!("`get` on the path `{path}`"),
+            Demand::Events { verb } => format!("`{verb}` on `{}`", events()),
         }
     }
 
@@ -120,8 +134,15 @@ impl Right {
             Self::Push => "push to this feed",
             Self::Replicate => "copy a controller's state",
             Self::ReadMetrics => "read the metrics",
+            Self::KeepDocuments => "have documents kept",
+            Self::ReadEvents => "read security events",
         }
     }
+}
+
+fn events() -> String {
+    let (group, resource) = EVENTS;
+    format!("{resource}.{group}")
 }
 
 fn resource(resource: &str, subresource: &str) -> String {

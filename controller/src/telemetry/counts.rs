@@ -21,6 +21,7 @@ pub struct Counts {
     sets_delta: AtomicU64,
     sets_delta_bytes: AtomicU64,
     pushes: Mutex<BTreeMap<&'static str, u64>>,
+    appended: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 /// What was counted so far.
@@ -34,6 +35,8 @@ pub struct Counted {
     pub sets: [(u64, u64); 2],
     /// Documents written, by what came of it.
     pub pushes: BTreeMap<&'static str, u64>,
+    /// Documents sent to be kept, by what came of it.
+    pub appended: BTreeMap<&'static str, u64>,
 }
 
 impl Counts {
@@ -61,6 +64,12 @@ impl Counts {
         *pushes.entry(result).or_default() += 1;
     }
 
+    /// Documents were to be kept.
+    pub fn appended(&self, result: &'static str, documents: u64) {
+        let mut appended = self.appended.lock().unwrap_or_else(PoisonError::into_inner);
+        *appended.entry(result).or_default() += documents;
+    }
+
     /// Everything so far.
     pub fn read(&self) -> Counted {
         let value = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -72,6 +81,7 @@ impl Counts {
                 (value(&self.sets_delta), value(&self.sets_delta_bytes)),
             ],
             pushes: self.pushes.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            appended: self.appended.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct Readings {
     pub waiting: u64,
     /// Pushed documents.
     pub documents: u64,
+    /// What the store holds.
+    pub store: Vec<(&'static str, crate::store::Reading)>,
     /// What the routes counted.
     pub counted: Counted,
     /// Seconds since the start.
@@ -66,6 +68,7 @@ pub fn list(readings: &Readings) -> Vec<Metric> {
     let mut list = feeds(readings);
     list.extend(set(readings));
     list.extend(agents(readings));
+    list.extend(store(readings));
     list.extend(requests(&readings.counted));
     list.push(plain(
         "leader",
@@ -145,6 +148,45 @@ fn agents(readings: &Readings) -> Vec<Metric> {
             kinds(|set| set.0),
         ),
         family("sets_served_bytes", "Their bytes", Kind::Counter, &["kind"], kinds(|set| set.1)),
+    ]
+}
+
+fn store(readings: &Readings) -> Vec<Metric> {
+    let each = |pick: fn(&crate::store::Reading) -> u64| {
+        readings.store.iter().map(|(stream, reading)| (vec![(*stream).to_owned()], pick(reading))).collect()
+    };
+    let appended = readings.counted.appended.iter();
+    let appended = appended.map(|(&result, &count)| (vec![result.to_owned()], count)).collect();
+    let labels = &["stream"];
+    vec![
+        family(
+            "store_appended",
+            "Alerts and DNS logs sent to be kept, by what came of it",
+            Kind::Counter,
+            &["result"],
+            appended,
+        ),
+        family(
+            "store_documents",
+            "Alerts and DNS logs kept",
+            Kind::Gauge,
+            labels,
+            each(|reading| reading.documents),
+        ),
+        family(
+            "store_bytes",
+            "Bytes that they use on disk",
+            Kind::Gauge,
+            labels,
+            each(|reading| reading.bytes),
+        ),
+        family(
+            "store_removed",
+            "Of them, those taken out because they were too old, or to make room",
+            Kind::Counter,
+            labels,
+            each(|reading| reading.removed),
+        ),
     ]
 }
 

@@ -8,7 +8,7 @@
 pub mod answer;
 
 // A body's type, encoding and size.
-mod content;
+pub(super) mod content;
 
 // Which index names are ours.
 mod index;
@@ -233,7 +233,8 @@ async fn received(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<bytes::Bytes, Response> {
-    let _room = site.bodies.acquire_many(content::room_kib(headers).min(BODIES_KIB)).await;
+    let _room =
+        site.bodies.acquire_many(content::room_kib(headers, DOCUMENT_BYTES_MAX).min(BODIES_KIB)).await;
     let bytes =
         content::read(headers, body, DOCUMENT_BYTES_MAX).await.map_err(|refused| target.refused(&refused))?;
     if bytes.is_empty() {

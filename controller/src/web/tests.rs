@@ -12,5 +12,8 @@ mod set;
 // Elasticsearch's document API.
 mod push;
 
+// Documents, and what is read of them.
+mod bulk;
+
 // Reports, feeds, health, metrics, limits.
 mod rest;

@@ -102,6 +102,26 @@ impl Running<'_> {
         self.wait_for(text, || self.log.lock().unwrap().contains(text).then_some(()));
     }
 
+    /// Where it serves.
+    pub fn url(&self) -> String {
+        self.wait_for("its address", || {
+            let log = self.log.lock().unwrap();
+            let at = log.split("serving on https://127.0.0.1:").nth(1)?;
+            Some(format!("https://localhost:{}", at.split_whitespace().next()?))
+        })
+    }
+
+    /// Whom its clients trust.
+    pub fn authority(&self) -> std::path::PathBuf {
+        self.program.state.path().join("tls/ca.crt")
+    }
+
+    /// Ends it at once.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Ends it in order; what it logged.
     pub fn stop(mut self) -> String {
         let id = rustix::process::Pid::from_child(&self.child);

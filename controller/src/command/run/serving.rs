@@ -13,7 +13,8 @@ use crate::context::Context;
 use crate::feed::Source;
 use crate::feed::copy::Shelf;
 use crate::replication::{self, Follower, Peers};
-use crate::settings::{Certificate, ServeSettings};
+use crate::settings::{Certificate, ServeSettings, StoreSettings};
+use crate::store::{Store, sqlite::SqliteStore};
 use crate::tls::{self, Authority, Pair, Tls};
 use crate::web::{self, Parts, Site};
 
@@ -45,6 +46,7 @@ impl Serving {
         });
         let peers = peers(settings)?;
         let follower = peers.clone().map(|peers| follower(context, shelf.clone(), peers));
+        let store = store(context.settings.store.as_ref())?;
         let (shutdown, ending) = watch::channel(false);
         let site = Site::new(Parts {
             access,
@@ -54,6 +56,7 @@ impl Serving {
             shelf,
             leadership: context.leadership.clone(),
             peers,
+            store,
             cluster: context.settings.cluster_name.clone(),
             shutdown: ending,
         });
@@ -101,6 +104,18 @@ fn access(context: &Context, settings: &ServeSettings) -> anyhow::Result<Access>
         Some(path) => Ok(access.with_users(Htpasswd::open(path)?)),
         None => Ok(access),
     }
+}
+
+fn store(settings: Option<&StoreSettings>) -> anyhow::Result<Option<Arc<dyn Store>>> {
+    let Some(StoreSettings { folder, limits }) = settings else { return Ok(None) };
+    let store = SqliteStore::open(folder, *limits).context("cannot keep documents")?;
+    let documents: Vec<_> = store
+        .reading()
+        .into_iter()
+        .map(|(stream, reading)| format!("{} {stream}", reading.documents))
+        .collect();
+    tracing::info!("documents are kept in {}: {} now", folder.display(), documents.join(", "));
+    Ok(Some(Arc::new(store)))
 }
 
 fn certificate(state: &Path, settings: &ServeSettings) -> anyhow::Result<Tls> {

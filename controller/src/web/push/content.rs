@@ -8,7 +8,7 @@ use axum::{
 };
 use flate2::read::MultiGzDecoder;
 
-use crate::{feed::push::DOCUMENT_BYTES_MAX, web::body};
+use crate::web::body;
 
 /// Beyond this ratio a packed body is a bomb: lists of names pack about 4 to 1, at most 30 to 1.
 const RATIO_MAX: usize = 200;
@@ -19,9 +19,19 @@ const PATIENCE: Duration = Duration::from_mins(2);
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused(pub StatusCode, pub &'static str, pub String);
 
-/// Reads and unpacks a body of at most `limit` bytes.
+/// Reads and unpacks a body of JSON of at most `limit` bytes.
 pub async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refused> {
-    check_type(headers)?;
+    check_type(headers, &["json"])?;
+    unpacked(headers, body, limit).await
+}
+
+/// Likewise, of lines of JSON.
+pub async fn read_lines(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refused> {
+    check_type(headers, &["x-ndjson", "json"])?;
+    unpacked(headers, body, limit).await
+}
+
+async fn unpacked(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refused> {
     let packed = is_packed(headers)?;
     let bytes = body::read(body, limit, PATIENCE).await.map_err(|error| match error {
         body::Unread::TooLarge => too_large(limit),
@@ -47,11 +57,11 @@ pub async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes
     })
 }
 
-/// How much memory a body may take, in KiB: what it announces, or the most where that says nothing.
-pub fn room_kib(headers: &HeaderMap) -> u32 {
+/// How much memory a body of at most `limit` bytes may take, in KiB: what it announces, or the most where that says nothing.
+pub fn room_kib(headers: &HeaderMap, limit: usize) -> u32 {
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let bytes = announced.filter(|_| is_packed(headers) == Ok(false)).unwrap_or(DOCUMENT_BYTES_MAX);
+    let bytes = announced.filter(|_| is_packed(headers) == Ok(false)).unwrap_or(limit);
     u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX)
 }
 
@@ -60,16 +70,17 @@ fn too_large(limit: usize) -> Refused {
     Refused(StatusCode::PAYLOAD_TOO_LARGE, "content_too_long_exception", reason)
 }
 
-fn check_type(headers: &HeaderMap) -> Result<(), Refused> {
+fn check_type(headers: &HeaderMap, kinds: &[&str]) -> Result<(), Refused> {
     let value =
         headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?")).unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_json = essence == "application/json" || essence == "application/vnd.elasticsearch+json";
-    if is_json {
+    let kind = essence.strip_prefix("application/").unwrap_or_default();
+    if kinds.contains(&kind.strip_prefix("vnd.elasticsearch+").unwrap_or(kind)) {
         return Ok(());
     }
     let value: String = value.chars().take(100).collect();
-    let reason = format!("Content-Type header [{value}] is not supported; send application/json");
+    let send = kinds.first().copied().unwrap_or_default();
+    let reason = format!("Content-Type header [{value}] is not supported; send application/{send}");
     Err(Refused(StatusCode::NOT_ACCEPTABLE, "media_type_header_exception", reason))
 }
 
@@ -147,14 +158,15 @@ mod tests {
 
     #[test]
     fn a_body_takes_the_room_that_it_announces_or_all_it_may() {
-        let most = u32::try_from(DOCUMENT_BYTES_MAX / 1024 + 1).unwrap();
+        const LIMIT: usize = 100 << 20;
+        let most = u32::try_from(LIMIT / 1024 + 1).unwrap();
         let mut plain = headers(None);
-        assert_eq!(room_kib(&plain), most);
+        assert_eq!(room_kib(&plain, LIMIT), most);
         plain.insert(header::CONTENT_LENGTH, "10240".parse().unwrap());
-        assert_eq!(room_kib(&plain), 11);
+        assert_eq!(room_kib(&plain, LIMIT), 11);
         let mut packed = headers(Some("gzip"));
         packed.insert(header::CONTENT_LENGTH, "10240".parse().unwrap());
-        assert_eq!(room_kib(&packed), most);
+        assert_eq!(room_kib(&packed, LIMIT), most);
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ use crate::{
     leader::Leadership,
     publish::Publisher,
     replication::Peers,
+    store::{Store, sqlite::SqliteStore},
     tls::{Authority, Source, Tls},
     web::{Parts, Site, serve},
 };
@@ -52,6 +53,8 @@ pub struct With {
     pub leadership: Option<Leadership>,
     /// How it reaches others.
     pub peers: Option<Arc<Peers>>,
+    /// It keeps documents.
+    pub keeps: bool,
 }
 
 /// A site with a token file.
@@ -68,6 +71,9 @@ pub fn start_with(with: With) -> Served {
     let certificate = std::fs::read(authority.certificate_path()).unwrap();
     let tls = Tls::open(Source::Authority(Box::new(authority))).unwrap();
     let (shutdown, ending) = watch::channel(false);
+    let store = with.keeps.then(|| -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(&state.join("store"), crate::store::tests::EVERYTHING).unwrap())
+    });
     let site = Site::new(Parts {
         access: with
             .access
@@ -78,6 +84,7 @@ pub fn start_with(with: With) -> Served {
         shelf: Arc::new(Shelf::open(state).unwrap()),
         leadership: with.leadership.unwrap_or_else(Leadership::alone),
         peers: with.peers,
+        store,
         cluster: "cluster".to_owned(),
         shutdown: ending,
     });

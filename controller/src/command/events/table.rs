@@ -1,0 +1,190 @@
+//! An event as one line: when, how bad, who, which name, which entry of which feed. As wide as the terminal; what is too long
+//! is cut, a name at its beginning, for what it belongs to stands at its end.
+
+use std::fmt::Write as _;
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::event::{Event, printable};
+
+/// Where no terminal says.
+const WIDTH: usize = 110;
+/// A narrower one may wrap.
+const NARROWEST: usize = 70;
+const TIME: usize = 14;
+const SEVERITY: usize = 4;
+/// Two blanks between columns.
+const GAP: &str = "  ";
+
+/// The widths of the columns.
+#[derive(Clone, Debug)]
+pub struct Table {
+    zone: TimeZone,
+    workload: usize,
+    name: usize,
+    entry: usize,
+    /// Feed, repeats, state: not cut but by the end of the line.
+    rest: usize,
+}
+
+impl Table {
+    /// As wide as the terminal that standard output is, in this machine's time.
+    pub fn of_terminal() -> Self {
+        let size = rustix::termios::tcgetwinsize(std::io::stdout());
+        let of_terminal = size.ok().map(|size| usize::from(size.ws_col));
+        let told = || std::env::var("COLUMNS").ok()?.parse().ok();
+        let width = of_terminal.or_else(told).filter(|columns| *columns > 0).unwrap_or(WIDTH);
+        Self::new(width, TimeZone::system())
+    }
+
+    fn new(width: usize, zone: TimeZone) -> Self {
+        let room = width.max(NARROWEST) - TIME - SEVERITY - 5 * GAP.len();
+        let [workload, name, entry] = [room * 28 / 100, room * 32 / 100, room * 20 / 100];
+        Self { zone, workload, name, entry, rest: room - workload - name - entry }
+    }
+
+    /// The names of the columns.
+    pub fn header(&self) -> String {
+        let columns = [
+            ("TIME", TIME),
+            ("SEV", SEVERITY),
+            ("WORKLOAD", self.workload),
+            ("NAME", self.name),
+            ("ENTRY", self.entry),
+        ];
+        let columns = columns.map(|(title, width)| format!("{title:width$}{GAP}"));
+        format!("{}FEED", columns.concat())
+    }
+
+    /// The line of an event, without its end.
+    pub fn line(&self, event: &Event) -> String {
+        let time = self.time(&event.text("@timestamp"));
+        let severity = event.number("event.severity").map_or("", word);
+        let workload = cut_end(&printable(&event.workload()), self.workload);
+        let first = format!("{time:TIME$}{GAP}{severity:SEVERITY$}{GAP}{workload:0$}{GAP}", self.workload);
+        let action = event.text("event.action");
+        let line = if action == "listed-name" {
+            let name = cut_start(&printable(&event.name()), self.name);
+            let entry = cut_start(&printable(&event.text("threat.indicator.name")), self.entry);
+            let rest = cut_end(&rest(event), self.rest);
+            format!("{first}{name:0$}{GAP}{entry:1$}{GAP}{rest}", self.name, self.entry)
+        } else {
+            let room = self.name + self.entry + self.rest + 2 * GAP.len();
+            format!("{first}{}", cut_end(&printable(&event.text("message")), room))
+        };
+        line.trim_end().to_owned()
+    }
+
+    fn time(&self, text: &str) -> String {
+        let time = text.parse::<Timestamp>().ok();
+        time.map_or_else(
+            || "-".to_owned(),
+            |time| time.to_zoned(self.zone.clone()).strftime("%m-%d %H:%M:%S").to_string(),
+        )
+    }
+}
+
+/// `urlhaus +1 ×42 dismissed`
+fn rest(event: &Event) -> String {
+    let feeds = event.texts("threat.feed.name");
+    let mut rest = feeds.first().map(|feed| printable(feed)).unwrap_or_default();
+    if feeds.len() > 1 {
+        let _ = write!(rest, " +{}", feeds.len() - 1);
+    }
+    if let Some(count) = event.number("namewarden.count").filter(|count| *count > 1) {
+        let _ = write!(rest, " ×{count}");
+    }
+    if let Some(said) = event.annotation.as_ref().filter(|said| said.state != "new") {
+        rest.push(' ');
+        rest.push_str(&printable(&said.state));
+    }
+    rest
+}
+
+const fn word(severity: u64) -> &'static str {
+    match severity {
+        90.. => "crit",
+        70..=89 => "high",
+        40..=69 => "med",
+        _ => "low",
+    }
+}
+
+fn cut_end(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn cut_start(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        return text.to_owned();
+    }
+    std::iter::once('…').chain(text.chars().skip(length + 1 - width)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn event(document: Value) -> Event {
+        Event { id: "1".to_owned(), annotation: None, document }
+    }
+
+    fn alert(name: &str) -> Event {
+        event(
+            json!({ "@timestamp": "2026-11-22T15:00:00.000000000Z", "event": { "action": "listed-name", "severity": 75 },
+            "kubernetes": { "namespace": "shop", "pod": { "name": "cart-7d9f" } }, "dns": { "question": { "name": name } },
+            "threat": { "indicator": { "name": "evil.example" }, "feed": { "name": ["urlhaus", "ours"] } },
+            "namewarden": { "count": 42 } }),
+        )
+    }
+
+    #[test]
+    fn a_line_says_when_how_bad_who_and_what() {
+        let table = Table::new(110, TimeZone::UTC);
+        let lines = [table.header(), table.line(&alert("a.evil.example"))].join("\n");
+        let expected = "\
+TIME            SEV   WORKLOAD                NAME                        ENTRY             FEED
+11-22 15:00:00  high  shop/cart-7d9f          a.evil.example              evil.example      urlhaus +1 ×42";
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let long = format!("{}.evil.example", "x".repeat(200));
+        let flood = event(
+            json!({ "event": { "action": "flood" }, "message": "y".repeat(300), "host": { "name": "z".repeat(99) } }),
+        );
+        for width in [70, 80, 110, 200] {
+            let table = Table::new(width, TimeZone::UTC);
+            for line in [table.header(), table.line(&alert(&long)), table.line(&flood)] {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+            }
+        }
+        let line = Table::new(80, TimeZone::UTC).line(&alert(&long));
+        assert!(line.contains("…") && line.contains("x.evil.example"), "{line}");
+    }
+
+    #[test]
+    fn what_others_wrote_reaches_no_terminal_as_it_is() {
+        let line = Table::new(200, TimeZone::UTC).line(&alert("a\u{1b}[2Jb\u{202e}"));
+        assert!(line.contains("a\\u{1b}[2Jb\\u{202e}"), "{line}");
+    }
+
+    #[test]
+    fn what_is_said_of_a_group_stands_at_the_end() {
+        let said = super::super::event::Annotation {
+            state: "dismissed".to_owned(),
+            by: "ann".to_owned(),
+            reason: String::new(),
+        };
+        let line =
+            Table::new(200, TimeZone::UTC).line(&Event { annotation: Some(said), ..alert("evil.example") });
+        assert!(line.ends_with("urlhaus +1 ×42 dismissed"), "{line}");
+    }
+}
