@@ -212,6 +212,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/{index}/_bulk", post(bulk::one))
         .route("/{index}/_mget", post(bulk::lookup::mget))
         .route("/_resolve/index/{name}", get(bulk::lookup::resolve))
+        .route("/_data_stream/{name}", put(bulk::lookup::create))
         .route("/v1/events", get(events::list))
         .route("/v1/replica/state", get(replica::state))
         .route("/v1/replica/set", get(replica::set))

@@ -49,6 +49,7 @@ pub const ROUTES: &[Route] = &[
     row(&["POST"], "/{index}/_bulk", Some(Right::KeepDocuments), Anyone),
     row(&["POST"], "/{index}/_mget", Some(Right::KeepDocuments), Anyone),
     row(&["GET"], "/_resolve/index/{name}", Some(Right::KeepDocuments), Anyone),
+    row(&["PUT"], "/_data_stream/{name}", Some(Right::KeepDocuments), Anyone),
     row(&["GET"], "/v1/events", Some(Right::ReadEvents), Anyone),
     row(&["GET"], "/v1/replica/state", Some(Right::Replicate), Anyone),
     row(&["GET"], "/v1/replica/set", Some(Right::Replicate), Anyone),

@@ -49,6 +49,28 @@ pub async fn resolve(
     run().unwrap_or_else(|refused: Response| refused)
 }
 
+/// `PUT /_data_stream/NAME`: what is there already cannot be made, and of others there is no template.
+pub async fn create(
+    State(site): State<Arc<Site>>,
+    Path(name): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let run = || {
+        let (style, _) = asked(&uri, &headers)?;
+        store(&site, &style)?;
+        let (kind, reason) = match target::stream(&name) {
+            Ok(_) => ("resource_already_exists_exception", format!("data_stream [{name}] already exists")),
+            Err(_) => (
+                "illegal_argument_exception",
+                format!("no matching index template found for data stream [{name}]; {HINT}"),
+            ),
+        };
+        Ok(style.error(StatusCode::BAD_REQUEST, kind, &reason, Value::Null))
+    };
+    run().unwrap_or_else(|refused: Response| refused)
+}
+
 const HINT: &str = "only logs-namewarden.alert-<namespace> and logs-namewarden.dns-<namespace> are here";
 
 /// `{"ids":[...]}`

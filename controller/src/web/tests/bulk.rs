@@ -144,6 +144,11 @@ async fn an_agent_finds_out_what_is_there_already() {
     let index = body["data_streams"][0]["backing_indices"][0].as_str().unwrap().to_owned();
     assert_eq!((status, &body["indices"], &body["aliases"]), (200, &json!([]), &json!([])));
     assert_eq!(resolve("logs-other-default").await.0, 404);
+    let make = |name: &str| answer(served.ask("PUT", &format!("/_data_stream/{name}")));
+    let (status, body) = make("logs-namewarden.alert-default").await;
+    assert_eq!((status, &body["error"]["type"]), (400, &json!("resource_already_exists_exception")));
+    let (status, body) = make("logs-other-default").await;
+    assert_eq!((status, &body["error"]["type"]), (400, &json!("illegal_argument_exception")));
     answer(bulk(&served, ALERTS, &create("a"))).await;
     let path = format!("/{index}/_mget?_source=false&filter_path=docs._id,docs.found,docs.error.type");
     let (status, body) = answer(served.push("POST", &path, r#"{"ids":["a","b"]}"#)).await;
