@@ -153,7 +153,8 @@ impl ControllerBuilder {
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let (log, reader) = Lines::follow(child.stderr.take().context("no standard error")?);
         let authority = self.authority.clone().unwrap_or_else(|| self.state().join("tls/ca.crt"));
-        let mut controller = Controller { child, log, address: ([127, 0, 0, 1], 0).into(), authority };
+        let (program, address) = (self.binary()?, ([127, 0, 0, 1], 0).into());
+        let mut controller = Controller { child, log, program, address, authority };
         controller.address = match controller.serves() {
             Ok(address) => address,
             Err(error) => {
@@ -172,6 +173,7 @@ impl ControllerBuilder {
 pub struct Controller {
     child: Child,
     log: Arc<Lines>,
+    program: PathBuf,
     address: SocketAddr,
     authority: PathBuf,
 }
@@ -231,6 +233,13 @@ impl Controller {
         let document = json!({ "domains": names }).to_string();
         let json = "content-type: application/json";
         self.curl(&push_path(feed), &["--request", "PUT", "--header", json, "--data", &document])
+    }
+
+    /// What `events` prints of the documents that it keeps, given these options; `columns` is the width of a table.
+    pub fn events(&self, options: &[&str], columns: usize) -> Result<String> {
+        let mut command = Command::new(&self.program);
+        command.args(["events", "--url", &self.url(), "--ca"]).arg(&self.authority).args(options);
+        program::finish(command.env("COLUMNS", columns.to_string()))
     }
 
     /// What it answers to curl at `path`, given these options; a status of 400 and more is an error.

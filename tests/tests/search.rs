@@ -1,4 +1,4 @@
-//! The agent's sink against real search engines. One binary, one module in `search/` for each part of the subject.
+//! The agent's sink against real search engines, and against the controller in their place. One binary, one module in `search/` for each part of the subject.
 
 // The parts that the tests stand on, without an agent.
 #[path = "search/harness.rs"]
@@ -27,6 +27,10 @@ mod disks;
 // Agents that are killed.
 #[path = "search/kills.rs"]
 mod kills;
+
+// The controller in a search engine's place.
+#[path = "search/controllers.rs"]
+mod controllers;
 
 // The agent as a program, from the kernel to the data stream.
 #[path = "search/agents.rs"]

@@ -16,12 +16,17 @@ const ALERTS: &str = "logs-namewarden.alert-default";
 const LOGS: &str = "logs-namewarden.dns-default";
 const DNS: &str = "10.99.0.53:53";
 
-fn ask(pod: &Pod, name: &str) -> Result<()> {
+pub fn ask(pod: &Pod, name: &str) -> Result<()> {
     pod.client()?.tell_all(&["udp4", &format!("ask {name} A {DNS}")])
 }
 
 /// Waits until the agent says so of its alerts, or its DNS logs.
-fn until(agent: &Agent, documents: &str, what: &str, condition: impl Fn(&Value) -> bool) -> Result<Value> {
+pub fn until(
+    agent: &Agent,
+    documents: &str,
+    what: &str,
+    condition: impl Fn(&Value) -> bool,
+) -> Result<Value> {
     let mut last = Value::Null;
     let found = wait::until(what, || {
         last = agent.status()?;
@@ -32,7 +37,7 @@ fn until(agent: &Agent, documents: &str, what: &str, condition: impl Fn(&Value) 
     found.with_context(|| format!("{last:#}\n{}", agent.log()))
 }
 
-fn count(lane: &Value, name: &str) -> u64 {
+pub fn count(lane: &Value, name: &str) -> u64 {
     lane.get(name).and_then(Value::as_u64).unwrap_or_default()
 }
 

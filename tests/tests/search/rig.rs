@@ -39,8 +39,27 @@ impl Rig {
         Self::into(url, folder, namespace, limits, streams)
     }
 
+    /// One that trusts the certificates of this authority too.
+    pub fn trusting(authority: &Path, url: &str, folder: &Path, namespace: &str) -> Result<Self> {
+        let streams = Kind::ALL.map(|kind| stream(kind, namespace));
+        let client =
+            search_engine::Settings { authorities: Some(authority.to_owned()), ..Default::default() };
+        Self::asking(client, url, folder, namespace, AMPLE, streams)
+    }
+
     /// One whose streams, of alerts and of DNS logs, are called otherwise.
     pub fn into(
+        url: &str,
+        folder: &Path,
+        namespace: &str,
+        limits: Limits,
+        streams: [String; 2],
+    ) -> Result<Self> {
+        Self::asking(search_engine::Settings::default(), url, folder, namespace, limits, streams)
+    }
+
+    fn asking(
+        client: search_engine::Settings,
         url: &str,
         folder: &Path,
         namespace: &str,
@@ -55,7 +74,7 @@ impl Rig {
             style: Style::Json,
             capacity: 1 << 16,
             search: Some(SearchSettings {
-                client: search_engine::Settings::default(),
+                client,
                 limits,
                 folder: folder.to_owned(),
                 alert_stream,

@@ -24,7 +24,7 @@ pub enum Suite {
     Kernel,
     /// `cargo xtask demo` from its first line to what it leaves behind (`demo.rs`).
     Demo,
-    /// The sink against real search engines (`search_*.rs`).
+    /// The sink against real search engines, and the controller in their place (`search_*.rs`).
     Search,
     /// The controller against a real API server (`cluster_*.rs`).
     Cluster,
@@ -82,7 +82,7 @@ impl Suite {
 
     /// Runs the controller as a program.
     pub fn needs_controller(self) -> bool {
-        matches!(self, Suite::Kernel | Suite::Demo | Suite::Cluster)
+        matches!(self, Suite::Kernel | Suite::Demo | Suite::Cluster | Suite::Search)
     }
 
     /// Starts an API server.
