@@ -6,6 +6,9 @@
 // Key, epoch and number.
 mod identity;
 
+// Sets that others hold and this folder never made.
+mod foreign;
+
 // Copies -> a set file.
 mod compile;
 
@@ -26,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::feed::copy::{hex, write_whole};
+use foreign::Foreign;
 use identity::Identity;
 use versions::Versions;
 
@@ -108,6 +112,7 @@ struct Inner {
     identity: Mutex<Identity>,
     versions: Versions,
     current: watch::Sender<Option<Arc<Published>>>,
+    foreign: Foreign,
 }
 
 /// What is known of the last set, beside its file.
@@ -132,6 +137,7 @@ impl Publisher {
             identity: Mutex::new(identity),
             versions,
             current: watch::Sender::new(current),
+            foreign: Foreign::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -185,6 +191,23 @@ impl Publisher {
         self.announce(compiled, fingerprint)
     }
 
+    /// Somebody holds this set. Where this folder never made it, though its number is not below the served one's, the folder is
+    /// an old copy: the next set has a number beyond, and is to be made although nothing else has changed. Says whether.
+    pub fn is_outrun_by(&self, held: SetId) -> bool {
+        let Some(current) = self.inner.current.borrow().as_ref().map(|set| set.id) else { return false };
+        if held == current || held.epoch != current.epoch || held.number < current.number {
+            return false;
+        }
+        // Held over the change of the number: what is asked at the same time waits, and finds it changed.
+        self.inner.foreign.note((held.epoch, held.number), || match self.identity().skip(held.number) {
+            Ok(is_plausible) => is_plausible,
+            Err(error) => {
+                tracing::error!("the number of a set that an agent holds cannot be written down: {error}");
+                false
+            }
+        })
+    }
+
     /// What leads an agent to the served set: the change from its base where that is known, else the whole set. Blocks.
     pub fn transfer(&self, base: Option<SetId>) -> Result<Transfer, PublishError> {
         let current = self.inner.current.borrow().clone().ok_or(PublishError::Nothing)?;
@@ -212,6 +235,9 @@ impl Publisher {
     fn made_of(&self, fingerprint: &str) -> Option<Arc<Published>> {
         let note = read_note(&self.inner.state)?;
         let current = self.inner.current.borrow().clone()?;
+        if !self.inner.foreign.is_before((current.id.epoch, current.id.number)) {
+            return None;
+        }
         (note.ingredients == fingerprint && note.file == versions::file_name(current.id)).then_some(current)
     }
 

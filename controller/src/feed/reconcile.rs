@@ -67,6 +67,7 @@ pub struct Unknown(pub String);
 enum Command {
     Pull(String),
     Pushed(String),
+    Renumber,
 }
 
 /// A feed as pages and interfaces show it.
@@ -156,6 +157,11 @@ impl Feeds {
     /// A document of the feed was written or deleted.
     pub fn pushed(&self, name: &str) {
         let _ = self.commands.try_send(Command::Pushed(name.to_owned()));
+    }
+
+    /// The set is to be made anew though nothing has changed: its number was used by another one.
+    pub fn renumber(&self) {
+        let _ = self.commands.try_send(Command::Renumber);
     }
 
     /// Every feed, as it changes.
@@ -312,6 +318,7 @@ impl<'p> Run<'p> {
                 }
             }
             Command::Pushed(name) => self.look_at_document(&name),
+            Command::Renumber => self.compile_soon(),
         }
     }
 

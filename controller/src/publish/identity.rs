@@ -17,6 +17,9 @@ use crate::feed::copy::{hex, write_whole};
 /// What a key's digest is made with: no digest of it for anything else is the same.
 const KEY_ID_TAG: &[u8] = b"namewarden: which key it is";
 
+/// Numbers that an epoch may have had however young it is: controllers that take over from each other leave some out.
+const NUMBERS_PLAUSIBLE: u64 = 1_000_000;
+
 /// What the next set is known by.
 #[derive(Debug)]
 pub struct Identity {
@@ -124,6 +127,20 @@ impl Identity {
         Ok(())
     }
 
+    /// Goes beyond a number of this epoch that somebody has seen, and that this folder does not know: it is an old copy.
+    /// Says whether that number is to be believed: no epoch has had more sets than milliseconds, or [`NUMBERS_PLAUSIBLE`].
+    pub fn skip(&mut self, number: u64) -> io::Result<bool> {
+        let plausible =
+            now_milliseconds().saturating_sub(self.stored.epoch).saturating_add(NUMBERS_PLAUSIBLE);
+        if number > plausible {
+            return Ok(false);
+        }
+        if number > self.stored.number {
+            self.store(self.stored.epoch, number)?;
+        }
+        Ok(true)
+    }
+
     fn store(&mut self, epoch: u64, number: u64) -> io::Result<()> {
         let stored = Stored { epoch, number, ..self.stored };
         self.write(&stored)?;
@@ -176,6 +193,16 @@ mod tests {
         assert_eq!(identity.next().unwrap().2, 41);
         assert!(!identity.lead_after((epoch + 5, 1), Some(&key)).unwrap());
         assert_eq!(identity.next().unwrap(), (identity.key(), epoch + 5, 2));
+    }
+
+    #[test]
+    fn what_somebody_has_seen_is_skipped_within_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut identity = Identity::open(folder.path(), None).unwrap();
+        assert!(identity.skip(40).unwrap() && identity.skip(7).unwrap());
+        assert_eq!(identity.next().unwrap().2, 41);
+        assert!(!identity.skip(u64::MAX).unwrap());
+        assert_eq!(Identity::open(folder.path(), None).unwrap().next().unwrap().2, 42);
     }
 
     #[test]

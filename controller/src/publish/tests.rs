@@ -187,3 +187,29 @@ fn only_the_last_sixteen_sets_stay_on_disk() {
     assert_eq!(sets, versions::KEPT);
     assert!(!publisher.transfer(Some(first.id)).unwrap().delta);
 }
+
+#[test]
+fn a_folder_put_back_from_an_old_copy_goes_beyond_the_sets_that_others_hold() {
+    let bench = Bench::new();
+    let ingredients = bench.ingredients(&[("urls", "evil.example\n")]);
+    let publisher = bench.open();
+    let first = publisher.publish(&ingredients, &|| true).unwrap();
+    assert!(!publisher.is_outrun_by(first.id) && !publisher.is_outrun_by(SetId { epoch: 1, ..first.id }));
+    let lost = SetId { number: first.id.number + 5, digest: [9; 32], ..first.id };
+    assert!(publisher.is_outrun_by(lost));
+    assert!(!publisher.is_outrun_by(lost), "one claim is enough for a while");
+    let next = publisher.publish(&ingredients, &|| true).unwrap();
+    assert_eq!((next.id.epoch, next.id.number), (first.id.epoch, lost.number + 1));
+    assert_eq!(publisher.publish(&ingredients, &|| true).unwrap().id, next.id);
+}
+
+#[test]
+fn a_number_that_somebody_else_s_set_has_is_left() {
+    let bench = Bench::new();
+    let ingredients = bench.ingredients(&[("urls", "evil.example\n")]);
+    let publisher = bench.open();
+    let first = publisher.publish(&ingredients, &|| true).unwrap();
+    assert!(publisher.is_outrun_by(SetId { digest: [9; 32], ..first.id }));
+    assert_eq!(publisher.publish(&ingredients, &|| true).unwrap().id.number, first.id.number + 1);
+    assert!(!publisher.is_outrun_by(SetId { number: u64::MAX, ..first.id }));
+}

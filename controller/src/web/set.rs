@@ -26,6 +26,8 @@ use super::{Site, plain};
 pub const WAITING_MAX: usize = 8192;
 /// What such a request is told to do before it asks again.
 const ASK_AGAIN_SECONDS: u64 = 30;
+/// What is told to a caller that the leader is behind of: it makes a set that is not.
+const SOON_SECONDS: u64 = 2;
 
 /// Serves the set.
 pub async fn fetch(State(site): State<Arc<Site>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
@@ -54,12 +56,14 @@ pub async fn answer(site: &Site, base: Option<SetId>, wait: Duration) -> Respons
         let unchanged = tagged(plain::empty(StatusCode::NOT_MODIFIED), current);
         return if may_ask_at_once { unchanged } else { with_retry(unchanged, ASK_AGAIN_SECONDS) };
     }
+    let is_leading = catch_up(site, base).await;
     if base.is_some_and(|base| base.epoch == current.epoch && base.number > current.number) {
         // The whole set would only be refused.
         let reason = format!(
             "this controller is behind: it has set {current}; another one, or a later answer, has yours"
         );
-        return with_retry(plain::error(StatusCode::SERVICE_UNAVAILABLE, &reason), ASK_AGAIN_SECONDS);
+        let seconds = if is_leading { SOON_SECONDS } else { ASK_AGAIN_SECONDS };
+        return with_retry(plain::error(StatusCode::SERVICE_UNAVAILABLE, &reason), seconds);
     }
     match site.transfers.of(current, base).await {
         Ok(transfer) => {
@@ -73,6 +77,21 @@ pub async fn answer(site: &Site, base: Option<SetId>, wait: Duration) -> Respons
             with_retry(plain::error(StatusCode::SERVICE_UNAVAILABLE, reason), ASK_AGAIN_SECONDS)
         }
     }
+}
+
+/// A leader that is behind a caller makes a set that is not; says whether this controller leads.
+async fn catch_up(site: &Site, base: Option<SetId>) -> bool {
+    let Some(base) = base.filter(|_| site.leadership.is_leader()) else { return site.leadership.is_leader() };
+    let publisher = site.publisher.clone();
+    let outrun = tokio::task::spawn_blocking(move || publisher.is_outrun_by(base)).await;
+    if outrun.unwrap_or(false) {
+        tracing::warn!(
+            "somebody holds set {base}, which this state folder never made (was it put back from an old copy?): the next \
+             set has a greater number"
+        );
+        site.feeds.renumber();
+    }
+    true
 }
 
 /// The current set as soon as it is not `base`, or when the wait is over or cannot be had. Says whether the caller may

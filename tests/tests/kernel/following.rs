@@ -12,6 +12,7 @@ use namewarden_tests::{
     expect::Alert,
     feed_server::{Answer, FeedServer},
     node::Node,
+    program,
     server::{Server, Zone},
     wait,
 };
@@ -171,6 +172,45 @@ fn after_its_disk_was_lost_the_controller_gives_a_whole_set_and_nobody_stays_on_
     ensure!(scene.agent.counter("controller_sets_full")? >= 2, "{}", scene.agent.get("/metrics")?);
     ask(&scene, "old.example", "old")?;
     let alert = ask(&scene, "new.example", "new")?;
+    drop(controller);
+    scene.expect(&[alert]).map(drop)
+}
+
+#[test]
+fn after_its_disk_was_put_back_from_an_old_copy_nobody_stays_on_a_later_set() -> Result<()> {
+    let leader = Leader::new()?;
+    leader.add("first", "first.example\n")?;
+    let controller = leader.builder.start()?;
+    let address = controller.address();
+    let scene = Scene::with(Zone::new(), &leader.agent(&controller))?;
+    wait_for_entries(&scene.agent, 1)?;
+    controller.stop()?;
+    let (state, copy) = (leader.builder.state(), leader.builder.state().with_file_name("copy"));
+    let put = |from: &Path, to: &Path| {
+        program::run("cp", &["-a", &from.to_string_lossy(), &to.to_string_lossy()]).map(drop)
+    };
+    put(&state, &copy)?;
+    let controller = leader.start_again(address)?;
+    for (feed, count) in [("second", 2), ("third", 3)] {
+        leader.add(feed, &format!("{feed}.example\n"))?;
+        wait_for_entries(&scene.agent, count)?;
+    }
+    let late = wait_for_entries(&scene.agent, 3)?;
+    controller.kill()?;
+    leader.builder.lose_state()?;
+    put(&copy, &state)?;
+    for feed in ["second", "third"] {
+        leader.remove(feed)?;
+    }
+    let controller = leader.start_again(address)?;
+    let back = wait_for_entries(&scene.agent, 1)?;
+    let number = |set: &Value| set.pointer("/number").and_then(Value::as_u64);
+    ensure!(
+        back.pointer("/epoch") == late.pointer("/epoch") && number(&back) > number(&late),
+        "{late}, {back}"
+    );
+    ask(&scene, "third.example", "third")?;
+    let alert = ask(&scene, "first.example", "first")?;
     drop(controller);
     scene.expect(&[alert]).map(drop)
 }

@@ -7,7 +7,8 @@ use namewarden_protocol::{
     threat_set::wire,
 };
 
-use super::served::{Served, header, set, start};
+use super::served::{Served, With, header, set, start, start_with};
+use crate::leader::{Leadership, Role};
 
 async fn wait_until(what: impl Fn() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
@@ -46,7 +47,7 @@ async fn before_the_first_set_the_answer_is_to_try_again() {
 }
 
 #[tokio::test]
-async fn who_is_ahead_is_told_to_come_again() {
+async fn a_leader_that_is_behind_goes_beyond_and_the_caller_is_told_to_come_again() {
     let served = start();
     served.publish(&set(1, &["evil.example"]));
     let (tag, _) = whole(&served).await;
@@ -56,6 +57,18 @@ async fn who_is_ahead_is_told_to_come_again() {
     assert_eq!(response.status(), 503);
     assert_ne!(header(&response, "retry-after"), "");
     assert!(response.text().await.unwrap().contains("behind"));
+    assert_eq!(served.site.publisher.position(), (1, 9));
+}
+
+#[tokio::test]
+async fn a_follower_that_is_behind_takes_nobody_s_word_for_a_number() {
+    let (_role, watched) = tokio::sync::watch::channel(Role::Follower { leader: None });
+    let served = start_with(With { leadership: Some(Leadership::of(watched)), ..With::default() });
+    served.publish(&set(1, &["evil.example"]));
+    let (tag, _) = whole(&served).await;
+    let ahead = tag.replace("1.1-", "1.9-");
+    let response = served.ask("GET", "/v1/threat-set").header("if-none-match", ahead).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), served.site.publisher.position()), (503, (1, 1)));
 }
 
 #[tokio::test]
