@@ -16,7 +16,7 @@ pub use search::SearchArgs;
 
 /// Tells within a second that a workload asked for, or was answered with, a domain name that a threat feed lists.
 #[derive(Debug, Parser)]
-#[command(name = "namewarden-agent", version, about, max_term_width = 110)]
+#[command(name = "namewarden-agent", version, max_term_width = 110)]
 pub struct AgentArgs {
     /// What to do.
     #[command(subcommand)]
@@ -24,11 +24,26 @@ pub struct AgentArgs {
 
     /// How much the agent says on standard error: error, warn, info, debug, trace, or a filter such as
     /// `info,namewarden_agent::kernel=debug`.
-    #[arg(long, global = true, env = "NAMEWARDEN_LOG", default_value = "info", value_name = "LEVEL")]
+    #[arg(
+        long,
+        global = true,
+        env = "NAMEWARDEN_LOG",
+        default_value = "info",
+        value_name = "LEVEL",
+        help_heading = "Log"
+    )]
     pub log: String,
 
     /// How log lines on standard error look.
-    #[arg(long, global = true, env = "NAMEWARDEN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(
+        long,
+        global = true,
+        env = "NAMEWARDEN_LOG_FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text,
+        value_name = "FORMAT",
+        help_heading = "Log"
+    )]
     pub log_format: LogFormat,
 }
 
@@ -106,7 +121,13 @@ pub struct RunArgs {
     pub status_socket: PathBuf,
 
     /// Where the host's process table is mounted; process names are read there.
-    #[arg(long, env = "NAMEWARDEN_PROC_ROOT", default_value = "/proc", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "NAMEWARDEN_PROC_ROOT",
+        default_value = "/proc",
+        value_name = "DIR",
+        help_heading = "Capture"
+    )]
     pub proc_root: PathBuf,
 }
 
@@ -175,7 +196,7 @@ pub struct ControllerArgs {
 #[derive(Clone, Debug, Args)]
 pub struct PodArgs {
     /// Whether the API server is asked for the names of this node's pods.
-    #[arg(long, env = "NAMEWARDEN_POD_NAMES", value_enum, default_value_t = PodNames::Auto)]
+    #[arg(long, env = "NAMEWARDEN_POD_NAMES", value_enum, default_value_t = PodNames::Auto, value_name = "WHEN")]
     pub pod_names: PodNames,
 
     /// Kubeconfig to reach the API server with (default: the pod's service account).
@@ -206,10 +227,14 @@ pub enum PodNames {
     Off,
 }
 
+/// The state folder of what must have one, unless the operator names another.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/namewarden";
+
 /// What outlives the process.
 #[derive(Clone, Debug, Args)]
 pub struct StateArgs {
-    /// Folder that keeps the hash key and the last good copy of every feed over a restart.
+    /// Folder of this agent alone that keeps the hash key, the last good copy of every feed, and what else outlives a
+    /// restart (default: /var/lib/namewarden for `run` with a controller or a search engine, else nothing is kept).
     #[arg(long, env = "NAMEWARDEN_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 }
@@ -227,7 +252,13 @@ pub struct OutputArgs {
     pub dns_logs: String,
 
     /// One DNS log for every exchange, or one for all equal exchanges of a workload and an interval.
-    #[arg(long, env = "NAMEWARDEN_DNS_LOG_DETAIL", value_enum, default_value_t = DnsLogDetail::Every)]
+    #[arg(
+        long,
+        env = "NAMEWARDEN_DNS_LOG_DETAIL",
+        value_enum,
+        default_value_t = DnsLogDetail::Every,
+        value_name = "DETAIL"
+    )]
     pub dns_log_detail: DnsLogDetail,
 
     /// Seconds after which counted DNS logs are written and the limit of DNS logs begins anew.
@@ -287,6 +318,7 @@ pub struct CaptureArgs {
         env = "NAMEWARDEN_DNS_PORTS",
         value_delimiter = ' ',
         default_value = "53",
+        value_parser = clap::value_parser!(u16).range(1..),
         value_name = "PORT"
     )]
     pub dns_ports: Vec<u16>,
@@ -316,7 +348,7 @@ pub struct StatusArgs {
     pub status_socket: PathBuf,
 
     /// Ask the agent's `--listen` address instead.
-    #[arg(long, env = "NAMEWARDEN_STATUS_ADDRESS", value_name = "ADDR")]
+    #[arg(long, visible_alias = "listen", env = "NAMEWARDEN_STATUS_ADDRESS", value_name = "ADDR")]
     pub address: Option<SocketAddr>,
 
     /// Print the agent's answer as JSON.

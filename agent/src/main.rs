@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         CommandArgs::Replay(replay) => command::replay::run(replay),
         CommandArgs::Lookup(lookup) => command::lookup::run(lookup),
         CommandArgs::Status(status) => command::status::run(status),
-        CommandArgs::Completion(completion) => Ok(command::completion::run(completion)),
+        CommandArgs::Completion(completion) => command::completion::run(completion),
     };
     ended.unwrap_or_else(|error| fail(&error))
 }
@@ -46,8 +46,19 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    anstream::eprintln!("namewarden-agent: {error:#}");
+    anstream::eprintln!("namewarden-agent: {}", sentence(error));
     ExitCode::from(FAILED)
+}
+
+/// The error and its causes, each said once: a sentence may hold the words of its cause already.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !sentence.contains(&cause) {
+            sentence = format!("{sentence}: {cause}");
+        }
+    }
+    sentence
 }
 
 /// Sends log lines to standard error: standard output belongs to documents.

@@ -7,7 +7,7 @@ use std::{
     fs::File,
     io::{self, Read},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -16,8 +16,8 @@ use namewarden_protocol::{document::Identity, obtain::client};
 
 use crate::{
     args::{
-        CaptureArgs, ControllerArgs, DnsLogDetail, FeedArgs, OutputArgs, OutputFormat, PodArgs, PodNames,
-        RunArgs, StateArgs,
+        CaptureArgs, ControllerArgs, DEFAULT_STATE_DIR, DnsLogDetail, FeedArgs, OutputArgs, OutputFormat,
+        PodArgs, PodNames, RunArgs, StateArgs,
     },
     kernel::KernelSettings,
     pipeline::{
@@ -86,7 +86,9 @@ impl RunSettings {
             status_socket,
             proc_root,
         } = arguments;
-        let controller = controller_settings(controller, state)?;
+        let mut settings = sink(output)?;
+        let state_dir = state_dir(state, controller.controller.is_some() || settings.has_spool());
+        let controller = controller_settings(controller, state_dir.as_deref())?;
         let has_feed = feeds.feeds.iter().any(|feed| !feed.trim().is_empty());
         if !has_feed && controller.is_none() && output.dns_logs == "off" {
             bail!(
@@ -97,27 +99,32 @@ impl RunSettings {
         if !proc_root.join("self").exists() {
             bail!("--proc-root {} is no process table; mount the host's /proc there", proc_root.display());
         }
-        let mut settings = sink(output)?;
-        settings.search = Some(search::settings(search, state, NAMESPACE)?);
+        settings.search = Some(search::settings(search, state_dir.as_deref(), NAMESPACE)?);
         let pipeline = pipeline(output, Limits::LIVE, &settings)?;
         Ok(Self {
             kernel: kernel(capture),
-            source: SourceSettings::new(feeds, Some(state))?,
+            source: SourceSettings::new(feeds, state_dir.as_deref())?,
             controller,
-            pods: pod_settings(pods, state, &pipeline.identity.node),
+            pods: pod_settings(pods, state_dir.as_deref(), &pipeline.identity.node),
             pipeline,
             output: settings,
             listen: *listen,
             status_socket: status_socket.clone(),
             proc_root: proc_root.clone(),
-            state_dir: state.state_dir.clone(),
+            state_dir,
         })
     }
 }
 
+/// What outlives the process, where anything has to: a set outlives its controller, documents their search engine.
+fn state_dir(arguments: &StateArgs, is_needed: bool) -> Option<PathBuf> {
+    let StateArgs { state_dir } = arguments;
+    state_dir.clone().or_else(|| is_needed.then(|| PathBuf::from(DEFAULT_STATE_DIR)))
+}
+
 impl SourceSettings {
-    /// Validates the options on feeds; without `state` nothing is kept.
-    pub fn new(arguments: &FeedArgs, state: Option<&StateArgs>) -> anyhow::Result<Self> {
+    /// Validates the options on feeds; without a folder nothing is kept.
+    pub fn new(arguments: &FeedArgs, state_dir: Option<&Path>) -> anyhow::Result<Self> {
         let FeedArgs { feeds, feed_format, feed_matching, allow, feed_ca, feed_proxy, feed_reach } =
             arguments;
         let fetching = client::Settings {
@@ -130,7 +137,7 @@ impl SourceSettings {
             feeds: FeedSpec::parse_all(feeds, feed_format, feed_matching)?,
             options: SourceOptions {
                 allow: allow.clone(),
-                state_dir: state.and_then(|state| state.state_dir.clone()),
+                state_dir: state_dir.map(Path::to_path_buf),
                 fetching,
                 ..SourceOptions::default()
             },
@@ -138,13 +145,10 @@ impl SourceSettings {
     }
 }
 
-/// Where the controller's set is kept unless the operator names a folder: a set outlives its controller.
-const STATE_DIR: &str = "/var/lib/namewarden";
-
 /// The text may hold a password: it is not shown.
 fn controller_settings(
     arguments: &ControllerArgs,
-    state: &StateArgs,
+    state_dir: Option<&Path>,
 ) -> anyhow::Result<Option<controller::Settings>> {
     let ControllerArgs { controller, ca, token_file } = arguments;
     let Some(text) = controller else { return Ok(None) };
@@ -157,11 +161,11 @@ fn controller_settings(
         url,
         authorities: ca.clone(),
         token_file: token_file.clone(),
-        folder: state.state_dir.clone().unwrap_or_else(|| PathBuf::from(STATE_DIR)),
+        folder: state_dir.unwrap_or(Path::new(DEFAULT_STATE_DIR)).to_owned(),
     }))
 }
 
-fn pod_settings(arguments: &PodArgs, state: &StateArgs, node: &str) -> Option<pods::Settings> {
+fn pod_settings(arguments: &PodArgs, state_dir: Option<&Path>, node: &str) -> Option<pods::Settings> {
     let PodArgs { pod_names, kubeconfig, pod_labels } = arguments;
     // The kubelet sets it in every pod.
     let is_in_cluster = || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
@@ -176,7 +180,7 @@ fn pod_settings(arguments: &PodArgs, state: &StateArgs, node: &str) -> Option<po
         kubeconfig: kubeconfig.clone(),
         node: node.to_owned(),
         labels,
-        state_dir: state.state_dir.clone(),
+        state_dir: state_dir.map(Path::to_path_buf),
     })
 }
 
@@ -246,19 +250,12 @@ fn kernel(arguments: &CaptureArgs) -> KernelSettings {
 }
 
 fn identity(arguments: &OutputArgs) -> anyhow::Result<Identity> {
-    let cluster = arguments.cluster_name.trim();
-    if cluster.is_empty() || cluster.chars().any(char::is_control) {
-        bail!("--cluster-name {:?} is no name; give a few printable characters", arguments.cluster_name);
-    }
     let node = match &arguments.node_name {
-        Some(name) if name.trim().is_empty() => {
-            bail!("--node-name is empty; leave it out for the host's name")
-        }
-        Some(name) => name.trim().to_owned(),
+        Some(name) => printable("--node-name", name)?,
         None => rustix::system::uname().nodename().to_string_lossy().into_owned(),
     };
     Ok(Identity {
-        cluster: cluster.to_owned(),
+        cluster: printable("--cluster-name", &arguments.cluster_name)?,
         node,
         namespace: NAMESPACE.to_owned(),
         instance: instance().context("reading random bytes from /dev/urandom")?,
@@ -266,9 +263,61 @@ fn identity(arguments: &OutputArgs) -> anyhow::Result<Identity> {
     })
 }
 
+/// A name that documents bear.
+fn printable(option: &str, text: &str) -> anyhow::Result<String> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().any(char::is_control) {
+        bail!("{option} {text:?} is no name; give a few printable characters, or leave the option out");
+    }
+    Ok(name.to_owned())
+}
+
 /// One run of one agent: 64 random bits in hexadecimal.
 fn instance() -> io::Result<String> {
     let mut bytes = [0; 8];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(format!("{:016x}", u64::from_le_bytes(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{AgentArgs, CommandArgs};
+
+    /// What `run` uses when it is given a feed and these options.
+    fn settings(options: &[&str]) -> anyhow::Result<RunSettings> {
+        let typed = ["namewarden-agent", "run", "--feed", "bad.txt"];
+        let arguments = AgentArgs::try_parse_from(typed.iter().chain(options)).unwrap();
+        let CommandArgs::Run(arguments) = arguments.command else { panic!("not `run`") };
+        RunSettings::new(&arguments)
+    }
+
+    #[test]
+    fn what_must_outlive_the_process_is_kept_in_one_folder_that_need_not_be_named() {
+        let folders = |options: &[&str]| {
+            let settings = settings(options).unwrap();
+            let controller = settings.controller.map(|controller| controller.folder);
+            (settings.state_dir, settings.source.options.state_dir, controller)
+        };
+        let kept = Some(PathBuf::from(DEFAULT_STATE_DIR));
+        let named = Some(PathBuf::from("/state"));
+        let controller = ["--controller", "https://controller.example", "--state-dir", "/state"];
+        assert_eq!(folders(&[]), (None, None, None), "nothing has to be kept");
+        assert_eq!(folders(&controller[..2]), (kept.clone(), kept.clone(), kept.clone()));
+        assert_eq!(folders(&controller), (named.clone(), named.clone(), named));
+        for option in ["--alerts", "--dns-logs"] {
+            let search = [option, "https://search.example:9200"];
+            assert_eq!(folders(&search), (kept.clone(), kept.clone(), None), "{option}");
+        }
+    }
+
+    #[test]
+    fn names_in_documents_are_printable() {
+        for wrong in [["--node-name", "a\tb"], ["--node-name", " "], ["--cluster-name", "a\nb"]] {
+            let sentence = settings(&wrong).unwrap_err().to_string();
+            assert!(sentence.starts_with(wrong[0]) && sentence.contains("printable"), "{sentence}");
+        }
+    }
 }

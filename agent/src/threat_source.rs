@@ -110,7 +110,7 @@ pub enum SourceError {
         reason: String,
     },
     /// The state folder.
-    #[error("cannot use the state folder {path}: {error}; name one that this agent alone can write to", path = path.display())]
+    #[error("cannot use the state folder {path}: {error}; name one with --state-dir that this agent alone can write to", path = path.display())]
     State {
         /// The folder.
         path: PathBuf,

@@ -151,6 +151,10 @@ pub struct FeedStatus {
     /// Whether it is a URL that was never fetched, and is being fetched now.
     #[serde(default)]
     pub pending: bool,
+    /// Seconds since what is in use was read from its location, or was last known to be unchanged there; missing where
+    /// nothing is in use.
+    #[serde(default)]
+    pub age_seconds: Option<u64>,
     /// Why the last reading was refused or failed; the last good copy is in use then, if there is one.
     pub problem: Option<String>,
 }

@@ -29,13 +29,13 @@ pub struct LookupArgs {
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
 
-    /// Which feeds are looked into.
-    #[command(flatten)]
-    pub feeds: FeedArgs,
-
     /// Print one JSON object for each name.
     #[arg(long)]
     pub json: bool,
+
+    /// Which feeds are looked into.
+    #[command(flatten, next_help_heading = "Feeds")]
+    pub feeds: FeedArgs,
 }
 
 /// Looks the names up and prints what was found.

@@ -35,20 +35,21 @@ pub struct ReplayArgs {
         env = "NAMEWARDEN_DNS_PORTS",
         value_delimiter = ' ',
         default_value = "53",
+        value_parser = clap::value_parser!(u16).range(1..),
         value_name = "PORT"
     )]
     pub dns_ports: Vec<u16>,
 
     /// Which feeds make the threat set
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Feeds")]
     pub feeds: FeedArgs,
 
     /// What outlives the process
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "State")]
     pub state: StateArgs,
 
     /// Where documents go
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Documents")]
     pub output: OutputArgs,
 }
 

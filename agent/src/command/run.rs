@@ -2,13 +2,13 @@
 //!
 //! Whatever is wrong with options, feeds or the machine is said before anything is attached.
 
-use std::{io::ErrorKind, process::ExitCode, sync::Arc, thread, time::Duration};
+use std::{io::ErrorKind, path::Path, process::ExitCode, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context, anyhow};
 use namewarden_protocol::threat_set::Current;
 
 use crate::{
-    args::RunArgs,
+    args::{DEFAULT_STATE_DIR, RunArgs},
     kernel::{Attached, Kernel, Loaded},
     machine::LiveMachine,
     pipeline::{
@@ -104,11 +104,11 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     running.stop().and(ended)
 }
 
-/// The feeds. A state folder that is full or read-only does not keep the agent from detecting.
+/// The feeds. A state folder that is full or read-only does not keep the agent from detecting, nor does one that nobody
+/// named; one that another agent uses does, before the two spoil each other's.
 fn source(settings: &RunSettings) -> anyhow::Result<ThreatSource> {
-    let threat_source::Options { state_dir, .. } = &settings.source.options;
     match ThreatSource::new(settings.source.feeds.clone(), settings.source.options.clone()) {
-        Err(SourceError::State { error, .. }) if state_dir.is_some() && is_without_room(&error) => {
+        Err(SourceError::State { path, error }) if is_dispensable(&path, &error) => {
             tracing::warn!("nothing is kept over a restart: the state folder cannot be written to: {error}");
             let options = threat_source::Options { state_dir: None, ..settings.source.options.clone() };
             Ok(ThreatSource::new(settings.source.feeds.clone(), options)?)
@@ -117,8 +117,13 @@ fn source(settings: &RunSettings) -> anyhow::Result<ThreatSource> {
     }
 }
 
-fn is_without_room(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem)
+/// Whether the agent goes on without the state folder at `path`, which cannot be used because of `error`.
+fn is_dispensable(path: &Path, error: &std::io::Error) -> bool {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem => true,
+        ErrorKind::ResourceBusy => false,
+        _ => path == Path::new(DEFAULT_STATE_DIR),
+    }
 }
 
 /// The controller, and its last set from disk: an agent that starts while its controller is down detects at once.

@@ -182,6 +182,9 @@ fn feed_line(feed: &FeedStatus) -> String {
     if feed.guarded > 0 {
         let _ = write!(line, ", {} public suffixes kept as exact", grouped(feed.guarded));
     }
+    if let Some(age) = feed.age_seconds {
+        let _ = write!(line, ", read {} ago", span(age));
+    }
     if feed.pending {
         line.push_str("; being fetched for the first time");
     }
@@ -265,16 +268,15 @@ mod tests {
             format: "hosts".into(),
             entries: 7,
             rejected: 2,
+            age_seconds: Some(11_000),
             problem: Some("it is an HTML page".into()),
             ..Default::default()
         }];
         let text = in_words(&status);
         let lost = "Lost since the start: 12,345 packets for want of room in the ring, 2 documents.\n";
         assert!(text.contains(lost), "{text}");
-        assert!(
-            text.contains(
-                "urlhaus (hosts, /feeds/urlhaus.txt): 7 entries, 2 lines rejected; NOT READ: it is"
-            )
-        );
+        let feed = "urlhaus (hosts, /feeds/urlhaus.txt): 7 entries, 2 lines rejected, read 3 h 3 min ago; \
+                    NOT READ: it is an HTML page";
+        assert!(text.contains(feed), "{text}");
     }
 }

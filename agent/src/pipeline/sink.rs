@@ -114,6 +114,14 @@ pub struct Settings {
 impl Settings {
     /// Documents that wait for one output at most, unless told otherwise.
     pub const CAPACITY: usize = 4096;
+
+    /// Whether any documents go to a search engine, and wait for it on disk.
+    pub fn has_spool(&self) -> bool {
+        [Some(&self.alerts), self.dns_logs.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|target| matches!(target, Target::Search(_)))
+    }
 }
 
 /// Why there is no sink.

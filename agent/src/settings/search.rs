@@ -1,18 +1,21 @@
 //! How search engines are reached, as used: one kind of credentials, secrets from a file or the environment.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use namewarden_protocol::document::{Action, DataStream};
 use namewarden_protocol::search_engine::{self, Credentials, Secret};
 
-use super::STATE_DIR;
-use crate::args::{SearchArgs, StateArgs};
+use crate::args::{DEFAULT_STATE_DIR, SearchArgs};
 use crate::pipeline::sink::search::Settings;
 use crate::pipeline::sink::spool::Limits;
 
 /// Validates the options; the folder is not looked at before it is needed.
-pub fn settings(arguments: &SearchArgs, state: &StateArgs, namespace: &str) -> anyhow::Result<Settings> {
+pub fn settings(
+    arguments: &SearchArgs,
+    state_dir: Option<&Path>,
+    namespace: &str,
+) -> anyhow::Result<Settings> {
     let SearchArgs { search_ca, search_certificate, search_key, spool_mib, spool_hours, .. } = arguments;
     let stream = |action: Action| DataStream::of(action, namespace).name();
     Ok(Settings {
@@ -22,7 +25,7 @@ pub fn settings(arguments: &SearchArgs, state: &StateArgs, namespace: &str) -> a
             certificate: search_certificate.clone().zip(search_key.clone()),
         },
         limits: Limits { bytes: spool_mib << 20, age: Duration::from_hours(*spool_hours) },
-        folder: state.state_dir.clone().unwrap_or_else(|| PathBuf::from(STATE_DIR)).join("spool"),
+        folder: state_dir.unwrap_or(Path::new(DEFAULT_STATE_DIR)).join("spool"),
         alert_stream: stream(Action::ListedName),
         log_stream: stream(Action::DnsLog),
     })

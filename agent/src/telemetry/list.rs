@@ -347,6 +347,8 @@ pub struct Standing {
     pub feeds: u64,
     /// Of them, those whose last reading failed.
     pub feeds_failing: u64,
+    /// Seconds since the feed that was read longest ago was read, or was known to be unchanged.
+    pub oldest_feed_age_seconds: u64,
     /// Seconds since the start.
     pub uptime_seconds: u64,
 }
@@ -361,5 +363,6 @@ stage!(
     set_loads_failed: counter "Loads that led to no new set",
     feeds: gauge "Feeds and allow lists that make the set",
     feeds_failing: gauge "Feeds whose last reading was refused or failed",
+    oldest_feed_age_seconds: gauge "Time since the feed that was read longest ago was read, or was known to be unchanged",
     uptime_seconds: gauge "Time since the start",
 });

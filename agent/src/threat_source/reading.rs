@@ -192,6 +192,12 @@ impl Feed {
                 }
             },
             Err(Missed::Unchanged) => {}
+            Err(Missed::File(_, error))
+                if load.occasion == Occasion::Start && self.purpose == Purpose::Allow =>
+            {
+                let reason = format!("it cannot be read ({error}); correct its path or its permissions");
+                return Err(SourceError::AllowList { location: self.spec.location.to_string(), reason });
+            }
             Err(Missed::File(path, error)) if load.occasion == Occasion::Start => {
                 return Err(SourceError::Unreadable { name: self.spec.name.to_string(), path, error });
             }

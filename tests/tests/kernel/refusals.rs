@@ -76,8 +76,7 @@ fn a_ring_beyond_its_bounds_is_refused() -> Result<()> {
 }
 
 #[test]
-fn port_0_and_more_than_16_ports_are_refused() -> Result<()> {
-    refuses_options(&["--dns-port", "0"], &["port 0", "1 to 16"])?;
+fn more_than_16_ports_are_refused() -> Result<()> {
     let ports: Vec<String> = (1..=17).map(|port| format!("--dns-port={port}")).collect();
     refuses_options(&ports.iter().map(String::as_str).collect::<Vec<_>>(), &["17 ports"])
 }
@@ -164,7 +163,7 @@ fn nothing_to_do_is_refused() -> Result<()> {
 fn a_feed_that_cannot_be_read_at_the_start_is_refused_by_name() -> Result<()> {
     refuses_options(&["--feed", "gone=/no/such/list"], &["gone", "/no/such/list"])?;
     refuses_options(&["--feed", "folder=/tmp"], &["folder", "/tmp"])?;
-    refuses_options(&["--allow", "/no/such/list"], &["/no/such/list"])?;
+    refuses_options(&["--allow", "/no/such/list"], &["allow list /no/such/list", "cannot be read"])?;
     refuses_options(&["--feed-ca", "/no/such/pem", "--feed", "far=https://127.0.0.1:9/"], &["/no/such/pem"])
 }
 
@@ -180,7 +179,8 @@ fn what_is_wrong_with_options_of_feeds_is_said() -> Result<()> {
 #[test]
 fn names_that_are_none_are_refused() -> Result<()> {
     refuses_options(&["--cluster-name", " "], &["--cluster-name"])?;
-    refuses_options(&["--node-name", ""], &["--node-name"])
+    refuses_options(&["--node-name", ""], &["--node-name"])?;
+    refuses_options(&["--node-name", "a\tb"], &["--node-name", "printable"])
 }
 
 #[test]
@@ -207,14 +207,19 @@ fn a_state_folder_that_another_agent_uses_is_refused() -> Result<()> {
         .arg(first.node.folder().join("second.sock"))
         .output()?;
     let line = complaint(output)?;
-    assert!(line.contains(&folder), "{line}");
+    assert!(
+        line.contains(&folder) && line.contains("another agent") && line.contains("--state-dir"),
+        "{line}"
+    );
     first.expect(&[]).map(drop)
 }
 
 /// What clap refuses ends the same way.
 #[test]
 fn words_that_are_no_options_are_refused() -> Result<()> {
-    for arguments in [["--dns-port", "70000"], ["--no-such-option", "1"], ["--format", "odd"]] {
+    for arguments in
+        [["--dns-port", "70000"], ["--dns-port", "0"], ["--no-such-option", "1"], ["--format", "odd"]]
+    {
         let node = Node::start()?;
         let occupant = occupy(&node)?;
         let output = agent().arguments(&arguments).run_to_end(&node)?;
@@ -234,6 +239,8 @@ fn a_bad_line_does_not_spoil_a_feed() -> Result<()> {
     client.tell_all(&["udp4", &format!("ask evil.example A {DNS}")])?;
     let feeds = scene.agent.status()?;
     assert_eq!(feeds.pointer("/feeds/0/rejected"), Some(&2.into()));
+    let age = feeds.pointer("/feeds/0/age_seconds").and_then(serde_json::Value::as_u64);
+    assert!(age.is_some_and(|seconds| seconds < 600), "{feeds:#}");
     let alert = Alert::on("evil.example").by(&pod, &client);
     scene.expect(&[alert]).map(drop)
 }

@@ -25,7 +25,7 @@ const LAST_WRITES: Duration = Duration::from_secs(60);
 /// Writes the alerts and DNS logs of each file.
 pub fn run(arguments: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let output = settings::sink(&arguments.output)?;
-    let source = SourceSettings::new(&arguments.feeds, Some(&arguments.state))?;
+    let source = SourceSettings::new(&arguments.feeds, arguments.state.state_dir.as_deref())?;
     if source.feeds.is_empty() && arguments.output.dns_logs == "off" {
         bail!(
             "nothing to do: give at least one --feed [NAME=]PATH|URL, --dns-logs stdout|file:PATH or --messages"

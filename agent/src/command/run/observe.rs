@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use namewarden_protocol::{
@@ -209,6 +209,8 @@ impl Observatory {
 
     fn standing(&self, source: &SourceView) -> list::Standing {
         let set = self.set.load();
+        let now = SystemTime::now();
+        let oldest = source.feeds.iter().filter_map(|feed| feed.age(now)).max().unwrap_or_default();
         list::Standing {
             set_number: set.id().number,
             set_entries: set.len() as u64,
@@ -217,6 +219,7 @@ impl Observatory {
             set_loads_failed: source.failed_loads,
             feeds: source.feeds.len() as u64,
             feeds_failing: source.feeds.iter().filter(|feed| feed.problem.is_some()).count() as u64,
+            oldest_feed_age_seconds: oldest.as_secs(),
             uptime_seconds: self.shown.uptime().as_secs(),
         }
     }
@@ -330,6 +333,7 @@ fn feed_status(feed: &threat_source::FeedStatus) -> FeedStatus {
         rejected: feed.rejected(),
         guarded: feed.guarded(),
         pending: feed.pending,
+        age_seconds: feed.age(SystemTime::now()).map(|age| age.as_secs()),
         problem: feed.problem.clone(),
     }
 }
