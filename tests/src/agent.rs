@@ -305,22 +305,6 @@ impl Agent {
         }
     }
 
-    /// The line of output at `index`, from 0, once it is written; none when that takes longer than `patience`.
-    pub fn line(&self, index: usize, patience: Duration) -> Option<String> {
-        let deadline = Instant::now() + patience;
-        let mut lines = self.documents.read.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(line) = lines.get(index) {
-                return Some(line.clone());
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
-            lines = self.documents.grown.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
     /// Waits until the controller's set that it uses is as `condition` says; it.
     pub fn wait_for_controller_set(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Result<Value> {
         let mut last = Value::Null;

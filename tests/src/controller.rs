@@ -1,5 +1,8 @@
 //! The controller under test: started with folders of its own, asked over HTTPS, stopped by signal or killed.
 
+// The documents that it keeps, as it prints them.
+mod events;
+
 use std::{
     fs,
     net::SocketAddr,
@@ -13,6 +16,7 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
+pub use self::events::Following;
 use crate::{
     kube::Cluster,
     lines::Lines,
@@ -233,13 +237,6 @@ impl Controller {
         let document = json!({ "domains": names }).to_string();
         let json = "content-type: application/json";
         self.curl(&push_path(feed), &["--request", "PUT", "--header", json, "--data", &document])
-    }
-
-    /// What `events` prints of the documents that it keeps, given these options; `columns` is the width of a table.
-    pub fn events(&self, options: &[&str], columns: usize) -> Result<String> {
-        let mut command = Command::new(&self.program);
-        command.args(["events", "--url", &self.url(), "--ca"]).arg(&self.authority).args(options);
-        program::finish(command.env("COLUMNS", columns.to_string()))
     }
 
     /// What it answers to curl at `path`, given these options; a status of 400 and more is an error.

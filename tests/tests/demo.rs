@@ -23,6 +23,9 @@ const PROGRAM_VARIABLE: &str = "NAMEWARDEN_XTASK";
 /// How long the whole demo may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// Width of the terminal that it is told of.
+const COLUMNS: usize = 80;
+
 /// A demo that is being watched.
 struct Demo {
     child: Child,
@@ -46,7 +49,8 @@ impl Demo {
             .with_context(|| format!("{PROGRAM_VARIABLE} is not set: run `cargo xtask test demo`"))?;
         let folder = tempfile::tempdir()?;
         let mut command = Command::new(xtask);
-        command.arg("demo").args(arguments).env("TMPDIR", folder.path()).process_group(0);
+        command.arg("demo").args(arguments).env("TMPDIR", folder.path()).env("COLUMNS", COLUMNS.to_string());
+        command.process_group(0);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let output = child.stdout.take().context("no standard output")?;
         let (sender, lines) = mpsc::channel();
@@ -193,8 +197,18 @@ fn is_alert(line: &str) -> bool {
 
 /// First alerts: not those lines that count what was asked again.
 fn alerts(lines: &[String]) -> usize {
-    let again = |line: &str| line.contains("times more") || line.contains("once more");
-    lines.iter().filter(|line| is_alert(line) && !again(line)).count()
+    lines.iter().filter(|line| is_alert(line) && !is_repeat(line)).count()
+}
+
+fn is_repeat(line: &str) -> bool {
+    line.ends_with(" more")
+}
+
+/// What stands below the head of the table of events.
+fn table(lines: &[String]) -> Result<&[String]> {
+    let head = lines.iter().position(|line| line.trim().starts_with("TIME"));
+    let head = head.with_context(|| format!("no events in:\n{}", lines.join("\n")))?;
+    lines.get(head + 1..).context("nothing below the head")
 }
 
 #[test]
@@ -209,6 +223,11 @@ fn the_demo_shows_its_alerts_adds_up_and_leaves_nothing_behind() -> Result<()> {
     assert_eq!(figure(&summary, "messages seen")?, 2 * asked);
     assert_eq!(figure(&summary, "lost")?, 0);
     assert_eq!(figure(&summary, "alerts")?, alerts(&shown), "{shown:#?}");
+    let kept = table(&summary)?;
+    assert_eq!(alerts(kept), alerts(&shown), "{kept:#?}");
+    assert!(kept.iter().any(|line| is_alert(line) && is_repeat(line)), "{kept:#?}");
+    let wide: Vec<_> = shown.iter().chain(&summary).filter(|line| line.chars().count() > COLUMNS).collect();
+    assert!(wide.is_empty(), "{wide:#?}");
     demo.left_nothing()
 }
 

@@ -1,5 +1,5 @@
 //! The demo: three pods, a real DNS server, ordinary clients, the controller and the agent on this machine; every alert
-//! as it comes.
+//! as the controller has it.
 //!
 //! All of it lives in cgroups and network namespaces of its own. Nothing is left behind, also after Ctrl-C; what a
 //! killed demo left is swept by the next one.
@@ -28,8 +28,8 @@ use screen::{Screen, Tally};
 use script::{SCENES, Step};
 use stage::{Programs, Stage};
 
-/// How long an alert may take before the demo goes on without it.
-const ALERT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long an alert may take before the demo goes on without it: it is sent, kept, and asked for.
+const ALERT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a wait looks whether Ctrl-C was pressed.
 const TICK: Duration = Duration::from_millis(50);
@@ -60,7 +60,7 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
     let screen = Screen::new();
     let stage = Stage::build(layout, &programs)?;
     screen.introduce(&stage);
-    let mut show = Show { screen, stage, interrupted, lines: 0, asked: 0, due: 0 };
+    let mut show = Show { screen, stage, interrupted, lines: 1, asked: 0, due: 0 };
     show.play()?;
     if arguments.keep && !show.interrupted() {
         show.linger()?;
@@ -73,7 +73,7 @@ struct Show {
     screen: Screen,
     stage: Stage,
     interrupted: Arc<AtomicBool>,
-    /// Lines of the agent that were shown.
+    /// Lines of events that were shown, the head among them.
     lines: usize,
     /// Questions that the clients asked.
     asked: u64,
@@ -121,11 +121,11 @@ impl Show {
         Ok(())
     }
 
-    /// Shows the agent's next line when it comes within `patience`.
+    /// Shows the next event when it comes within `patience`.
     fn show_line(&mut self, patience: Duration) -> bool {
         let mut left = patience;
         while !left.is_zero() && !self.interrupted() {
-            if let Some(line) = self.stage.agent.line(self.lines, TICK) {
+            if let Some(line) = self.stage.events.line(self.lines, TICK) {
                 self.screen.alert(&line);
                 self.lines += 1;
                 return true;
@@ -148,7 +148,7 @@ impl Show {
     fn tally(&self, patience: Duration) -> Result<Tally> {
         let deadline = Instant::now() + patience;
         loop {
-            let tally = Tally::read(&self.stage.agent.status()?, self.asked, self.due);
+            let tally = Tally::read(&self.stage.agent.status()?, self.asked, self.due, self.stage.kept()?);
             if tally.adds_up() || Instant::now() >= deadline {
                 return Ok(tally);
             }
@@ -156,20 +156,16 @@ impl Show {
         }
     }
 
-    /// Stops the agent, shows what it still had to say, and adds up.
+    /// Adds up, stops the agent, which sends what it still had to say, and shows what the controller keeps.
     fn end(self) -> Result<()> {
         let by_hand = self.interrupted();
         let tally = self.tally(if by_hand { Duration::ZERO } else { ALERT_PATIENCE })?;
-        let Stage { agent, .. } = self.stage;
-        let (lines, log, _) = agent.end()?;
-        let rest: Vec<&String> = lines.iter().skip(self.lines).collect();
-        if !rest.is_empty() {
-            self.screen.heading("When the agent stops, it counts what was asked again");
-            for line in rest {
-                self.screen.alert(line);
-            }
-        }
+        let Stage { agent, controller, .. } = self.stage;
+        let (_, log, _) = agent.end()?;
         self.screen.summary(&tally, by_hand);
+        let events = controller.events(&[], screen::alert_columns())?;
+        self.screen.events(&events);
+        self.screen.farewell();
         if !by_hand && !tally.adds_up() {
             bail!("the figures do not add up; the agent's log:\n{log}");
         }

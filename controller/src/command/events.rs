@@ -30,7 +30,7 @@ use table::Table;
 /// Documents of a page.
 const PAGE: &str = "1000";
 /// How often it is asked for what is new.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(250);
 /// How long a controller that does not answer is left alone.
 const REST: Duration = Duration::from_secs(5);
 

@@ -1,4 +1,4 @@
-//! How the demo looks: a heading for each scene, one line for each client, the agent's own line for each alert.
+//! How the demo looks: a heading for each scene, one line for each client, one line of the controller's for each alert.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -21,14 +21,15 @@ const ADDRESS_WIDTH: usize = 12;
 /// Columns that a client's line takes with the longest remark of the script.
 const WIDE: usize = INDENT + POD_WIDTH + COMMAND_WIDTH + ADDRESS_WIDTH + 28;
 
-/// What a line of the agent's is indented by.
+/// What a line of the controller's is indented by.
 const INDENT: usize = 2;
 
-/// Columns that a line of the agent's may take: the terminal's less the indent.
+/// Columns that a line of the controller's may take: the terminal's less the indent.
 pub fn alert_columns() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stdout());
-    let columns = size.map_or(0, |size| usize::from(size.ws_col));
-    if columns == 0 { 110 } else { columns.saturating_sub(INDENT) }
+    let told = || crate::layout::set("COLUMNS")?.to_str()?.parse().ok();
+    let columns = size.ok().map(|size| usize::from(size.ws_col)).or_else(told);
+    columns.filter(|columns| *columns > 0).unwrap_or(112).saturating_sub(INDENT)
 }
 
 /// Writes to standard output, in colour on a terminal.
@@ -47,28 +48,31 @@ pub struct Tally {
     alerts: u64,
     /// Alerts that should have come.
     due: u64,
+    /// Alert groups that the controller keeps.
+    kept: u64,
     /// Whatever it lost.
     lost: u64,
 }
 
 impl Tally {
     /// The agent's figures from its status document.
-    pub fn read(status: &Value, asked: u64, due: u64) -> Self {
+    pub fn read(status: &Value, asked: u64, due: u64, kept: u64) -> Self {
         let counter =
             |name: &str| status.pointer(&format!("/counters/{name}")).and_then(Value::as_u64).unwrap_or(0);
         let lost = status.get("loss").and_then(Value::as_object);
         Self {
             asked,
             due,
+            kept,
             seen: counter("namewarden_screen_messages_total"),
             alerts: counter("namewarden_roll_up_first_total"),
             lost: lost.into_iter().flatten().filter_map(|(_, figure)| figure.as_u64()).sum(),
         }
     }
 
-    /// Every question was seen, and its answer; every alert came; nothing was lost.
+    /// Every question was seen, and its answer; every alert came and is kept; nothing was lost.
     pub fn adds_up(&self) -> bool {
-        self.seen == 2 * self.asked && self.alerts == self.due && self.lost == 0
+        self.seen == 2 * self.asked && self.alerts == self.due && self.kept == self.alerts && self.lost == 0
     }
 }
 
@@ -146,10 +150,24 @@ impl Screen {
         println!("  {pod}{}{rest}", before_rest(&command, alert_columns() + INDENT));
     }
 
-    /// A line of the agent's.
+    /// A line of the controller's.
     pub fn alert(&self, line: &str) {
-        let line = if self.colour { line.to_owned() } else { without_colour(line) };
+        let mut line = line.to_owned();
+        for word in ["high", "crit"] {
+            line = line.replacen(&format!("  {word}  "), &format!("  {}  ", self.paint("1;31", word)), 1);
+        }
         println!("  {line}");
+    }
+
+    /// What the controller keeps, the table's head first; nothing where there is nothing.
+    pub fn events(&self, table: &str) {
+        let mut lines = table.lines();
+        let Some(head) = lines.next().filter(|_| table.lines().count() > 1) else { return };
+        self.heading("What the controller keeps: namewarden-controller events");
+        println!("  {}", self.dim(head));
+        for line in lines {
+            self.alert(line);
+        }
     }
 
     /// An alert that should have come.
@@ -176,7 +194,12 @@ impl Screen {
         println!("  {:>4} questions asked by the clients", tally.asked);
         println!("  {:>4} messages seen by the agent: each question and its answer", tally.seen);
         println!("  {:>4} alerts", tally.alerts);
+        println!("  {:>4} of them kept by the controller", tally.kept);
         println!("  {:>4} lost", tally.lost);
+    }
+
+    /// The last word.
+    pub fn farewell(&self) {
         println!(
             "\n{}",
             self.dim("Agent, controller, pods, DNS server, namespaces and cgroups are removed.")
@@ -204,19 +227,6 @@ fn abbreviated(command: &[&str]) -> String {
     }
 }
 
-/// Text without its escape sequences (`ESC [ ... letter`).
-fn without_colour(line: &str) -> String {
-    let mut plain = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some((before, after)) = rest.split_once("\x1b[") {
-        plain.push_str(before);
-        let end = after.find(|letter: char| letter.is_ascii_alphabetic()).map_or(after.len(), |at| at + 1);
-        rest = after.get(end..).unwrap_or_default();
-    }
-    plain.push_str(rest);
-    plain
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,16 +238,12 @@ mod tests {
     }
 
     #[test]
-    fn escape_sequences_are_taken_out() {
-        assert_eq!(without_colour("\x1b[1;31mALERT\x1b[0m cart"), "ALERT cart");
-    }
-
-    #[test]
     fn figures_with_a_missing_answer_or_alert_do_not_add_up() {
-        let whole = || Tally { asked: 3, seen: 6, alerts: 1, due: 1, lost: 0 };
+        let whole = || Tally { asked: 3, seen: 6, alerts: 1, due: 1, kept: 1, lost: 0 };
         assert!(whole().adds_up());
         assert!(!Tally { seen: 5, ..whole() }.adds_up());
         assert!(!Tally { alerts: 0, ..whole() }.adds_up());
+        assert!(!Tally { kept: 0, ..whole() }.adds_up());
         assert!(!Tally { lost: 1, ..whole() }.adds_up());
     }
 }

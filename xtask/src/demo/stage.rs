@@ -1,6 +1,7 @@
 //! What the demo plays on: a node with three pods, Debian's nsd, a web server to reach, the controller with its feeds, and
-//! the agent that follows it.
+//! the agent that follows it and sends it alerts.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::net::{Ipv6Addr, TcpListener};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use namewarden_tests::agent::{Agent, AgentBuilder};
-use namewarden_tests::controller::{Controller, ControllerBuilder};
+use namewarden_tests::controller::{Controller, ControllerBuilder, Following};
 use namewarden_tests::lists::Lists;
 use namewarden_tests::node::{DNS_V4, Node};
 use namewarden_tests::nsd::{Nsd, ZoneText};
@@ -49,7 +50,9 @@ pub struct Feed {
 /// Everything that runs; it ends in this order when the value is dropped.
 pub struct Stage {
     pub agent: Agent,
-    controller: Controller,
+    /// What the controller is sent, as it comes.
+    pub events: Following,
+    pub controller: Controller,
     _lists: Lists,
     pub pods: Vec<Pod>,
     pub feeds: Vec<Feed>,
@@ -70,15 +73,17 @@ impl Stage {
         let lists = Lists::serve(&node, &layout.root.join("deploy/examples/feeds"))?;
         let controller = start_controller(layout, &node, programs, &lists)?;
         let feeds = wait::until("every list pulled", || pulled(&controller))?;
+        let events = controller.follow(super::screen::alert_columns())?;
+        let authority = controller.authority().to_string_lossy();
         let agent = AgentBuilder::new("agent")
             .program(&programs.agent)
-            .readable(super::screen::alert_columns())
-            .arguments(&["--controller", &controller.url(), "--ca"])
-            .arguments(&[&controller.authority().to_string_lossy()])
+            .alerts(&controller.url())
+            .arguments(&["--search-ca", &authority])
+            .arguments(&["--controller", &controller.url(), "--ca", &authority])
             .start(&node)?;
         let last = feeds.iter().map(|feed| feed.set).max().unwrap_or_default();
         agent.wait_for_controller_set("the set of all feeds", |set| number(set) >= last)?;
-        Ok(Self { agent, controller, _lists: lists, pods, feeds, resolver, _dns: dns, node })
+        Ok(Self { agent, events, controller, _lists: lists, pods, feeds, resolver, _dns: dns, node })
     }
 
     /// Runs the client of a step to its end; the last line that it printed.
@@ -99,6 +104,17 @@ impl Stage {
         self.controller.push(PUSHED, names)?;
         self.agent.wait_for_controller_set("the pushed names", |set| number(set) > before)?;
         Ok(started.elapsed())
+    }
+
+    /// Alert groups that the controller keeps.
+    pub fn kept(&self) -> Result<u64> {
+        let printed = self.controller.events(&["--output", "json"], 0)?;
+        let group = |line: &str| {
+            let document: Value = serde_json::from_str(line).ok()?;
+            Some(document.pointer("/namewarden/group")?.as_str()?.to_owned())
+        };
+        let groups: BTreeSet<_> = printed.lines().filter_map(group).collect();
+        Ok(groups.len().try_into()?)
     }
 
     /// Writes a small program for each pod that runs its arguments inside, and one that pushes its arguments to the

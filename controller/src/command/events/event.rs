@@ -49,6 +49,12 @@ impl Event {
         self.value(path)?.as_u64()
     }
 
+    /// Whether it counts what happened again after the first document of its group, whose id is the group's.
+    pub fn is_repeat(&self) -> bool {
+        let group = self.text("namewarden.group");
+        !group.is_empty() && group != self.text("event.id")
+    }
+
     fn value(&self, path: &str) -> Option<&Value> {
         path.split('.').try_fold(&self.document, |value, name| match value {
             Value::Array(elements) => elements.first()?.get(name),

@@ -11,6 +11,8 @@ use super::event::{Event, printable};
 const WIDTH: usize = 110;
 /// A narrower one may wrap.
 const NARROWEST: usize = 70;
+/// A narrower one has no column for the entry: it stands beside the feed, where the end of the name does not say it.
+const NARROW: usize = 100;
 const TIME: usize = 14;
 const SEVERITY: usize = 4;
 /// Two blanks between columns.
@@ -22,7 +24,8 @@ pub struct Table {
     zone: TimeZone,
     workload: usize,
     name: usize,
-    entry: usize,
+    /// None in a narrow table.
+    entry: Option<usize>,
     /// Feed, repeats, state: not cut but by the end of the line.
     rest: usize,
 }
@@ -38,21 +41,21 @@ impl Table {
     }
 
     fn new(width: usize, zone: TimeZone) -> Self {
-        let room = width.max(NARROWEST) - TIME - SEVERITY - 5 * GAP.len();
-        let [workload, name, entry] = [room * 28 / 100, room * 32 / 100, room * 20 / 100];
-        Self { zone, workload, name, entry, rest: room - workload - name - entry }
+        let is_narrow = width < NARROW;
+        let gaps = if is_narrow { 4 } else { 5 };
+        let room = width.max(NARROWEST) - TIME - SEVERITY - gaps * GAP.len();
+        let workload = room * 28 / 100;
+        let name = room * if is_narrow { 38 } else { 32 } / 100;
+        let entry = (!is_narrow).then_some(room * 20 / 100);
+        Self { zone, workload, name, entry, rest: room - workload - name - entry.unwrap_or_default() }
     }
 
     /// The names of the columns.
     pub fn header(&self) -> String {
-        let columns = [
-            ("TIME", TIME),
-            ("SEV", SEVERITY),
-            ("WORKLOAD", self.workload),
-            ("NAME", self.name),
-            ("ENTRY", self.entry),
-        ];
-        let columns = columns.map(|(title, width)| format!("{title:width$}{GAP}"));
+        let columns = [("TIME", TIME), ("SEV", SEVERITY), ("WORKLOAD", self.workload), ("NAME", self.name)];
+        let entry = self.entry.map(|width| ("ENTRY", width));
+        let columns = columns.into_iter().chain(entry);
+        let columns: Vec<_> = columns.map(|(title, width)| format!("{title:width$}{GAP}")).collect();
         format!("{}FEED", columns.concat())
     }
 
@@ -65,11 +68,18 @@ impl Table {
         let action = event.text("event.action");
         let line = if action == "listed-name" {
             let name = cut_start(&printable(&event.name()), self.name);
-            let entry = cut_start(&printable(&event.text("threat.indicator.name")), self.entry);
-            let rest = cut_end(&rest(event), self.rest);
-            format!("{first}{name:0$}{GAP}{entry:1$}{GAP}{rest}", self.name, self.entry)
+            let entry = printable(&event.text("threat.indicator.name"));
+            let between = match self.entry {
+                Some(width) => format!("{:width$}{GAP}", cut_start(&entry, width)),
+                None if event.name().ends_with(&entry) => String::new(),
+                None => format!("{entry} in "),
+            };
+            let said = self.entry.map_or(0, |_| between.chars().count());
+            let line = cut_end(&format!("{between}{}", rest(event)), self.rest + said);
+            format!("{first}{name:0$}{GAP}{line}", self.name)
         } else {
-            let room = self.name + self.entry + self.rest + 2 * GAP.len();
+            let entry = self.entry.map_or(0, |width| width + GAP.len());
+            let room = self.name + entry + self.rest + GAP.len();
             format!("{first}{}", cut_end(&printable(&event.text("message")), room))
         };
         line.trim_end().to_owned()
@@ -84,15 +94,17 @@ impl Table {
     }
 }
 
-/// `urlhaus +1 ×42 dismissed`
+/// `urlhaus +1 41 more dismissed`
 fn rest(event: &Event) -> String {
     let feeds = event.texts("threat.feed.name");
     let mut rest = feeds.first().map(|feed| printable(feed)).unwrap_or_default();
     if feeds.len() > 1 {
         let _ = write!(rest, " +{}", feeds.len() - 1);
     }
-    if let Some(count) = event.number("namewarden.count").filter(|count| *count > 1) {
-        let _ = write!(rest, " ×{count}");
+    match event.number("namewarden.count") {
+        Some(count) if event.is_repeat() => _ = write!(rest, " {count} more"),
+        Some(count) if count > 1 => _ = write!(rest, " ×{count}"),
+        _ => {}
     }
     if let Some(said) = event.annotation.as_ref().filter(|said| said.state != "new") {
         rest.push(' ');
@@ -152,6 +164,27 @@ mod tests {
 TIME            SEV   WORKLOAD                NAME                        ENTRY             FEED
 11-22 15:00:00  high  shop/cart-7d9f          a.evil.example              evil.example      urlhaus +1 ×42";
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_narrow_line_leaves_out_what_the_end_of_the_name_says() {
+        let table = Table::new(80, TimeZone::UTC);
+        let lines =
+            [table.header(), table.line(&alert("a.evil.example")), table.line(&alert("www.shop.example"))];
+        let expected = "\
+TIME            SEV   WORKLOAD         NAME                  FEED
+11-22 15:00:00  high  shop/cart-7d9f   a.evil.example        urlhaus +1 ×42
+11-22 15:00:00  high  shop/cart-7d9f   www.shop.example      evil.example in ur…";
+        assert_eq!(lines.join("\n"), expected);
+    }
+
+    #[test]
+    fn a_later_document_of_a_group_says_how_often_it_happened_again() {
+        let mut again = alert("evil.example");
+        again.document["event"]["id"] = "a-1".into();
+        again.document["namewarden"] = json!({ "group": "a", "count": 1 });
+        let line = Table::new(110, TimeZone::UTC).line(&again);
+        assert!(line.ends_with("urlhaus +1 1 more"), "{line}");
     }
 
     #[test]
