@@ -1,7 +1,10 @@
 //! `check`: what would be made of manifests or lists, without a controller, a cluster or a trace on disk.
 //!
-//! A file that holds a GlobalThreatFeed is a manifest; any other file, and whatever a URL leads to, is a list. URLs in
-//! manifests are not asked.
+//! A YAML or JSON file of resources is a manifest, a broken YAML file too; any other file, and whatever a URL leads to, is a
+//! list. URLs in manifests are not asked.
+
+// What is a manifest, and what it says.
+mod manifest;
 
 // What is printed.
 mod report;
@@ -11,7 +14,7 @@ mod tests;
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -24,14 +27,10 @@ use namewarden_protocol::obtain::fetch::Fetcher;
 use namewarden_protocol::obtain::request::{Request, Shown};
 use reqwest::Url;
 
-use crate::feed::definition::Definition;
-use crate::feed::source::manifests::file::{Contents, parse};
 use report::{Listed, Report, Sample};
 
 /// Refused: a list, or a manifest.
 const REFUSED: u8 = 1;
-/// A manifest is no larger.
-const MANIFEST_BYTES_MAX: u64 = 16 << 20;
 /// Entries shown of each list.
 const SAMPLES: usize = 10;
 
@@ -52,7 +51,11 @@ pub struct CheckArgs {
 
     /// More certificate authorities (PEM) for https.
     #[arg(long, env = "NAMEWARDEN_FEED_CA", value_name = "PATH")]
-    pub feed_ca: Option<std::path::PathBuf>,
+    pub feed_ca: Option<PathBuf>,
+
+    /// Which addresses the controller's feeds may lead to, as in `run`; those that a URL names are compared with it.
+    #[arg(long, env = "NAMEWARDEN_FEED_REACH", value_name = "network|loopback|any")]
+    pub feed_reach: Option<Reach>,
 
     /// Print JSON.
     #[arg(long)]
@@ -61,14 +64,7 @@ pub struct CheckArgs {
 
 /// Prints what would be made of each; the worst decides the exit status.
 pub fn run(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let reports: Vec<_> = arguments
-        .targets
-        .iter()
-        .map(|target| check(target, arguments))
-        .collect::<anyhow::Result<Vec<_>>>()?
-        .into_iter()
-        .flatten()
-        .collect();
+    let reports = check_all(arguments)?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&reports)?);
     } else {
@@ -80,17 +76,25 @@ pub fn run(arguments: &CheckArgs) -> anyhow::Result<ExitCode> {
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }
 
+fn check_all(arguments: &CheckArgs) -> anyhow::Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for target in &arguments.targets {
+        reports.extend(check(target, arguments)?);
+    }
+    report::tell_of_doubles(&mut reports);
+    Ok(reports)
+}
+
 fn check(target: &str, arguments: &CheckArgs) -> anyhow::Result<Vec<Report>> {
     if target.starts_with("http://") || target.starts_with("https://") {
         let url = Url::parse(target).context("one of the URLs is not valid")?;
         return Ok(vec![check_url(&url, arguments)?]);
     }
-    let path = Path::new(target);
     let cannot = || format!("cannot read {target}");
-    let mut file = File::open(path).with_context(cannot)?;
-    if let Some(contents) = manifest(path, &mut file) {
+    let mut file = File::open(target).with_context(cannot)?;
+    if let Some(contents) = manifest::read(Path::new(target), &mut file).with_context(cannot)? {
         return Ok(match contents {
-            Ok(contents) => of_manifest(target, &contents),
+            Ok(contents) => manifest::reports(target, &contents, arguments.feed_reach),
             Err(reason) => vec![Report::refused_manifest(target, None, vec![reason])],
         });
     }
@@ -112,30 +116,9 @@ fn check_url(url: &Url, arguments: &CheckArgs) -> anyhow::Result<Report> {
         .fetch(&Request { url, headers: &[], known: None, bytes_max }, &mut body)
         .with_context(|| format!("cannot fetch {}", Shown(url)))?;
     body.rewind()?;
-    Ok(check_list(&Shown(url).to_string(), body, arguments))
-}
-
-/// A file's feeds, where it is a manifest; one that looks like a manifest and cannot be read as one says why.
-fn manifest(path: &Path, file: &mut File) -> Option<Result<Contents, String>> {
-    let ending = path.extension()?;
-    if !["yaml", "yml", "json"].iter().any(|known| ending == *known) {
-        return None;
-    }
-    let mut text = String::new();
-    let read = file.take(MANIFEST_BYTES_MAX).read_to_string(&mut text);
-    (read.is_ok() && text.contains("GlobalThreatFeed")).then(|| parse(&text))
-}
-
-fn of_manifest(target: &str, contents: &Contents) -> Vec<Report> {
-    let feeds = contents.feeds.iter().map(|resource| match Definition::new(resource) {
-        Ok(definition) => Report::of_feed(target, &definition),
-        Err(reasons) => Report::refused_manifest(target, resource.metadata.name.as_deref(), reasons),
-    });
-    let unusable = contents
-        .unusable
-        .iter()
-        .map(|feed| Report::refused_manifest(target, Some(&feed.name), vec![feed.reason.clone()]));
-    feeds.chain(unusable).collect()
+    let mut report = check_list(&Shown(url).to_string(), body, arguments);
+    report.warn(manifest::out_of_reach(url, arguments.feed_reach));
+    Ok(report)
 }
 
 fn check_list(target: &str, source: impl Read, arguments: &CheckArgs) -> Report {

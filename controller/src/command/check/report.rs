@@ -1,5 +1,7 @@
 //! What `check` says of one feed or one list: for people, and as JSON.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::time::Duration;
 
@@ -22,6 +24,20 @@ pub enum Report {
     Feed(Box<FeedPart>),
     /// A list.
     List(Box<ListPart>),
+    /// A manifest without a feed.
+    Nothing {
+        /// The file.
+        file: String,
+    },
+}
+
+/// Something to be said of what is valid in itself.
+#[derive(Debug)]
+pub enum Warning {
+    /// The controller will not do as it says.
+    Refusal(String),
+    /// A person should know.
+    Note(String),
 }
 
 /// A resource of a manifest.
@@ -34,6 +50,9 @@ pub struct FeedPart {
     refused: Vec<String>,
     /// Why it contributes nothing though it is valid.
     unsupported: Option<String>,
+    /// Why it will have no list though it is valid.
+    problems: Vec<String>,
+    notes: Vec<String>,
     enabled: bool,
     location: String,
     period_seconds: Option<u64>,
@@ -51,6 +70,9 @@ pub struct ListPart {
     location: String,
     /// Why it is refused as a whole.
     refused: Option<String>,
+    /// Where the list is one that the controller would not fetch.
+    problems: Vec<String>,
+    notes: Vec<String>,
     format: String,
     lines: u64,
     entries: u64,
@@ -105,6 +127,8 @@ impl Report {
             file: file.to_owned(),
             name: Some(definition.name.clone()),
             unsupported: definition.unsupported.clone(),
+            problems: Vec::new(),
+            notes: Vec::new(),
             enabled: definition.enabled,
             location: definition.location(),
             period_seconds: pull.map(|pull| pull.period.as_secs()),
@@ -140,6 +164,8 @@ impl Report {
         Self::List(Box::new(ListPart {
             location: location.to_owned(),
             refused,
+            problems: Vec::new(),
+            notes: Vec::new(),
             format: report.format.to_string(),
             lines: report.lines,
             entries: report.entries,
@@ -167,8 +193,41 @@ impl Report {
     /// Whether nothing of it is refused.
     pub fn is_good(&self) -> bool {
         match self {
-            Self::Feed(feed) => feed.refused.is_empty(),
-            Self::List(list) => list.refused.is_none(),
+            Self::Feed(feed) => feed.refused.is_empty() && feed.problems.is_empty(),
+            Self::List(list) => list.refused.is_none() && list.problems.is_empty(),
+            Self::Nothing { .. } => true,
+        }
+    }
+
+    /// Says more of it.
+    pub fn warn(&mut self, warning: Option<Warning>) {
+        let (problems, notes) = match self {
+            Self::Feed(feed) => (&mut feed.problems, &mut feed.notes),
+            Self::List(list) => (&mut list.problems, &mut list.notes),
+            Self::Nothing { .. } => return,
+        };
+        match warning {
+            Some(Warning::Refusal(text)) => problems.push(text),
+            Some(Warning::Note(text)) => notes.push(text),
+            None => {}
+        }
+    }
+}
+
+/// Says of each feed that stands there already that only one of them counts.
+pub fn tell_of_doubles(reports: &mut [Report]) {
+    let mut seen = BTreeMap::new();
+    for report in reports {
+        let Report::Feed(feed) = &*report else { continue };
+        let Some(name) = feed.name.clone() else { continue };
+        let file = feed.file.clone();
+        match seen.entry(name) {
+            Entry::Vacant(entry) => drop(entry.insert(file)),
+            Entry::Occupied(entry) => report.warn(Some(Warning::Refusal(format!(
+                "a feed of this name is defined in {} already: of a folder the first one counts, of an API server the one \
+                 applied last; give one of them another name",
+                entry.get()
+            )))),
         }
     }
 }
@@ -178,6 +237,7 @@ impl fmt::Display for Report {
         match self {
             Self::Feed(feed) => feed.fmt(to),
             Self::List(list) => list.fmt(to),
+            Self::Nothing { file } => writeln!(to, "{file}: no GlobalThreatFeed is in it"),
         }
     }
 }
@@ -190,7 +250,13 @@ impl fmt::Display for FeedPart {
             return self.refused.iter().try_for_each(|reason| writeln!(to, "  {reason}"));
         }
         let mode = if self.enabled { "enabled" } else { "disabled" };
-        writeln!(to, "{}: {name}: good, {mode}, from {}", self.file, self.location)?;
+        let verdict = match (&self.unsupported, self.problems.is_empty()) {
+            (Some(_), _) => "accepted, but nothing is screened by it",
+            (None, false) => "valid, but of no use as it is",
+            (None, true) => "good",
+        };
+        writeln!(to, "{}: {name}: {verdict}, {mode}, from {}", self.file, self.location)?;
+        self.problems.iter().chain(&self.notes).try_for_each(|text| writeln!(to, "  {text}"))?;
         if let Some(seconds) = self.period_seconds {
             writeln!(to, "  every {}, format {}", period_text(Duration::from_secs(seconds)), self.format)?;
         }
@@ -205,8 +271,14 @@ impl fmt::Display for ListPart {
         let Listed { exact, subdomains, both, excepted, sample } = &self.listed;
         match &self.refused {
             Some(reason) => writeln!(to, "{}: refused: {reason}", self.location)?,
-            None => writeln!(to, "{}: good, format {}", self.location, self.format)?,
+            None if self.problems.is_empty() => {
+                writeln!(to, "{}: good, format {}", self.location, self.format)?;
+            }
+            None => {
+                writeln!(to, "{}: out of the controller's reach, format {}", self.location, self.format)?;
+            }
         }
+        self.problems.iter().chain(&self.notes).try_for_each(|text| writeln!(to, "  {text}"))?;
         writeln!(to, "  {} entries of {} lines, {} ignored", self.entries, self.lines, self.ignored)?;
         writeln!(
             to,

@@ -1,7 +1,7 @@
 //! A folder of manifests, watched: the same YAML that an API server takes, statuses written beside it.
 //!
 //! Every look reads the whole folder. A file that cannot be read as it is now (half written, a slip) counts as it was
-//! when it last could; its feeds say so. `NAME.status.yaml` is written here and never read as a manifest.
+//! when it last could; its feeds say so. Of a file with a document that is none, the others count, and what it held before. `NAME.status.yaml` is written here and never read as a manifest.
 
 // One file -> resources and values.
 pub mod file;
@@ -51,6 +51,10 @@ struct Known {
     files: BTreeMap<PathBuf, Contents>,
     /// The files that cannot be read as they are, and why.
     broken: BTreeMap<PathBuf, String>,
+    /// What is wrong with documents of the others.
+    faults: BTreeMap<PathBuf, String>,
+    /// Feeds that a file defines once more.
+    doubled: BTreeSet<(PathBuf, String)>,
 }
 
 impl Manifests {
@@ -128,19 +132,10 @@ impl Manifests {
         let before = known.names();
         known.files.retain(|path, _| paths.contains(path));
         known.broken.retain(|path, _| paths.contains(path));
+        known.faults.retain(|path, _| paths.contains(path));
         for path in paths {
-            match file::read(&path) {
-                Ok(contents) => {
-                    known.broken.remove(&path);
-                    known.files.insert(path, contents);
-                }
-                Err(reason) => {
-                    let before = known.broken.insert(path.clone(), reason.clone());
-                    if before.as_ref() != Some(&reason) {
-                        tracing::warn!("{} is not read as it is: {reason}", path.display());
-                    }
-                }
-            }
+            let read = file::read(&path);
+            known.note(path, read);
         }
         for gone in before.difference(&known.names()) {
             // Best effort: a status without a feed is of no use, and no harm.
@@ -196,19 +191,42 @@ impl Known {
         self.files.values().flat_map(Contents::names).map(str::to_owned).collect()
     }
 
+    /// What a look at a file found; the log says once what is wrong.
+    fn note(&mut self, path: PathBuf, read: Result<Contents, String>) {
+        match read {
+            Ok(mut contents) => {
+                self.broken.remove(&path);
+                let faults = contents.faults.join("; ");
+                if faults.is_empty() {
+                    self.faults.remove(&path);
+                } else {
+                    if self.faults.insert(path.clone(), faults.clone()).as_ref() != Some(&faults) {
+                        tracing::warn!("{}: {faults}; what else it holds counts", path.display());
+                    }
+                    if let Some(before) = self.files.remove(&path) {
+                        contents.hold(before);
+                    }
+                }
+                self.files.insert(path, contents);
+            }
+            Err(reason) => {
+                if self.broken.insert(path.clone(), reason.clone()).as_ref() != Some(&reason) {
+                    tracing::warn!("{} is not read as it is: {reason}", path.display());
+                }
+            }
+        }
+    }
+
     /// Every feed once; those of a file that cannot be read as it is stay, and say so.
-    fn observed(&self) -> Vec<super::Observed> {
+    fn observed(&mut self) -> Vec<super::Observed> {
         let mut seen = BTreeSet::new();
+        let mut doubled = BTreeSet::new();
         let mut observed = Vec::new();
         for (path, file) in &self.files {
             for resource in &file.feeds {
                 let name = resource.metadata.name.clone().unwrap_or_default();
                 if !seen.insert(name.clone()) {
-                    tracing::warn!(
-                        feed = name,
-                        "{} defines it once more: that is passed over",
-                        path.display()
-                    );
+                    doubled.insert((path.clone(), name));
                     continue;
                 }
                 observed.push(Ok(Box::new(resource.clone())));
@@ -220,6 +238,10 @@ impl Known {
             }
             observed.extend(file.unusable.iter().cloned().map(Err));
         }
+        for (path, name) in doubled.difference(&self.doubled) {
+            tracing::warn!(feed = name, "{} defines it once more: that is passed over", path.display());
+        }
+        self.doubled = doubled;
         observed
     }
 }

@@ -1,6 +1,8 @@
-//! One file of manifests -> feeds, and the values of Secrets and ConfigMaps. All of it, or why not.
+//! One file of manifests -> feeds, and the values of Secrets and ConfigMaps.
+//!
+//! A document that cannot be used spoils no other one of its file; a file that is no YAML is not used at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -25,6 +27,8 @@ pub struct Contents {
     pub feeds: Vec<Resource>,
     /// Feeds in it that cannot be read.
     pub unusable: Vec<Unusable>,
+    /// What is wrong with documents that cannot be told by a name.
+    pub faults: Vec<String>,
     values: BTreeMap<(Holder, String), BTreeMap<String, SecretText>>,
 }
 
@@ -38,6 +42,23 @@ impl Contents {
     /// A feed by its name.
     pub fn feed(&self, name: &str) -> Option<&Resource> {
         self.feeds.iter().find(|feed| feed.metadata.name.as_deref() == Some(name))
+    }
+
+    /// Takes over what an earlier look at the file had and this one misses: one of its faulty documents may be that. The
+    /// feeds among it say so.
+    pub fn hold(&mut self, before: Self) {
+        let reason = self.faults.join("; ");
+        let known: BTreeSet<String> = self.names().map(str::to_owned).collect();
+        for feed in before.feeds {
+            let Some(name) = feed.metadata.name.clone().filter(|name| !known.contains(name)) else {
+                continue;
+            };
+            self.feeds.push(feed);
+            self.unusable.push(Unusable { name, reason: reason.clone() });
+        }
+        for (holder, values) in before.values {
+            self.values.entry(holder).or_insert(values);
+        }
     }
 
     /// A key of a Secret or ConfigMap.
@@ -66,8 +87,11 @@ pub fn parse(text: &str) -> Result<Contents, String> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(text).map_err(|error| first_line(&error.to_string()))?;
     let mut contents = Contents::default();
-    for document in documents {
-        contents.take(document)?;
+    let count = documents.len();
+    for (document, position) in documents.into_iter().zip(1..) {
+        if let Err(reason) = contents.take(document) {
+            contents.faults.push(format!("document {position} of {count}: {reason}"));
+        }
     }
     Ok(contents)
 }
@@ -80,11 +104,14 @@ impl Contents {
         let word = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (api_version, kind) = (word("apiVersion"), word("kind"));
         if kind.is_empty() || api_version.is_empty() {
-            return Err("a document has no apiVersion or no kind".to_owned());
+            return Err("it has no apiVersion or no kind".to_owned());
         }
         let is_ours = Group::ALL.iter().any(|group| group.api_version() == api_version);
         match (kind.as_str(), is_ours) {
-            ("List", _) | ("GlobalThreatFeedList", true) => self.take_items(document),
+            ("List", _) | ("GlobalThreatFeedList", true) => {
+                self.take_items(document);
+                Ok(())
+            }
             ("GlobalThreatFeed", true) => self.take_feed(document),
             ("GlobalThreatFeed", false) => Err(format!(
                 "apiVersion {api_version}: a GlobalThreatFeed is of projectcalico.org/v3 or namewarden.dev/v3"
@@ -102,9 +129,13 @@ impl Contents {
         }
     }
 
-    fn take_items(&mut self, mut list: Value) -> Result<(), String> {
+    fn take_items(&mut self, mut list: Value) {
         let items = list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
-        items.unwrap_or_default().into_iter().try_for_each(|item| self.take(item))
+        for (item, position) in items.unwrap_or_default().into_iter().zip(1..) {
+            if let Err(reason) = self.take(item) {
+                self.faults.push(format!("item {position} of a list: {reason}"));
+            }
+        }
     }
 
     fn take_feed(&mut self, document: Value) -> Result<(), String> {

@@ -96,6 +96,29 @@ fn an_unknown_field_spoils_its_feed_only() {
 }
 
 #[test]
+fn a_document_without_a_name_spoils_no_other_one() {
+    let (folder, manifests) = open();
+    let path = folder.path().join("all.yaml");
+    let nameless = FEED.replace("  name: urls\n", "  labels: {}\n");
+    let other = FEED.replace("urls", "other");
+    fs::write(&path, format!("{nameless}---\n{other}")).unwrap();
+    assert_eq!(names(&look(&manifests)), ["other"]);
+    fs::write(&path, format!("{FEED}---\n{other}")).unwrap();
+    assert_eq!(names(&look(&manifests)), ["urls", "other"]);
+    for faulty in [&*nameless, "kind: GlobalThreatFeed\n", "apiVersion: v1\nkind: Secret\nstringData: 7\n"] {
+        fs::write(&path, format!("{other}---\n{faulty}")).unwrap();
+        // What it was stays, for that is what the faulty document may be.
+        let observed = look(&manifests);
+        assert_eq!(names(&observed), ["other", "urls"], "{faulty}");
+        let reasons = reasons(&observed);
+        assert!(reasons.len() == 1 && reasons[0].starts_with("document 2 of 2: "), "{reasons:?}");
+    }
+    fs::write(&path, &other).unwrap();
+    let observed = look(&manifests);
+    assert_eq!((names(&observed), reasons(&observed)), (vec!["other".to_owned()], vec![]));
+}
+
+#[test]
 fn a_status_is_written_beside_and_never_read_as_a_manifest() {
     let (folder, manifests) = open();
     fs::write(folder.path().join("urls.yaml"), FEED).unwrap();
