@@ -2,6 +2,9 @@
 //!
 //! Each doc comment is the help text; each option is an environment variable too.
 
+// Search engines.
+mod search;
+
 // Who is served, and how.
 mod serve;
 
@@ -13,6 +16,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use namewarden_protocol::obtain::address::Reach;
 
+pub use search::{SearchArgs, SetupSearchArgs};
 pub use serve::ServeArgs;
 pub use store::StoreArgs;
 
@@ -50,6 +54,11 @@ pub enum CommandArgs {
     /// status: 0 good, 1 something is refused or rejected whole, 2 error.
     Check(CheckArgs),
 
+    /// Install in Elasticsearch or OpenSearch what alerts, DNS logs and pushed feeds need there: index templates, how long
+    /// documents are kept, the alias that feeds are pushed to. Done again it changes nothing, after an upgrade what is older;
+    /// components named @custom are yours. Exit status: 0 done, 1 done and something is short, 2 error.
+    SetupSearch(Box<SetupSearchArgs>),
+
     /// Print the CustomResourceDefinition of an API group.
     Crd(CrdArgs),
 }
@@ -81,6 +90,10 @@ pub struct RunArgs {
     /// Documents that are kept.
     #[command(flatten, next_help_heading = "Documents")]
     pub store: StoreArgs,
+
+    /// Where alerts and DNS logs are, if not only with the agents: what `setup-search` installs is installed at the start.
+    #[command(flatten, next_help_heading = "Search engine")]
+    pub search: SearchArgs,
 
     /// Folder that keeps the hash key, the threat sets, and the last good copy of every feed over a restart.
     #[arg(long, env = "NAMEWARDEN_STATE_DIR", value_name = "DIR", help_heading = "Controller")]

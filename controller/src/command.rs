@@ -8,3 +8,6 @@ pub mod events;
 
 // What would be made of manifests or lists.
 pub mod check;
+
+// What a search engine needs.
+pub mod setup_search;

@@ -30,6 +30,9 @@ pub mod web;
 // Every counter as one list.
 pub mod telemetry;
 
+// What a search engine is told, and asked.
+pub mod search;
+
 // Who leads.
 pub mod leader;
 

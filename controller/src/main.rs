@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         CommandArgs::Run(run) => command::run::run(run),
         CommandArgs::Events(events) => command::events::run(events),
         CommandArgs::Check(check) => command::check::run(check),
+        CommandArgs::SetupSearch(setup) => command::setup_search::run(setup),
         CommandArgs::Crd(crd) => feed::resource::crd_yaml(crd.group).map(|text| {
             print!("{text}");
             ExitCode::SUCCESS

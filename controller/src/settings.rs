@@ -1,5 +1,8 @@
 //! Settings as used: every option validated, every default filled in. The rest of the controller sees only these.
 
+// The search engine.
+pub mod search;
+
 // Who is served, and how.
 mod serve;
 
@@ -33,6 +36,8 @@ pub struct RunSettings {
     pub serve: ServeSettings,
     /// Documents that are kept, where they are.
     pub store: Option<StoreSettings>,
+    /// The search engine, where there is one.
+    pub search: Option<search::SearchSettings>,
     /// What outlives the process.
     pub state_dir: PathBuf,
     /// Name of the cluster.
@@ -63,12 +68,8 @@ impl RunSettings {
     /// Validates the options of `run`.
     pub fn new(arguments: &RunArgs) -> anyhow::Result<Self> {
         // Taken apart whole: an option that nothing uses does not compile.
-        let RunArgs { source, feeds, serve, store, state_dir, cluster_name } = arguments;
-        if cluster_name.is_empty() || cluster_name.contains(|c: char| c.is_whitespace() || c.is_uppercase()) {
-            bail!(
-                "--cluster-name {cluster_name:?}: it is part of an index name, use lower-case letters, digits and `-`"
-            );
-        }
+        let RunArgs { source, feeds, serve, store, search, state_dir, cluster_name } = arguments;
+        check_cluster_name(cluster_name)?;
         let FeedArgs {
             allow,
             feed_ca,
@@ -106,10 +107,27 @@ impl RunSettings {
                 ..client::Settings::default()
             },
             serve: ServeSettings::new(serve)?,
+            search: search::settings(search, cluster_name)?,
             state_dir: state_dir.clone(),
             cluster_name: cluster_name.clone(),
         })
     }
+}
+
+/// A cluster's name is part of the names of indices.
+///
+/// # Errors
+///
+/// A name that cannot be.
+pub fn check_cluster_name(name: &str) -> anyhow::Result<()> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    if name.is_empty() || name.len() > 100 || !name.bytes().all(fits) {
+        bail!(
+            "--cluster-name {name:?}: it is part of an index name, use lower-case letters, digits, `-`, `_` and `.`, 100 at \
+             most"
+        );
+    }
+    Ok(())
 }
 
 fn source_settings(arguments: &SourceArgs) -> anyhow::Result<SourceSettings> {

@@ -25,6 +25,9 @@ pub mod threat;
 // namewarden.*: what ECS has no field for.
 pub mod namewarden;
 
+// Every field and its type in a search engine.
+pub mod mapping;
+
 pub use dns::{Dns, Question, ResourceRecord};
 pub use ecs::{
     Action, Agent, Container, DataStream, Endpoint, Error, Event, Host, Kubernetes, Network, Orchestrator,

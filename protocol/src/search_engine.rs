@@ -78,6 +78,7 @@ pub struct Missed {
 pub struct Asker {
     client: Client,
     credentials: Credentials,
+    answer_max: usize,
 }
 
 impl Asker {
@@ -101,7 +102,13 @@ impl Asker {
             .no_proxy()
             .build()
             .map_err(|error| ClientError::Setup(error.without_url().to_string()))?;
-        Ok(Self { client, credentials: settings.credentials.clone() })
+        Ok(Self { client, credentials: settings.credentials.clone(), answer_max: ANSWER_MAX })
+    }
+
+    /// Takes answers of so many bytes instead of 32 MiB.
+    #[must_use]
+    pub fn with_answers_up_to(self, answer_max: usize) -> Self {
+        Self { answer_max, ..self }
     }
 
     /// Asks for something.
@@ -137,7 +144,7 @@ impl Asker {
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(missed)? {
-            if body.len() + chunk.len() > ANSWER_MAX {
+            if body.len() + chunk.len() > self.answer_max {
                 return Err(Missed { why: "its answer has no end".to_owned(), uncertain: true });
             }
             body.extend_from_slice(&chunk);

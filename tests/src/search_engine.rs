@@ -11,7 +11,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream},
     os::unix::fs::chown,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak},
     time::Duration,
 };
@@ -20,7 +20,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use self::daemon::Daemon;
-use crate::{claim, kube::port, program, wait};
+use crate::{claim, controller, kube::port, program, wait};
 
 /// What stands in the folder's name beside whose it is.
 const KIND: &str = "-search-";
@@ -109,7 +109,9 @@ impl SearchEngine {
             return Ok(engine);
         }
         let engine = Arc::new(Self::start(kind)?);
-        engine.install_template()?;
+        let (said, status) = engine.set_up(&[])?;
+        // 1: these servers come without lifecycle management.
+        anyhow::ensure!(status == 0 || status == 1, "setup-search: {said}");
         *shared = Arc::downgrade(&engine);
         Ok(engine)
     }
@@ -157,25 +159,14 @@ impl SearchEngine {
         serde_json::from_str(&text).with_context(|| text.clone())
     }
 
-    /// Installs the template that makes data streams of our names: what is searched is a keyword, the time a date.
-    pub fn install_template(&self) -> Result<()> {
-        let keyword = json!({"type": "keyword"});
-        let properties = json!({
-            "@timestamp": {"type": "date_nanos"},
-            "event": {"properties": {"id": keyword, "action": keyword}},
-        });
-        let template = json!({
-            "index_patterns": ["logs-namewarden.*-*"],
-            "priority": 200,
-            "data_stream": {},
-            "template": {
-                "settings": {"number_of_replicas": 0},
-                "mappings": {"dynamic": false, "properties": properties},
-            },
-        });
-        let answer = self.ask("PUT", "/_index_template/namewarden-test", &template.to_string())?;
-        anyhow::ensure!(answer == json!({"acknowledged": true}), "{answer}");
-        Ok(())
+    /// Runs `setup-search` of the controller against it, with these options besides; what it says, and its exit status.
+    pub fn set_up(&self, options: &[&str]) -> Result<(String, i32)> {
+        let mut command = Command::new(controller::program()?);
+        command.args(["setup-search", "--elasticsearch", &self.url()]).args(options);
+        let output = command.stdin(Stdio::null()).output().context("cannot start the controller")?;
+        let said =
+            [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        Ok((said, output.status.code().context("the controller was ended by a signal")?))
     }
 
     /// Every document of a data stream that searches find after a refresh, read page by page: one answer holds 10,000 at most.

@@ -12,6 +12,10 @@ mod relay;
 #[path = "search/rig.rs"]
 mod rig;
 
+// What the controller installs.
+#[path = "search/setup.rs"]
+mod setup;
+
 // Documents arrive as they are written.
 #[path = "search/arriving.rs"]
 mod arriving;
@@ -35,3 +39,7 @@ mod controllers;
 // The agent as a program, from the kernel to the data stream.
 #[path = "search/agents.rs"]
 mod agents;
+
+// Feeds that are pushed to a search engine.
+#[path = "search/pushed.rs"]
+mod pushed;

@@ -23,6 +23,7 @@ use crate::feed::copy::Shelf;
 use crate::feed::pull::Puller;
 use crate::feed::reconcile::{Parts, Reconciler};
 use crate::publish::Publisher;
+use crate::search::keep::keep;
 use crate::settings::RunSettings;
 use serving::Serving;
 use source::Connected;
@@ -61,6 +62,9 @@ async fn serve(settings: RunSettings, fetcher: Arc<Fetcher>) -> anyhow::Result<(
         leadership: leadership.clone(),
         settings: settings.feeds.clone(),
     });
+    if let Some(search) = settings.search.clone() {
+        tokio::spawn(keep(search, leadership.clone(), pushes.clone(), feeds.clone()));
+    }
     let context = Context { settings, source, feeds, pushes, publisher, leadership };
     let serving = Serving::open(&context, shelf)?;
     let shutdown = serving.shutdown.clone();

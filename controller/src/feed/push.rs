@@ -10,6 +10,9 @@ mod tests;
 // One document's file.
 mod file;
 
+// Documents that a search engine has.
+mod followed;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-pub use file::Head;
+pub use file::{Head, Origin};
 
 /// The largest document, in bytes: as Elasticsearch has it.
 pub const DOCUMENT_BYTES_MAX: usize = 100 * 1024 * 1024;
@@ -147,7 +150,8 @@ impl Pushes {
         if known.is_none() && state.documents.len() >= DOCUMENTS_MAX {
             return Err(PushError::TooMany);
         }
-        let head = self.write(&mut state, feed, known, false, body)?;
+        let origin = replaced(known);
+        let head = self.write(&mut state, feed, known, Written { deleted: false, origin, body })?;
         Ok(Receipt {
             created: current.is_none(),
             unchanged: false,
@@ -216,7 +220,8 @@ impl Pushes {
         let Some(head) = state.documents.get(feed).copied().filter(|head| !head.deleted) else {
             return Ok(None);
         };
-        let head = self.write(&mut state, feed, Some(head), true, b"")?;
+        let origin = replaced(Some(head));
+        let head = self.write(&mut state, feed, Some(head), Written { deleted: true, origin, body: b"" })?;
         Ok(Some(Receipt { created: false, unchanged: false, version: head.version, seq_no: head.seq_no }))
     }
 
@@ -250,11 +255,11 @@ impl Pushes {
         state: &mut State,
         feed: &str,
         known: Option<Head>,
-        deleted: bool,
-        body: &[u8],
+        written: Written<'_>,
     ) -> Result<Head, PushError> {
+        let Written { deleted, origin, body } = written;
         let version = known.map_or(1, |head| head.version + 1);
-        let head = Head { version, seq_no: state.next_seq_no, deleted };
+        let head = Head { version, seq_no: state.next_seq_no, deleted, origin };
         file::write(&self.path(feed), feed, head, body)?;
         state.next_seq_no += 1;
         state.documents.insert(feed.to_owned(), head);
@@ -269,6 +274,19 @@ impl Pushes {
         // What is written is written whole: a panic elsewhere leaves nothing half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What one operation writes.
+#[derive(Clone, Copy)]
+struct Written<'a> {
+    deleted: bool,
+    origin: Option<Origin>,
+    body: &'a [u8],
+}
+
+/// What was pushed here goes before what a search engine has had until now.
+fn replaced(known: Option<Head>) -> Option<Origin> {
+    Some(Origin { replaced: true, ..known?.origin? })
 }
 
 /// Elasticsearch's rule for ids, and what may be a feed's name.

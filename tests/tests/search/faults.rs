@@ -47,7 +47,7 @@ fn lost_answers_and_rollovers_double_nothing_in_elasticsearch() -> Result<()> {
 #[test]
 fn a_server_that_ends_in_the_middle_has_everything_once_it_is_back() -> Result<()> {
     let (engine, folder) = (SearchEngine::start(Kind::OpenSearch)?, tempfile::tempdir()?);
-    engine.install_template()?;
+    engine.set_up(&[])?;
     let rig = Rig::open(&engine.url(), folder.path(), "restart")?;
     rig.write(Action::ListedName, 0..1000);
     wait::until("some alerts are there", || {

@@ -19,7 +19,7 @@ fn store(engine: &SearchEngine, stream: &str, ids: &[&str]) -> Result<()> {
 
 fn keeps_its_documents(kind: Kind) -> Result<()> {
     let engine = SearchEngine::start(kind)?;
-    engine.install_template()?;
+    engine.set_up(&[])?;
     store(&engine, STREAM, &["1"])?;
     engine.roll_over(STREAM)?;
     store(&engine, STREAM, &["2"])?;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use namewarden_protocol::document::mapping::FIELDS;
 use serde_json::Value;
 
 use super::tests::{alert, answered, composer, evil};
@@ -168,14 +169,30 @@ fn every_example_is_shown() {
     }
 }
 
+/// Rows of the page's table: field and type.
+fn table(page: &str) -> Vec<(&str, &str)> {
+    let table = page.split("\n## Fields\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let row = |line| {
+        let (field, rest) = str::strip_prefix(line, "| `")?.split_once("` | ")?;
+        Some((field, rest.split_once(" |")?.0))
+    };
+    table.lines().filter_map(row).collect()
+}
+
+#[test]
+fn the_table_says_what_search_engines_are_told() {
+    let page = std::fs::read_to_string(path()).unwrap();
+    // Of the labels the table shows one.
+    let shown: Vec<_> =
+        table(&page).into_iter().map(|(field, kind)| (field.trim_end_matches(".app"), kind)).collect();
+    let told: Vec<_> = FIELDS.iter().map(|(field, kind)| (*field, kind.name())).collect();
+    assert_eq!(shown, told);
+}
+
 #[test]
 fn the_table_names_every_field_and_no_other() {
     let page = std::fs::read_to_string(path()).unwrap();
-    let table = page.split("\n## Fields\n").nth(1).unwrap().split("\n## ").next().unwrap();
-    let listed: BTreeSet<String> = table
-        .lines()
-        .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
-        .collect();
+    let listed: BTreeSet<String> = table(&page).into_iter().map(|(field, _)| field.to_owned()).collect();
     let mut written = BTreeSet::new();
     for document in examples().into_iter().map(|(_, document)| document).chain([rare()]) {
         fields(&serde_json::to_value(document).unwrap(), "", &mut written);

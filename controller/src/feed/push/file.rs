@@ -19,6 +19,18 @@ pub struct Head {
     pub seq_no: u64,
     /// Kept so that versions go on where they ended.
     pub deleted: bool,
+    /// The document of a search engine that it follows, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// A document of a search engine, in one of its states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Another one for another index, and after each change there.
+    pub state: u64,
+    /// Since then the document was pushed, or deleted, here.
+    pub replaced: bool,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -1,0 +1,111 @@
+//! While a controller leads it sees to the search engine: what documents need is installed, pushed feeds are found.
+
+use std::time::Duration;
+
+use super::engine::EngineError;
+use super::install::install;
+use super::pushed::{LookError, Looked, Watch};
+use crate::feed::{Feeds, Pushes};
+use crate::leader::{Leadership, Role};
+use crate::settings::search::SearchSettings;
+
+/// Between two looks for pushed documents.
+const LOOK: Duration = Duration::from_secs(3);
+/// Between two tries to install, the first ones and the later ones.
+const INSTALL: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(300)];
+
+/// Runs for ever.
+pub async fn keep(settings: SearchSettings, leadership: Leadership, pushes: Pushes, feeds: Feeds) {
+    let mut role = leadership.watch();
+    let mut keeper =
+        Keeper { watch: Watch::new(&settings.plan.cluster), settings, pushes, feeds, said: None };
+    loop {
+        if role.wait_for(|role| *role == Role::Leader).await.is_err() {
+            return;
+        }
+        let lost = async {
+            // A watch whose sender is gone keeps its role.
+            if role.wait_for(|role| *role != Role::Leader).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = lost => {}
+            () = keeper.lead() => {}
+        }
+    }
+}
+
+struct Keeper {
+    settings: SearchSettings,
+    watch: Watch,
+    pushes: Pushes,
+    feeds: Feeds,
+    /// What was said last of looking for documents: it is not said again.
+    said: Option<String>,
+}
+
+impl Keeper {
+    async fn lead(&mut self) {
+        let settings = self.settings.clone();
+        tokio::join!(install_once(&settings), self.look_for_ever());
+    }
+
+    async fn look_for_ever(&mut self) {
+        loop {
+            let looked = self.watch.look(&self.settings.engine, &self.pushes).await;
+            self.tell(looked);
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn tell(&mut self, looked: Result<Looked, LookError>) {
+        let problem = match looked {
+            Ok(Looked { changed, refused }) => {
+                for (feed, why) in refused {
+                    tracing::warn!(feed, "a document of the search engine is no list: {why}");
+                }
+                for feed in changed {
+                    tracing::info!(feed, "a list was pushed to the search engine");
+                    self.feeds.pushed(&feed);
+                }
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        match (&problem, &self.said) {
+            (Some(problem), said) if said.as_ref() != Some(problem) => {
+                tracing::warn!("pushed feeds are not looked for: {problem}");
+            }
+            (None, Some(_)) => tracing::info!("pushed feeds are looked for again"),
+            _ => {}
+        }
+        self.said = problem;
+    }
+}
+
+/// Tries until it is done; what a server refuses is tried rarely.
+async fn install_once(settings: &SearchSettings) {
+    loop {
+        let [soon, later] = INSTALL;
+        let wait = match install(&settings.engine, &settings.plan).await {
+            Ok((server, steps)) => {
+                for step in &steps {
+                    if step.is_short() {
+                        tracing::warn!("search engine: {step}");
+                    } else {
+                        tracing::debug!("search engine: {step}");
+                    }
+                }
+                let at = settings.engine.location();
+                tracing::info!(product = ?server.product, version = server.version, at, "the search engine is set up");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!("the search engine is not set up: {error}");
+                if matches!(error, EngineError::Away { .. }) { soon } else { later }
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}

@@ -1,0 +1,171 @@
+//! Every field of a document and its type in a search engine: what index templates are made of.
+//!
+//! `docs/reference/documents.md` has the same table with the meaning of each field; a test keeps both equal to what is written.
+
+/// Type of a field, by the name that Elasticsearch has for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldType {
+    /// Nanoseconds since 1970, or RFC 3339.
+    DateNanos,
+    /// Prose, found by its words.
+    MatchOnlyText,
+    /// Text that is found as a whole, sorted and counted.
+    Keyword,
+    /// Text that is the same in every document of an index.
+    ConstantKeyword,
+    /// 64 bits.
+    Long,
+    /// IPv4 or IPv6 address.
+    Ip,
+    /// An object whose members are not known before, each found as a keyword.
+    Flattened,
+}
+
+impl FieldType {
+    /// Name in mappings of Elasticsearch.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DateNanos => "date_nanos",
+            Self::MatchOnlyText => "match_only_text",
+            Self::Keyword => "keyword",
+            Self::ConstantKeyword => "constant_keyword",
+            Self::Long => "long",
+            Self::Ip => "ip",
+            Self::Flattened => "flattened",
+        }
+    }
+}
+
+/// Objects whose members belong together one by one, where they are a list.
+pub const NESTED: [&str; 1] = ["threat.enrichments"];
+
+/// Every field, by its path.
+pub const FIELDS: &[(&str, FieldType)] = {
+    use FieldType::{ConstantKeyword, DateNanos, Flattened, Ip, Keyword, Long, MatchOnlyText};
+    &[
+        ("@timestamp", DateNanos),
+        ("message", MatchOnlyText),
+        ("event.id", Keyword),
+        ("event.kind", Keyword),
+        ("event.category", Keyword),
+        ("event.type", Keyword),
+        ("event.action", Keyword),
+        ("event.module", Keyword),
+        ("event.dataset", Keyword),
+        ("event.outcome", Keyword),
+        ("event.severity", Long),
+        ("event.created", DateNanos),
+        ("event.start", DateNanos),
+        ("event.end", DateNanos),
+        ("event.duration", Long),
+        ("namewarden.scope", Keyword),
+        ("namewarden.match", Keyword),
+        ("namewarden.record_type", Keyword),
+        ("namewarden.attribution", Keyword),
+        ("namewarden.side", Keyword),
+        ("namewarden.cgroup", Keyword),
+        ("namewarden.set.epoch", Keyword),
+        ("namewarden.set.number", Long),
+        ("namewarden.set.digest", Keyword),
+        ("namewarden.group", Keyword),
+        ("namewarden.count", Long),
+        ("namewarden.first_seen", DateNanos),
+        ("namewarden.last_seen", DateNanos),
+        ("namewarden.suppressed", Long),
+        ("namewarden.uncaptured.packets", Long),
+        ("namewarden.uncaptured.bytes", Long),
+        ("namewarden.unchecked_names", Long),
+        ("namewarden.limit", Long),
+        ("namewarden.latency.count", Long),
+        ("namewarden.latency.mean", Long),
+        ("namewarden.latency.max", Long),
+        ("namewarden.reason", Keyword),
+        ("threat.indicator.type", Keyword),
+        ("threat.indicator.name", Keyword),
+        ("threat.feed.name", Keyword),
+        ("threat.feed.description", Keyword),
+        ("threat.enrichments.indicator.type", Keyword),
+        ("threat.enrichments.indicator.name", Keyword),
+        ("threat.enrichments.matched.atomic", Keyword),
+        ("threat.enrichments.matched.field", Keyword),
+        ("threat.enrichments.matched.type", Keyword),
+        ("threat.framework", Keyword),
+        ("threat.tactic.id", Keyword),
+        ("threat.tactic.name", Keyword),
+        ("threat.technique.id", Keyword),
+        ("dns.type", Keyword),
+        ("dns.id", Keyword),
+        ("dns.op_code", Keyword),
+        ("dns.header_flags", Keyword),
+        ("dns.response_code", Keyword),
+        ("dns.question.name", Keyword),
+        ("dns.question.type", Keyword),
+        ("dns.question.class", Keyword),
+        ("dns.question.registered_domain", Keyword),
+        ("dns.question.top_level_domain", Keyword),
+        ("dns.question.subdomain", Keyword),
+        ("dns.answers.name", Keyword),
+        ("dns.answers.type", Keyword),
+        ("dns.answers.class", Keyword),
+        ("dns.answers.ttl", Long),
+        ("dns.answers.data", Keyword),
+        ("dns.authorities.name", Keyword),
+        ("dns.authorities.type", Keyword),
+        ("dns.authorities.class", Keyword),
+        ("dns.authorities.ttl", Long),
+        ("dns.authorities.data", Keyword),
+        ("dns.additionals.name", Keyword),
+        ("dns.additionals.type", Keyword),
+        ("dns.additionals.class", Keyword),
+        ("dns.additionals.ttl", Long),
+        ("dns.additionals.data", Keyword),
+        ("dns.resolved_ip", Ip),
+        ("container.id", Keyword),
+        ("container.runtime", Keyword),
+        ("kubernetes.pod.uid", Keyword),
+        ("container.name", Keyword),
+        ("container.image.name", Keyword),
+        ("kubernetes.namespace", Keyword),
+        ("kubernetes.pod.name", Keyword),
+        ("kubernetes.pod.ip", Ip),
+        ("kubernetes.owner.kind", Keyword),
+        ("kubernetes.owner.name", Keyword),
+        ("kubernetes.service_account", Keyword),
+        ("kubernetes.labels", Flattened),
+        ("kubernetes.pod.qos", Keyword),
+        ("process.pid", Long),
+        ("process.name", Keyword),
+        ("process.thread.id", Long),
+        ("process.thread.name", Keyword),
+        ("service.name", Keyword),
+        ("source.ip", Ip),
+        ("source.port", Long),
+        ("destination.ip", Ip),
+        ("destination.port", Long),
+        ("client.ip", Ip),
+        ("client.port", Long),
+        ("server.ip", Ip),
+        ("server.port", Long),
+        ("network.transport", Keyword),
+        ("network.type", Keyword),
+        ("network.protocol", Keyword),
+        ("related.ip", Ip),
+        ("related.hosts", Keyword),
+        ("error.message", MatchOnlyText),
+        ("orchestrator.cluster.name", Keyword),
+        ("orchestrator.type", Keyword),
+        ("orchestrator.resource.type", Keyword),
+        ("orchestrator.namespace", Keyword),
+        ("orchestrator.resource.name", Keyword),
+        ("orchestrator.resource.parent.type", Keyword),
+        ("orchestrator.resource.id", Keyword),
+        ("host.name", Keyword),
+        ("agent.type", Keyword),
+        ("agent.id", Keyword),
+        ("agent.version", Keyword),
+        ("data_stream.type", ConstantKeyword),
+        ("data_stream.dataset", ConstantKeyword),
+        ("data_stream.namespace", ConstantKeyword),
+        ("ecs.version", Keyword),
+    ]
+};
