@@ -73,13 +73,14 @@ fn refusal(status: &Status) -> String {
     }
 }
 
-/// The cause behind all others: what is above it only says where it happened.
+/// The cause behind all others: what is above it only says where it happened. Its first line: a parser shows the place in
+/// more lines.
 fn cause(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    cause.to_string()
+    cause.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -104,6 +105,15 @@ mod tests {
     fn an_answer_without_words_is_its_status() {
         assert_eq!(why(&api(500, "")), "it answers 500");
         assert_eq!(why(&api(401, "Unauthorized")), "it does not know the credentials that it is shown");
+    }
+
+    #[test]
+    fn a_kubeconfig_that_is_none_is_one_line() {
+        let error = Kubeconfig::from_yaml("a list\n  of: names\n").unwrap_err();
+        let said = ConfigError::Kubeconfig { path: PathBuf::from("names.txt"), error: Box::new(error) };
+        let said = said.to_string();
+        assert!(said.starts_with("the kubeconfig names.txt names no usable cluster: "), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
     }
 
     #[test]

@@ -177,6 +177,36 @@ fn what_is_wrong_with_options_of_feeds_is_said() -> Result<()> {
 }
 
 #[test]
+fn what_cannot_lead_to_other_machines_is_refused() -> Result<()> {
+    let missing = "/no/such/file";
+    refuses_options(&["--controller", "http://controller.example"], &["--controller", "https://HOST"])?;
+    let controller = ["--controller", "https://127.0.0.1:9"];
+    refuses_options(&[&controller[..], &["--ca", missing]].concat(), &["--ca", missing])?;
+    refuses_options(&[&controller[..], &["--token-file", missing]].concat(), &["--token-file", missing])?;
+    refuses_options(&["--kubeconfig", missing], &["kubeconfig", missing, "--pod-names off"])?;
+    refuses_options(&["--kubeconfig", "/etc/hosts"], &["kubeconfig", "/etc/hosts", "--pod-names off"])?;
+    refuses_options(&["--feed-proxy", "no proxy"], &["proxy", "http://HOST:PORT"])
+}
+
+#[test]
+fn what_no_search_engine_can_be_shown_is_refused() -> Result<()> {
+    refuses_options(&["--search-user", "agent"], &["no password", "--search-password-file"])?;
+    refuses_options(
+        &["--dns-logs", "https://agent:secret@search.example"],
+        &["credentials", "--search-user"],
+    )?;
+    let alerts = ["--dns-logs", "https://127.0.0.1:9"];
+    for option in ["--search-ca", "--search-token-file", "--search-api-key-file"] {
+        let words = format!("{option} /no/such/file: No such file");
+        refuses_options(&[&alerts[..], &[option, "/no/such/file"]].concat(), &[&words])?;
+    }
+    refuses_options(
+        &[&alerts[..], &["--search-ca", "/etc/hosts"]].concat(),
+        &["--search-ca", "no certificate"],
+    )
+}
+
+#[test]
 fn names_that_are_none_are_refused() -> Result<()> {
     refuses_options(&["--cluster-name", " "], &["--cluster-name"])?;
     refuses_options(&["--node-name", ""], &["--node-name"])?;
