@@ -22,6 +22,9 @@ mod reference;
 // /metrics, /healthz, /readyz, /status over TCP and a unix socket.
 pub mod http;
 
+// Connections to them from other machines: bounded in number and time.
+pub mod connection;
+
 /// Whether a figure only grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

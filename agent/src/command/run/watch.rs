@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{Running, feeds::Feeds};
 use crate::{
-    telemetry::{Observed, http},
+    telemetry::{Observed, connection::Bounded, http},
     threat_source::{Loaded, ThreatSource, controller::Follower},
 };
 
@@ -73,6 +73,7 @@ impl Doors {
 
     fn serve(&mut self, agent: &Arc<dyn Observed>) {
         if let Some(listener) = self.tcp.take() {
+            let listener = Bounded::new(listener);
             tokio::spawn(axum::serve(listener, http::router(Arc::clone(agent))).into_future());
         }
         if let Some(listener) = self.unix.take() {
