@@ -34,6 +34,7 @@ use identity::Identity;
 use versions::Versions;
 
 pub use compile::{AllowList, Ingredients, Part};
+pub use versions::WireBytes;
 
 /// A set that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +45,9 @@ pub struct Published {
     pub entries: u64,
     /// Feeds in it.
     pub feeds: usize,
-    /// When it was compiled, or taken over.
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// When it was compiled, by whoever did.
     pub at: SystemTime,
     /// Its file, which never changes.
     pub path: PathBuf,
@@ -214,8 +217,13 @@ impl Publisher {
         self.inner.versions.transfer(&current, base)
     }
 
-    /// Takes over a set that another controller published, as it came over the wire. Blocks.
-    pub fn adopt(&self, full_or_delta: &[u8]) -> Result<Arc<Published>, PublishError> {
+    /// How large the served set is on the wire, as far as somebody asked for it.
+    pub fn wire_bytes(&self) -> WireBytes {
+        self.inner.versions.wire_bytes()
+    }
+
+    /// Takes over a set that another controller published `at` that time, as it came over the wire. Blocks.
+    pub fn adopt(&self, full_or_delta: &[u8], at: SystemTime) -> Result<Arc<Published>, PublishError> {
         let set = self.inner.versions.adopt(full_or_delta)?;
         let id = set.id();
         let announced =
@@ -225,7 +233,8 @@ impl Publisher {
             id,
             entries: set.len() as u64,
             feeds: set.feeds().count(),
-            at: SystemTime::now(),
+            bytes: file_bytes(&self.inner.versions.path(id)),
+            at: at.min(SystemTime::now()),
             path: self.inner.versions.path(id),
         };
         self.announce(published, String::new())
@@ -278,7 +287,13 @@ fn last(state: &Path, versions: &Versions, identity: &Identity) -> Option<Arc<Pu
     let is_ours = set.key() == identity.key();
     let at = UNIX_EPOCH.checked_add(Duration::from_secs(note.at))?;
     let id = set.id();
-    is_ours.then(|| Arc::new(Published { id, entries: set.len() as u64, feeds: note.feeds, at, path }))
+    let (entries, feeds, bytes) = (set.len() as u64, note.feeds, file_bytes(&path));
+    is_ours.then(|| Arc::new(Published { id, entries, feeds, bytes, at, path }))
+}
+
+/// Of a file that was just read or written.
+fn file_bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 fn note_path(state: &Path) -> PathBuf {

@@ -73,6 +73,8 @@ fn readings(site: &Site) -> Readings {
         epoch: set.id.epoch,
         entries: set.entries,
         feeds: set.feeds as u64,
+        bytes: set.bytes,
+        wire: site.publisher.wire_bytes(),
         age_seconds: set.at.elapsed().unwrap_or_default().as_secs(),
     });
     Readings {

@@ -95,6 +95,9 @@ pub struct ThreatSetStatus {
     pub entries: u64,
     /// Seconds since it was taken into use.
     pub age_seconds: u64,
+    /// Seconds since the controller compiled it; `None` of a set that is not a controller's alone.
+    #[serde(default)]
+    pub published_seconds: Option<u64>,
 }
 
 /// The controller as its agent knows it.

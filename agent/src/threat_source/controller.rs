@@ -13,10 +13,10 @@ mod follow;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use namewarden_protocol::threat_set::wire::ApplyError;
-use namewarden_protocol::threat_set::{OpenError, ThreatSet};
+use namewarden_protocol::threat_set::{OpenError, SetId, ThreatSet};
 use reqwest::{StatusCode, Url};
 
 pub use client::Controller;
@@ -146,12 +146,20 @@ pub struct Contact {
     pub failures: u64,
     /// Reports that the controller took.
     pub reports: u64,
+    /// The last set, and when the controller made it.
+    pub published: Option<(SetId, SystemTime)>,
 }
 
 impl Contact {
     /// Whether the controller was asked and has given no answer.
     pub fn is_silent(&self) -> bool {
         self.answered.is_none() && self.failures > 0
+    }
+
+    /// Seconds since the controller made this set, where it is its last one.
+    pub fn published_seconds(&self, set: SetId) -> Option<u64> {
+        let (_, at) = self.published.filter(|(id, _)| *id == set)?;
+        Some(at.elapsed().unwrap_or_default().as_secs())
     }
 }
 
@@ -169,6 +177,8 @@ pub enum Answer {
         set: Arc<ThreatSet>,
         /// It came as a change of the base.
         delta: bool,
+        /// When the controller made it.
+        published: SystemTime,
     },
 }
 

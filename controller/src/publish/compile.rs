@@ -99,6 +99,7 @@ pub fn compile(
         id,
         entries,
         feeds: ingredients.parts.len(),
+        bytes: super::file_bytes(&versions.path(id)),
         at: SystemTime::now(),
         path: versions.path(id),
     })

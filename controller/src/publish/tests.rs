@@ -152,6 +152,42 @@ fn a_damaged_last_set_is_passed_over_and_made_anew() {
     assert!(is_listed(&publisher.publish(&ingredients, &|| true).unwrap(), "evil.example"));
 }
 
+fn long_ago() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
+
+#[test]
+fn the_size_of_a_set_is_known_in_its_file_and_on_the_wire_once_asked_for() {
+    let bench = Bench::new();
+    let publisher = bench.open();
+    let first = publisher.publish(&bench.ingredients(&[("urls", "a.example\n")]), &|| true).unwrap();
+    assert_eq!(first.bytes, std::fs::metadata(&first.path).unwrap().len());
+    assert_eq!(publisher.wire_bytes(), WireBytes::default());
+    let full = publisher.transfer(None).unwrap().bytes.len() as u64;
+    assert_eq!(publisher.wire_bytes(), WireBytes { full: Some(full), delta: None });
+    publisher.publish(&bench.ingredients(&[("urls", "b.example\n")]), &|| true).unwrap();
+    assert_eq!(publisher.wire_bytes(), WireBytes::default());
+    let delta = publisher.transfer(Some(first.id)).unwrap().bytes.len() as u64;
+    assert_eq!(publisher.wire_bytes(), WireBytes { full: None, delta: Some(delta) });
+    drop(publisher);
+    assert!(bench.open().current().borrow().as_ref().is_some_and(|set| set.bytes > 0));
+}
+
+#[test]
+fn a_set_that_was_taken_over_is_as_old_as_the_leader_says() {
+    let (leader, follower) = (Bench::new(), Bench::new());
+    let (publisher, copy) = (leader.open(), follower.open());
+    publisher.publish(&leader.ingredients(&[("urls", "a.example\n")]), &|| true).unwrap();
+    let whole = publisher.transfer(None).unwrap();
+    assert_eq!(copy.adopt(&whole.bytes, long_ago()).unwrap().at, long_ago());
+    drop(copy);
+    let kept = follower.open().current().borrow().as_ref().map(|set| set.at);
+    assert_eq!(kept, Some(long_ago()));
+    let ahead = SystemTime::now() + Duration::from_mins(15);
+    let adopted = follower.open().adopt(&whole.bytes, ahead).unwrap();
+    assert!(adopted.at < ahead, "a clock that is ahead makes no set of the future");
+}
+
 #[test]
 fn an_agent_is_led_from_its_base_and_a_follower_to_the_very_same_set() {
     let (leader, follower) = (Bench::new(), Bench::new());
@@ -160,17 +196,17 @@ fn an_agent_is_led_from_its_base_and_a_follower_to_the_very_same_set() {
     let first = publisher.publish(&leader.ingredients(&[("urls", "a.example\n")]), &|| true).unwrap();
     let whole = publisher.transfer(None).unwrap();
     assert_eq!((whole.id, whole.delta), (first.id, false));
-    assert_eq!(copy.adopt(&whole.bytes).unwrap().id, first.id);
+    assert_eq!(copy.adopt(&whole.bytes, long_ago()).unwrap().id, first.id);
     let second = publisher.publish(&leader.ingredients(&[("urls", "b.example\n")]), &|| true).unwrap();
     let change = publisher.transfer(Some(first.id)).unwrap();
     assert_eq!((change.id, change.delta), (second.id, true));
-    let adopted = copy.adopt(&change.bytes).unwrap();
+    let adopted = copy.adopt(&change.bytes, long_ago()).unwrap();
     assert_eq!(adopted.id, second.id);
     assert!(is_listed(&adopted, "b.example") && !is_listed(&adopted, "a.example"));
     assert!(copy.position() >= (second.id.epoch, second.id.number));
     let unknown = SetId { number: 77, ..first.id };
     assert!(!publisher.transfer(Some(unknown)).unwrap().delta);
-    assert!(copy.adopt(&change.bytes[..change.bytes.len() - 1]).is_err());
+    assert!(copy.adopt(&change.bytes[..change.bytes.len() - 1], long_ago()).is_err());
 }
 
 #[test]

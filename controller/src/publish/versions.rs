@@ -20,6 +20,16 @@ pub struct Versions {
     folder: PathBuf,
     kept: Mutex<VecDeque<SetId>>,
     ready: Mutex<Vec<(Option<SetId>, Transfer)>>,
+    wire_bytes: Mutex<WireBytes>,
+}
+
+/// How many bytes the last set has on the wire, as far as somebody asked for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WireBytes {
+    /// Whole.
+    pub full: Option<u64>,
+    /// As the change from the set before it.
+    pub delta: Option<u64>,
 }
 
 impl Versions {
@@ -36,7 +46,12 @@ impl Versions {
             }
         }
         kept.sort_unstable();
-        Ok(Self { folder: folder.to_owned(), kept: Mutex::new(kept.into()), ready: Mutex::default() })
+        Ok(Self {
+            folder: folder.to_owned(),
+            kept: Mutex::new(kept.into()),
+            ready: Mutex::default(),
+            wire_bytes: Mutex::default(),
+        })
     }
 
     /// Where the sets are.
@@ -61,7 +76,13 @@ impl Versions {
         }
         drop(kept);
         self.ready().clear();
+        *self.sizes() = WireBytes::default();
         Ok(())
+    }
+
+    /// How large the last set is on the wire; waits for nothing.
+    pub fn wire_bytes(&self) -> WireBytes {
+        *self.sizes()
     }
 
     /// What leads to `current`; made once for each base.
@@ -75,7 +96,25 @@ impl Versions {
         }
         let transfer = self.encode(current, base)?;
         ready.push((base, transfer.clone()));
+        self.note_size(base, &transfer);
         Ok(transfer)
+    }
+
+    fn note_size(&self, base: Option<SetId>, transfer: &Transfer) {
+        let bytes = Some(transfer.bytes.len() as u64);
+        let (last, before) = {
+            let kept = self.kept();
+            let mut sets = kept.iter().rev().copied();
+            (sets.next(), sets.next())
+        };
+        if last != Some(transfer.id) {
+            return;
+        }
+        if !transfer.delta {
+            self.sizes().full = bytes;
+        } else if base == before {
+            self.sizes().delta = bytes;
+        }
     }
 
     /// Writes a set that came over the wire into its file.
@@ -113,6 +152,10 @@ impl Versions {
 
     fn kept(&self) -> MutexGuard<'_, VecDeque<SetId>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sizes(&self) -> MutexGuard<'_, WireBytes> {
+        self.wire_bytes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ready(&self) -> MutexGuard<'_, Vec<(Option<SetId>, Transfer)>> {

@@ -5,12 +5,12 @@ use std::{
     io::{self, Write as _},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use axum::http::{StatusCode, header};
 use futures::StreamExt as _;
-use namewarden_protocol::endpoint::controller::entity_tag;
+use namewarden_protocol::endpoint::controller::{PUBLISHED_HEADER, entity_tag};
 use reqwest::{RequestBuilder, Response, Url};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
@@ -195,11 +195,13 @@ impl Settings {
         if response.status() == StatusCode::NOT_MODIFIED {
             return Ok(());
         }
+        let at = published_at(&response);
         let bytes = whole(response, SET_BYTES_MAX).await?;
         let publisher = self.publisher.clone();
-        let adopted =
-            blocking(move || publisher.adopt(&bytes).map_err(|error| io::Error::other(error.to_string())))
-                .await?;
+        let adopted = blocking(move || {
+            publisher.adopt(&bytes, at).map_err(|error| io::Error::other(error.to_string()))
+        })
+        .await?;
         tracing::info!("set {} is the leader's", adopted.id);
         Ok(())
     }
@@ -300,6 +302,13 @@ fn head_of(response: &Response) -> Result<Head, Uncopied> {
             refused(response.status())
         }
     })
+}
+
+/// When the leader made the set; now where it does not say so.
+fn published_at(response: &Response) -> SystemTime {
+    let said = response.headers().get(PUBLISHED_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+    said.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
+        .unwrap_or_else(SystemTime::now)
 }
 
 async fn whole(response: Response, most: usize) -> Result<bytes::Bytes, Uncopied> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Kind, Metric, counts::Counted};
 use crate::feed::FeedOverview;
+use crate::publish::WireBytes;
 
 /// The served set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,7 +17,11 @@ pub struct SetReading {
     pub entries: u64,
     /// Feeds in it.
     pub feeds: u64,
-    /// Seconds since it was compiled, or taken over.
+    /// Bytes of its file; agents have the same.
+    pub bytes: u64,
+    /// Bytes on the wire.
+    pub wire: WireBytes,
+    /// Seconds since it was compiled.
     pub age_seconds: u64,
 }
 
@@ -116,15 +121,24 @@ fn feeds(readings: &Readings) -> Vec<Metric> {
 }
 
 fn set(readings: &Readings) -> Vec<Metric> {
-    let SetReading { epoch, number, entries, feeds, age_seconds } = readings.set;
+    let SetReading { epoch, number, entries, feeds, bytes, wire, age_seconds } = readings.set;
+    let sizes = [("file", Some(bytes)), ("full", wire.full), ("delta", wire.delta)];
+    let sizes = sizes.into_iter().filter_map(|(form, bytes)| Some((vec![form.to_owned()], bytes?))).collect();
     vec![
         plain("set_epoch", "Epoch of the served set; 0 while there is none", epoch),
         plain("set_number", "Number of the served set", number),
         plain("set_entries", "Names in the served set", entries),
         plain("set_feeds", "Feeds in the served set", feeds),
+        family(
+            "set_bytes",
+            "Size of the served set: its file, and on the wire whole and as the change from the one before, once asked for",
+            Kind::Gauge,
+            &["form"],
+            sizes,
+        ),
         plain(
             "set_age_seconds",
-            "Time since the served set was compiled, or taken over from the leader",
+            "Time since the served set was compiled, here or by the leader; lists that stay as they are make no new set",
             age_seconds,
         ),
     ]

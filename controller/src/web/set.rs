@@ -3,7 +3,10 @@
 // One computation for all who ask the same.
 mod transfers;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use axum::{
     body::Body,
@@ -13,7 +16,8 @@ use axum::{
 };
 use namewarden_protocol::{
     endpoint::controller::{
-        SET_TYPE, SET_TYPE_VERSION, WAIT_PARAMETER, WAIT_SECONDS_MAX, entity_tag, parse_entity_tag,
+        PUBLISHED_HEADER, SET_TYPE, SET_TYPE_VERSION, WAIT_PARAMETER, WAIT_SECONDS_MAX, entity_tag,
+        parse_entity_tag,
     },
     threat_set::SetId,
 };
@@ -53,7 +57,7 @@ pub async fn answer(site: &Site, base: Option<SetId>, wait: Duration) -> Respons
         return with_retry(plain::error(StatusCode::SERVICE_UNAVAILABLE, reason), 2);
     };
     if Some(current) == base {
-        let unchanged = tagged(plain::empty(StatusCode::NOT_MODIFIED), current);
+        let unchanged = tagged(plain::empty(StatusCode::NOT_MODIFIED), current, site);
         return if may_ask_at_once { unchanged } else { with_retry(unchanged, ASK_AGAIN_SECONDS) };
     }
     let is_leading = catch_up(site, base).await;
@@ -69,7 +73,7 @@ pub async fn answer(site: &Site, base: Option<SetId>, wait: Duration) -> Respons
         Ok(transfer) => {
             site.counts.served(transfer.delta, transfer.bytes.len());
             let response = plain::with_type(StatusCode::OK, SET_TYPE, Body::from(transfer.bytes));
-            tagged(response, transfer.id)
+            tagged(response, transfer.id, site)
         }
         Err(reason) => {
             tracing::error!("the threat set cannot be served: {reason}");
@@ -146,9 +150,14 @@ fn wait(query: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds.min(WAIT_SECONDS_MAX)))
 }
 
-fn tagged(mut response: Response, id: SetId) -> Response {
+/// With which set it is, and when that was compiled, unless it is the last one no more.
+fn tagged(mut response: Response, id: SetId, site: &Site) -> Response {
     if let Ok(tag) = HeaderValue::try_from(entity_tag(id)) {
         response.headers_mut().insert(header::ETAG, tag);
+    }
+    if let Some(set) = site.publisher.current().borrow().as_ref().filter(|set| set.id == id) {
+        let seconds = set.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        response.headers_mut().insert(PUBLISHED_HEADER, HeaderValue::from(seconds));
     }
     response
 }

@@ -26,6 +26,9 @@ pub const SET_TYPE: &str = "application/vnd.namewarden.threat-set";
 /// Version of the wire format that this build speaks.
 pub const SET_TYPE_VERSION: u32 = 1;
 
+/// Header of a set, and of a 304: when it was compiled, in whole seconds since 1970. An agent keeps it beside the set.
+pub const PUBLISHED_HEADER: &str = "namewarden-published";
+
 /// Query parameter of [`THREAT_SET_PATH`]: how many seconds a request may wait for a set other than the base.
 pub const WAIT_PARAMETER: &str = "wait";
 /// The longest wait, in seconds; a longer one is cut to it.

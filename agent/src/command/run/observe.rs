@@ -186,7 +186,7 @@ impl Observatory {
     pub fn report(&self) -> AgentReport {
         let AgentStatus { node, cluster, version, uptime_seconds, loss, counters, .. } = self.status();
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        let threat_set = source.joined.as_deref().map(|set| threat_set(set, &source)).unwrap_or_default();
+        let threat_set = self.controller_set(&source).unwrap_or_default();
         AgentReport { node, cluster, version, uptime_seconds, threat_set, loss, counters }
     }
 
@@ -197,8 +197,16 @@ impl Observatory {
             location: following.place().to_owned(),
             answered_seconds: contact.answered.map(|at| at.elapsed().as_secs()),
             problem: contact.problem,
-            threat_set: source.joined.as_deref().map(|set| threat_set(set, source)),
+            threat_set: self.controller_set(source),
         })
+    }
+
+    /// The controller's set, as far as it is in use.
+    fn controller_set(&self, source: &SourceView) -> Option<ThreatSetStatus> {
+        let set = source.joined.as_deref()?;
+        let contact = self.following.as_ref().map(|following| following.contact());
+        let published_seconds = contact.and_then(|contact| contact.published_seconds(set.id()));
+        Some(ThreatSetStatus { published_seconds, ..threat_set(set, source) })
     }
 
     /// Whether the controller's set is in use, or feeds of the agent's own are and the controller is known to say nothing.
@@ -300,6 +308,7 @@ fn threat_set(set: &ThreatSet, source: &SourceView) -> ThreatSetStatus {
         digest: hexadecimal(&id.digest),
         entries: set.len() as u64,
         age_seconds: source.set_since.elapsed().as_secs(),
+        published_seconds: None,
     }
 }
 

@@ -1,14 +1,14 @@
 //! One question to the controller, and its answer: HTTPS in, a set file out.
 
 use std::error::Error as _;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use namewarden_protocol::endpoint::controller::{
-    AgentReport, REPORT_PATH, SET_TYPE, THREAT_SET_PATH, WAIT_PARAMETER, entity_tag,
+    AgentReport, PUBLISHED_HEADER, REPORT_PATH, SET_TYPE, THREAT_SET_PATH, WAIT_PARAMETER, entity_tag,
 };
 use namewarden_protocol::obtain::client;
 use namewarden_protocol::threat_set::wire::{self, ApplyError, Kind};
@@ -114,6 +114,11 @@ impl Controller {
         ThreatSet::open(&self.path).map(|set| Some(Arc::new(set)))
     }
 
+    /// When the controller made the set that was kept.
+    pub fn kept_published(&self) -> Option<SystemTime> {
+        fs::metadata(&self.path).and_then(|metadata| metadata.modified()).ok()
+    }
+
     /// Asks for a set other than `base`; the controller may hold the question open for `wait`.
     pub async fn ask(&self, base: Option<Arc<ThreatSet>>, wait: Duration) -> Result<Answer, Missed> {
         let mut url = self.set.clone();
@@ -128,8 +133,9 @@ impl Controller {
                 Ok(Answer::Unchanged { retry_after: retry_after(&response) })
             }
             StatusCode::OK => {
+                let published = published(&response);
                 let bytes = receive(response).await?;
-                self.take(bytes, base).await
+                self.take(bytes, base, published).await
             }
             status => Err(refusal(status, response).await),
         }
@@ -161,10 +167,15 @@ impl Controller {
     }
 
     /// Bytes -> file -> set, in a thread of its own: a large set takes a while.
-    async fn take(&self, bytes: Vec<u8>, base: Option<Arc<ThreatSet>>) -> Result<Answer, Missed> {
+    async fn take(
+        &self,
+        bytes: Vec<u8>,
+        base: Option<Arc<ThreatSet>>,
+        published: SystemTime,
+    ) -> Result<Answer, Missed> {
         let path = self.path.clone();
-        let taken = tokio::task::spawn_blocking(move || take_anywhere(&bytes, base.as_deref(), &path)).await;
-        taken.unwrap_or(Err(Missed::Interrupted))
+        let take = move || take_anywhere(&bytes, base.as_deref(), &path, published);
+        tokio::task::spawn_blocking(take).await.unwrap_or(Err(Missed::Interrupted))
     }
 }
 
@@ -172,8 +183,13 @@ impl Controller {
 const ELSEWHERE: [&str; 2] = ["/tmp", "/dev/shm"];
 
 /// As [`take`]; a disk that is full or read-only does not keep a new set from being used.
-pub(super) fn take_anywhere(bytes: &[u8], base: Option<&ThreatSet>, path: &Path) -> Result<Answer, Missed> {
-    let refused = match take(bytes, base, path) {
+pub(super) fn take_anywhere(
+    bytes: &[u8],
+    base: Option<&ThreatSet>,
+    path: &Path,
+    published: SystemTime,
+) -> Result<Answer, Missed> {
+    let refused = match take(bytes, base, path, published) {
         Err(Missed::Apply(ApplyError::Write(error @ BuildError::Write { .. }))) => error,
         taken => return taken,
     };
@@ -183,7 +199,7 @@ pub(super) fn take_anywhere(bytes: &[u8], base: Option<&ThreatSet>, path: &Path)
         if fs::DirBuilder::new().mode(0o700).create(&folder).is_err() {
             continue;
         }
-        let taken = take(bytes, base, &folder.join("controller.set"));
+        let taken = take(bytes, base, &folder.join("controller.set"), published);
         // The file is in use until the next set: its name is not needed any more.
         let _ = fs::remove_dir_all(&folder);
         if taken.is_ok() {
@@ -195,7 +211,14 @@ pub(super) fn take_anywhere(bytes: &[u8], base: Option<&ThreatSet>, path: &Path)
 }
 
 /// Checks what came and makes it the set that is kept; what is kept stays as it was on any error.
-pub(super) fn take(bytes: &[u8], base: Option<&ThreatSet>, path: &Path) -> Result<Answer, Missed> {
+///
+/// The file's time is when the controller made it, so that its age is known after a restart too.
+pub(super) fn take(
+    bytes: &[u8],
+    base: Option<&ThreatSet>,
+    path: &Path,
+    published: SystemTime,
+) -> Result<Answer, Missed> {
     let announced = wire::announced(bytes)?;
     if base.is_some_and(|base| base.id() == announced.id) {
         return Ok(Answer::Unchanged { retry_after: None });
@@ -217,7 +240,9 @@ pub(super) fn take(bytes: &[u8], base: Option<&ThreatSet>, path: &Path) -> Resul
         }
         (Kind::Delta { .. }, None) => return Err(ApplyError::Kind { expected: "a full set" }.into()),
     };
-    Ok(Answer::Set { set: Arc::new(ThreatSet::open(path)?), delta })
+    // Best effort: without it the file's time is the one at which it came.
+    let _ = File::options().write(true).open(path).and_then(|file| file.set_modified(published));
+    Ok(Answer::Set { set: Arc::new(ThreatSet::open(path)?), delta, published })
 }
 
 async fn receive(mut response: Response) -> Result<Vec<u8>, Missed> {
@@ -239,6 +264,14 @@ async fn receive(mut response: Response) -> Result<Vec<u8>, Missed> {
 fn retry_after(response: &Response) -> Option<Duration> {
     let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
     text.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// When the controller made the set; now where it does not say so, or is ahead of this clock.
+fn published(response: &Response) -> SystemTime {
+    let now = SystemTime::now();
+    let said = response.headers().get(PUBLISHED_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+    said.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
+        .map_or(now, |at| at.min(now))
 }
 
 async fn refusal(status: StatusCode, mut response: Response) -> Missed {

@@ -2,7 +2,7 @@
 //! every minute and after each new set.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use namewarden_protocol::endpoint::controller::AgentReport;
 use namewarden_protocol::threat_set::ThreatSet;
@@ -54,7 +54,8 @@ impl Following {
     }
 
     /// The set is offered to the agent before anything says that it came.
-    fn took(&self, set: Arc<ThreatSet>, delta: bool) {
+    fn took(&self, set: Arc<ThreatSet>, delta: bool, published: SystemTime) {
+        self.note(|contact| contact.published = Some((set.id(), published)));
         self.set.send_replace(Some(set));
         self.answered();
         self.note(|contact| if delta { contact.deltas += 1 } else { contact.full += 1 });
@@ -88,9 +89,10 @@ pub struct Follower {
 impl Follower {
     /// Nothing is asked yet; `kept` is the set of an earlier run.
     pub fn new(controller: Controller, kept: Option<Arc<ThreatSet>>) -> Self {
+        let published = kept.as_ref().map(|set| set.id()).zip(controller.kept_published());
         let following = Following {
             place: controller.place().to_owned(),
-            contact: Mutex::default(),
+            contact: Mutex::new(Contact { published, ..Contact::default() }),
             set: watch::Sender::new(kept),
         };
         Self { controller, following: Arc::new(following) }
@@ -160,8 +162,8 @@ async fn take_sets(controller: &Controller, following: &Following) -> std::conve
                 whole = false;
                 rest.after_nothing_new(asked.elapsed(), retry_after)
             }
-            Ok(Answer::Set { set, delta }) => {
-                following.took(set, delta);
+            Ok(Answer::Set { set, delta, published }) => {
+                following.took(set, delta, published);
                 whole = false;
                 Some(rest.after_a_set())
             }

@@ -34,11 +34,39 @@ impl Folder {
 
     /// What the agent holds after it took this set whole.
     fn taken(&self, set: &ThreatSet) -> Arc<ThreatSet> {
-        match take(&wire::full(set).unwrap(), None, &self.kept()).unwrap() {
-            Answer::Set { set, delta: false } => set,
+        match take(&wire::full(set).unwrap(), None, &self.kept(), then()).unwrap() {
+            Answer::Set { set, delta: false, .. } => set,
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// When the controller made its sets.
+fn then() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
+
+#[test]
+fn the_time_at_which_a_set_was_made_is_kept_with_it() {
+    let folder = Folder::new();
+    let set = folder.set(1, 1, &["a.example"]);
+    let taken = take(&wire::full(&set).unwrap(), None, &folder.kept(), then()).unwrap();
+    assert!(matches!(taken, Answer::Set { published, .. } if published == then()), "{taken:?}");
+    let settings = Settings {
+        url: "https://localhost/".parse().unwrap(),
+        authorities: None,
+        token_file: None,
+        folder: folder.0.path().to_owned(),
+    };
+    let controller = Controller::new(settings).unwrap();
+    let kept = controller.kept().unwrap();
+    let contact = Follower::new(controller, kept).following().contact();
+    let age = SystemTime::now().duration_since(then()).unwrap().as_secs();
+    assert!(
+        contact.published_seconds(set.id()).is_some_and(|seconds| seconds.abs_diff(age) < 60),
+        "{contact:?}"
+    );
+    assert_eq!(contact.published_seconds(SetId { number: 2, ..set.id() }), None);
 }
 
 #[test]
@@ -46,8 +74,8 @@ fn a_change_leads_from_the_set_in_use_to_the_controller_s() {
     let folder = Folder::new();
     let (first, second) = (folder.set(1, 1, &["a.example"]), folder.set(1, 2, &["a.example", "b.example"]));
     let used = folder.taken(&first);
-    let answer = take(&wire::delta(&first, &second).unwrap(), Some(&used), &folder.kept()).unwrap();
-    let Answer::Set { set, delta: true } = answer else { panic!("{answer:?}") };
+    let answer = take(&wire::delta(&first, &second).unwrap(), Some(&used), &folder.kept(), then()).unwrap();
+    let Answer::Set { set, delta: true, .. } = answer else { panic!("{answer:?}") };
     assert_eq!(set.id(), second.id());
     assert!(set.find("b.example").is_some() && used.find("b.example").is_none());
 }
@@ -57,10 +85,10 @@ fn an_older_set_is_refused_unless_its_history_is_another() {
     let folder = Folder::new();
     let (old, new) = (folder.set(1, 1, &["a.example"]), folder.set(1, 2, &["b.example"]));
     let used = folder.taken(&new);
-    let refused = take(&wire::full(&old).unwrap(), Some(&used), &folder.kept()).unwrap_err();
+    let refused = take(&wire::full(&old).unwrap(), Some(&used), &folder.kept(), then()).unwrap_err();
     assert!(matches!(refused, Missed::Older { offered: 1, used: 2 }), "{refused}");
     let lost = folder.set(9, 1, &["c.example"]);
-    let taken = take(&wire::full(&lost).unwrap(), Some(&used), &folder.kept());
+    let taken = take(&wire::full(&lost).unwrap(), Some(&used), &folder.kept(), then());
     assert!(matches!(taken, Ok(Answer::Set { delta: false, .. })), "{taken:?}");
 }
 
@@ -69,7 +97,7 @@ fn the_set_in_use_sent_again_is_no_other_set() {
     let folder = Folder::new();
     let set = folder.set(1, 1, &["a.example"]);
     let used = folder.taken(&set);
-    let again = take(&wire::full(&set).unwrap(), Some(&used), &folder.kept());
+    let again = take(&wire::full(&set).unwrap(), Some(&used), &folder.kept(), then());
     assert!(matches!(again, Ok(Answer::Unchanged { .. })), "{again:?}");
 }
 
@@ -85,7 +113,7 @@ fn damage_and_strangers_leave_what_is_kept_as_it_was() {
     let cases: [(&[u8], Option<&ThreatSet>); 4] =
         [(&damaged, Some(&used)), (&change, Some(&used)), (&change, None), (b"<html>", Some(&used))];
     for (bytes, base) in cases {
-        assert!(matches!(take(bytes, base, &folder.kept()), Err(Missed::Apply(_))));
+        assert!(matches!(take(bytes, base, &folder.kept(), then()), Err(Missed::Apply(_))));
     }
     assert_eq!(fs::read(folder.kept()).unwrap(), kept);
 }
@@ -99,10 +127,10 @@ fn a_set_that_cannot_be_kept_is_used_and_a_change_of_it_too() {
         Ok(Answer::Set { set, .. }) => set,
         other => panic!("{other:?}"),
     };
-    let used = taken(take_anywhere(&wire::full(&first).unwrap(), None, &nowhere));
+    let used = taken(take_anywhere(&wire::full(&first).unwrap(), None, &nowhere, then()));
     assert!(used.find("a.example").is_some());
     let change = wire::delta(&first, &second).unwrap();
-    let used = taken(take_anywhere(&change, Some(&used), &nowhere));
+    let used = taken(take_anywhere(&change, Some(&used), &nowhere, then()));
     assert!(used.find("b.example").is_some());
     assert!(!nowhere.exists());
 }

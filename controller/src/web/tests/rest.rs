@@ -61,11 +61,15 @@ async fn requests_are_counted_by_route_and_status() {
     answer(served.ask("GET", "/v1/threat-set")).await;
     answer(served.ask_bare("GET", "/v1/threat-set")).await;
     let page = served.ask("GET", "/metrics").send().await.unwrap().text().await.unwrap();
+    let bytes = served.site.publisher.current().borrow().as_ref().map_or(0, |set| set.bytes);
+    assert_ne!(bytes, 0);
+    let of_file = format!("namewarden_controller_set_bytes{{form=\"file\"}} {bytes}");
     for line in [
         "namewarden_controller_requests_total{route=\"/v1/threat-set\",status=\"200\"} 1",
         "namewarden_controller_requests_total{route=\"/v1/threat-set\",status=\"401\"} 1",
         "namewarden_controller_sets_served_total{kind=\"full\"} 1",
         "namewarden_controller_set_number 1",
+        &of_file,
         "namewarden_controller_set_entries 1",
     ] {
         assert!(page.lines().any(|found| found == line), "{line}\n{page}");

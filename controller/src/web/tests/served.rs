@@ -1,6 +1,6 @@
 //! A site that is served on a port of its own, with everything it needs in a folder of its own.
 
-use std::{net::TcpListener, sync::Arc};
+use std::{net::TcpListener, sync::Arc, time::SystemTime};
 
 use namewarden_protocol::{
     entry::{Entry, Scope, Verdict},
@@ -147,7 +147,7 @@ impl Served {
     /// Publishes a set.
     pub fn publish(&self, set: &ThreatSet) -> SetId {
         let bytes = wire::full(set).unwrap();
-        self.site.publisher.adopt(&bytes).unwrap().id
+        self.site.publisher.adopt(&bytes, SystemTime::now()).unwrap().id
     }
 }
 
