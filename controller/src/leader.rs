@@ -10,6 +10,7 @@
 // What a Lease says, and what may be written into it.
 mod lease;
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -59,6 +60,7 @@ impl Role {
 #[derive(Clone, Debug)]
 pub struct Leadership {
     role: watch::Receiver<Role>,
+    since: Arc<Mutex<Instant>>,
 }
 
 /// How the controllers of a deployment find their leader.
@@ -68,6 +70,8 @@ pub struct Election {
     has_peers: bool,
     publisher: Publisher,
     role: watch::Sender<Role>,
+    /// Since when this controller leads, or last led.
+    since: Arc<Mutex<Instant>>,
     observed: Option<Observed>,
     renewed_at: Option<Instant>,
     /// The other leader that was told of.
@@ -88,13 +92,17 @@ impl Leadership {
     /// Always the leader: there is nobody else.
     pub fn alone() -> Self {
         // A watch keeps its last value when its sender is gone.
-        Self { role: watch::channel(Role::Leader).1 }
+        Self::of(watch::channel(Role::Leader).1)
     }
 
-    /// As a test says.
-    #[cfg(test)]
+    /// A role that others decide on; where it is the leader's now, since now.
     pub fn of(role: watch::Receiver<Role>) -> Self {
-        Self { role }
+        Self { role, since: Arc::new(Mutex::new(Instant::now())) }
+    }
+
+    /// Since when this controller leads, where it does.
+    pub fn since(&self) -> Instant {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The role as it changes.
@@ -118,17 +126,19 @@ impl Election {
     ) -> (Self, Leadership) {
         let (role, watched) = watch::channel(Role::Follower { leader: None });
         let Member { identity, url, has_peers } = member;
+        let leadership = Leadership::of(watched);
         let election = Self {
             leases: Api::namespaced(client, namespace),
             claim: Claim { name: name.to_owned(), identity, url, duration: LEASE },
             has_peers,
             publisher,
             role,
+            since: Arc::clone(&leadership.since),
             observed: None,
             renewed_at: None,
             told: None,
         };
-        (election, Leadership { role: watched })
+        (election, leadership)
     }
 
     /// Takes part, for ever.
@@ -234,6 +244,7 @@ impl Election {
                 if self.renewed_at.replace(now).is_none() {
                     tracing::info!(identity = self.claim.identity, "this controller leads");
                     self.told = None;
+                    *self.since.lock().unwrap_or_else(PoisonError::into_inner) = now;
                 }
                 self.role.send_if_modified(|role| std::mem::replace(role, Role::Leader) != Role::Leader);
                 Ok(())

@@ -255,6 +255,17 @@ fn a_format_that_nobody_knows_is_refused_with_its_name() {
     program.write("urls.yaml", &manifest);
     let running = program.start();
     running.wait_for_status("urls", |status| status.contains("unknown field spec.pull.http.format.stix"));
+    let listed = running.get("/v1/feeds");
+    assert_eq!(
+        (&listed["feeds"][0]["name"], &listed["feeds"][0]["mode"]),
+        (&"urls".into(), &"Unknown".into())
+    );
+    let reason = listed.pointer("/feeds/0/status/errorConditions/0/message").and_then(|text| text.as_str());
+    assert!(reason.is_some_and(|text| text.contains("format.stix")), "{listed}");
+    program.remove("urls.yaml");
+    running.wait_for("an empty list", || {
+        running.get("/v1/feeds")["feeds"].as_array().is_some_and(Vec::is_empty).then_some(())
+    });
 }
 
 #[test]

@@ -175,6 +175,34 @@ impl Feeds {
     }
 }
 
+impl FeedOverview {
+    /// A resource that cannot be read: all that is known is its name and what is wrong with it.
+    pub fn unusable(name: &str, status: &GlobalThreatFeedStatus) -> Self {
+        Self {
+            name: name.to_owned(),
+            mode: "Unknown".to_owned(),
+            content: "Unknown".to_owned(),
+            description: String::new(),
+            is_pulled: false,
+            location: String::new(),
+            severity: 0,
+            status: status.clone(),
+        }
+    }
+
+    /// Why nothing is pulled for it, where nothing is: it is disabled, or cannot be used.
+    pub fn is_idle(&self) -> Option<&str> {
+        let ready = self.status.conditions.iter().find(|condition| condition.kind == "Ready")?;
+        let is_idle = match ready.reason.as_str() {
+            "Disabled" | "Unsupported" | "TooManyFeeds" => true,
+            // One that was valid before is pulled as it was then.
+            "Invalid" => self.location.is_empty(),
+            _ => false,
+        };
+        is_idle.then_some(&*ready.message)
+    }
+}
+
 impl Reconciler {
     /// The task, not yet running, and what others ask it by.
     pub fn new(parts: Parts) -> (Self, Feeds) {
@@ -256,6 +284,8 @@ struct Run<'p> {
     is_lost_told: bool,
     /// Feeds whose status may be another one.
     touched: BTreeSet<String>,
+    /// Resources that were never seen whole: why.
+    unusable: BTreeMap<String, GlobalThreatFeedStatus>,
 }
 
 impl<'p> Run<'p> {
@@ -284,6 +314,7 @@ impl<'p> Run<'p> {
             is_settled: false,
             is_lost_told: false,
             touched: BTreeSet::new(),
+            unusable: BTreeMap::new(),
         })
     }
 
@@ -396,23 +427,27 @@ impl<'p> Run<'p> {
     }
 
     fn show(&self) -> Vec<FeedOverview> {
-        self.feeds
-            .iter()
-            .map(|(name, feed)| {
-                let spec = &feed.resource.spec;
-                let definition = feed.definition.as_ref();
-                FeedOverview {
-                    name: name.clone(),
-                    mode: format!("{:?}", spec.mode),
-                    content: format!("{:?}", spec.content),
-                    description: spec.description.clone().unwrap_or_default(),
-                    is_pulled: spec.pull.is_some(),
-                    location: definition.map(super::Definition::location).unwrap_or_default(),
-                    severity: spec.severity,
-                    status: self.said.get(name).cloned().unwrap_or_default(),
-                }
-            })
-            .collect()
+        let unusable = self.unusable.iter().filter(|(name, _)| !self.feeds.contains_key(*name));
+        let unusable = unusable.map(|(name, status)| FeedOverview::unusable(name, status));
+        let mut shown: Vec<_> = self.feeds.iter().map(|(name, feed)| self.show_feed(name, feed)).collect();
+        shown.extend(unusable);
+        shown.sort_by(|one, other| one.name.cmp(&other.name));
+        shown
+    }
+
+    fn show_feed(&self, name: &str, feed: &Feed) -> FeedOverview {
+        let spec = &feed.resource.spec;
+        let definition = feed.definition.as_ref();
+        FeedOverview {
+            name: name.to_owned(),
+            mode: format!("{:?}", spec.mode),
+            content: format!("{:?}", spec.content),
+            description: spec.description.clone().unwrap_or_default(),
+            is_pulled: spec.pull.is_some(),
+            location: definition.map(super::Definition::location).unwrap_or_default(),
+            severity: spec.severity,
+            status: self.said.get(name).cloned().unwrap_or_default(),
+        }
     }
 
     /// When there is something to do again. What was due at `now` is under way, or waits for something else.

@@ -82,6 +82,11 @@ pub fn unusable(reason: String, now: Now) -> GlobalThreatFeedStatus {
     }
 }
 
+/// Whether a status of [`unusable`] gives this reason.
+pub fn says(status: &GlobalThreatFeedStatus, reason: &str) -> bool {
+    status.error_conditions.iter().any(|error| error.message == reason)
+}
+
 fn in_use(entries: u64) -> String {
     if entries == 1 { "1 entry is in use".to_owned() } else { format!("{entries} entries are in use") }
 }
@@ -92,7 +97,9 @@ pub fn notice(feed: &mut Feed) -> Option<Notice> {
     let (state, is_warning, note) = match (feed.invalid.first(), trouble, &feed.kept) {
         (Some(reason), _, _) => ("Invalid", true, more(reason, feed.invalid.len())),
         (None, Some(trouble), _) => (trouble.kind, true, trouble.message.clone()),
-        (None, None, Some(record)) if feed.is_active() => ("Synced", false, in_use(record.summary.entries)),
+        (None, None, Some(record)) if feed.is_active() && feed.is_published() => {
+            ("Synced", false, in_use(record.summary.entries))
+        }
         _ => return None,
     };
     let before = feed.announced.replace(state);
@@ -154,6 +161,10 @@ fn ready(feed: &Feed) -> Claim {
         return claim("False", "TooManyFeeds", "there are more feeds than this controller takes".to_owned());
     }
     match (&feed.kept, &feed.trouble) {
+        (Some(record), None) if !feed.is_published() => publishing(feed, record.summary.entries),
+        (Some(_), Some(trouble)) if feed.in_set.is_none() => {
+            claim("False", trouble.kind, trouble.message.clone())
+        }
         (Some(record), None) => claim("True", "Ready", in_use(record.summary.entries)),
         (Some(record), Some(trouble)) => claim(
             "True",
@@ -169,6 +180,14 @@ fn ready(feed: &Feed) -> Claim {
         }
         (None, None) => claim("False", "Pulling", "the first pull is under way".to_owned()),
     }
+}
+
+/// A list was taken, and the set that holds it is not made yet: agents have the entries before, or none.
+fn publishing(feed: &Feed, entries: u64) -> Claim {
+    let message =
+        format!("a list with {entries} entries was taken; the threat set that holds it is being made");
+    let (status, reason) = if feed.in_set.is_some() { ("True", "Ready") } else { ("False", "Publishing") };
+    Claim { kind: "Ready", status, reason, message }
 }
 
 fn supported(feed: &Feed) -> Claim {

@@ -23,9 +23,14 @@ pub async fn pull(
     Extension(Admitted(caller)): Extension<Admitted>,
     Path(feed): Path<String>,
 ) -> Response {
-    let is_pushed = site.feeds.overview().borrow().iter().any(|known| known.name == feed && !known.is_pulled);
-    if is_pushed {
-        let reason = format!("nothing is pulled for feed {feed}: its names are pushed");
+    let overview = site.feeds.overview();
+    let refused = overview.borrow().iter().find(|known| known.name == feed).and_then(|known| {
+        let idle = known.is_idle().map(|why| format!("nothing is pulled for feed {feed}: {why}"));
+        idle.or_else(|| {
+            (!known.is_pulled).then(|| format!("nothing is pulled for feed {feed}: its names are pushed"))
+        })
+    });
+    if let Some(reason) = refused {
         return plain::error(StatusCode::CONFLICT, &reason);
     }
     match site.feeds.pull_now(&feed) {

@@ -122,6 +122,23 @@ impl Running<'_> {
         self.child.wait().unwrap();
     }
 
+    /// What it answers at a path.
+    pub fn get(&self, path: &str) -> serde_json::Value {
+        let serving = "serving on https://";
+        self.wait_for_log(serving);
+        let log = self.log.lock().unwrap().clone();
+        let address = log.split_once(serving).unwrap().1.split_whitespace().next().unwrap().to_owned();
+        let authority = self.program.state.path().join("tls/ca.crt");
+        let output = Command::new("curl")
+            .args(["--silent", "--show-error", "--fail-with-body", "--cacert"])
+            .arg(authority)
+            .arg(format!("https://{address}{path}"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// Ends it in order; what it logged.
     pub fn stop(mut self) -> String {
         let id = rustix::process::Pid::from_child(&self.child);
@@ -132,7 +149,7 @@ impl Running<'_> {
         log
     }
 
-    fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    pub fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(found) = look() {

@@ -1,6 +1,7 @@
 //! Resources and documents as they change -> feeds that come, change and go.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Run;
@@ -36,7 +37,8 @@ impl Run<'_> {
         for observed in all {
             self.apply(observed);
         }
-        let gone: Vec<_> = self.feeds.keys().filter(|name| !named.contains(*name)).cloned().collect();
+        let known = self.feeds.keys().chain(self.unusable.keys());
+        let gone: Vec<_> = known.filter(|name| !named.contains(*name)).cloned().collect();
         for name in &gone {
             self.delete(name);
         }
@@ -54,20 +56,34 @@ impl Run<'_> {
         match observed {
             Ok(resource) => self.apply_resource(resource),
             Err(Unusable { name, reason }) => {
-                tracing::warn!(feed = name, "the resource cannot be used: {reason}");
+                let is_news = self.unusable.get(&name).is_none_or(|status| !status::says(status, &reason));
+                if is_news && self.feeds.get(&name).is_none_or(|feed| !feed.is_in_trouble_for(&reason)) {
+                    tracing::warn!(feed = name, "the resource cannot be used: {reason}");
+                }
                 if let Some(feed) = self.feeds.get_mut(&name) {
                     feed.trouble = Some(Trouble { kind: "Invalid", message: reason });
                     self.touched.insert(name);
                 } else {
-                    self.writer.put(&name, status::unusable(reason, Now::read()));
+                    self.list_unusable(name, reason);
                 }
             }
+        }
+    }
+
+    /// Says of a resource that was never seen whole why it is not used, where that is news.
+    fn list_unusable(&mut self, name: String, reason: String) {
+        if self.unusable.get(&name).is_none_or(|status| !status::says(status, &reason)) {
+            let status = status::unusable(reason, Now::read());
+            self.writer.put(&name, status.clone());
+            self.unusable.insert(name, status);
+            self.overview.send_replace(Arc::new(self.show()));
         }
     }
 
     fn apply_resource(&mut self, resource: Box<Resource>) {
         let now = Now::read();
         let Some(name) = resource.metadata.name.clone() else { return };
+        self.unusable.remove(&name);
         let is_other = self.feeds.get(&name).is_some_and(|feed| {
             feed.resource.metadata.uid.is_some() && feed.resource.metadata.uid != resource.metadata.uid
         });
@@ -106,9 +122,10 @@ impl Run<'_> {
             self.compile_soon();
         }
         self.said.remove(name);
+        self.unusable.remove(name);
         self.writer.forget(name);
         self.forget_copy(name);
-        self.overview.send_replace(std::sync::Arc::new(self.show()));
+        self.overview.send_replace(Arc::new(self.show()));
     }
 
     fn forget_copy(&self, name: &str) {

@@ -169,6 +169,17 @@ impl Feed {
         !self.is_surplus && self.definition.as_ref().is_some_and(Definition::is_active)
     }
 
+    /// Whether its entries as they are kept are in a set that was published; until then an older copy's are, or none.
+    pub fn is_published(&self) -> bool {
+        let kept = self.kept.as_ref().map(|record| &record.digest);
+        self.in_set.is_some() && kept.is_some() && kept == self.in_set_digest.as_ref()
+    }
+
+    /// Whether it was said that this is what is wrong.
+    pub fn is_in_trouble_for(&self, reason: &str) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.message == reason)
+    }
+
     /// Whether nothing is known of it yet, and something will be.
     pub fn is_awaited(&self) -> bool {
         self.is_active() && self.kept.is_none() && self.trouble.is_none() && self.schedule.next().is_some()

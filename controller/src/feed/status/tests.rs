@@ -37,6 +37,12 @@ fn failed() -> Pulled {
     }
 }
 
+/// A set was made with what is kept of it.
+fn publish(feed: &mut Feed) {
+    feed.in_set = Some("1.1".to_owned());
+    feed.in_set_digest = feed.kept.as_ref().map(|record| record.digest.clone());
+}
+
 fn condition(status: &GlobalThreatFeedStatus, kind: &str) -> (String, String) {
     let found = status.conditions.iter().find(|condition| condition.kind == kind).unwrap();
     (found.status.clone(), found.reason.clone())
@@ -47,11 +53,32 @@ fn says(status: &str, reason: &str) -> (String, String) {
 }
 
 #[test]
+fn a_feed_is_ready_once_the_set_that_holds_it_is_published() {
+    let mut feed = pull_feed();
+    let now = Now::read();
+    let outcome = good(&feed);
+    feed.finish(outcome, now.instant, now.unix());
+    let taken = status(&mut feed, now);
+    assert_eq!(condition(&taken, "Ready"), says("False", "Publishing"));
+    assert_eq!((taken.threat_set, notice(&mut feed)), (None, None));
+    publish(&mut feed);
+    assert_eq!(condition(&status(&mut feed, now), "Ready"), says("True", "Ready"));
+    assert_eq!(notice(&mut feed).unwrap().note, "5 entries are in use");
+    let Pulled::New(mut record) = good(&feed) else { panic!("it is new") };
+    record.digest = "e".to_owned();
+    feed.finish(Pulled::New(record), now.instant, now.unix());
+    let ready = status(&mut feed, now).conditions.remove(0);
+    assert_eq!((&*ready.status, &*ready.reason), ("True", "Ready"), "the entries before are in use");
+    assert!(ready.message.contains("is being made"), "{}", ready.message);
+}
+
+#[test]
 fn a_synced_feed_is_ready() {
     let mut feed = pull_feed();
     let outcome = good(&feed);
     let now = Now::read();
     feed.finish(outcome, now.instant, now.unix());
+    publish(&mut feed);
     let status = status(&mut feed, now);
     assert_eq!(condition(&status, "Ready"), says("True", "Ready"));
     assert_eq!(condition(&status, "Synced"), says("True", "Synced"));
@@ -71,6 +98,7 @@ fn a_failure_is_an_error_condition_until_it_is_over() {
     assert_eq!(first.error_conditions[0].message, "the server answered 500");
     let outcome = good(&feed);
     feed.finish(outcome, now.instant, now.unix());
+    publish(&mut feed);
     assert_eq!(status(&mut feed, now).error_conditions, []);
     feed.finish(failed(), now.instant, now.unix());
     assert_eq!(condition(&status(&mut feed, now), "Ready"), says("True", "Stale"));
@@ -86,6 +114,7 @@ fn a_condition_keeps_the_time_of_its_transition() {
     assert_eq!(status(&mut feed, later).conditions[0].last_transition_time, since);
     let outcome = good(&feed);
     feed.finish(outcome, now.instant, now.unix());
+    publish(&mut feed);
     assert_ne!(status(&mut feed, later).conditions[0].last_transition_time, since);
 }
 
@@ -128,6 +157,7 @@ fn a_failure_is_told_once_and_so_is_its_end() {
     assert_eq!(notice(&mut feed), None);
     let outcome = good(&feed);
     feed.finish(outcome, now.instant, now.unix());
+    publish(&mut feed);
     let over = notice(&mut feed).unwrap();
     assert_eq!((over.is_warning, over.reason), (false, "Synced"));
     assert_eq!(notice(&mut feed), None);

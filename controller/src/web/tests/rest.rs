@@ -18,7 +18,8 @@ async fn an_agents_report_is_listed() {
     let id = served.publish(&set(1, &["evil.example"]));
     let digest = digest_hex(id);
     let report = json!({ "node": "node-1", "cluster": "cluster", "version": "0.1.0", "counters": { "findings": 3 },
-        "threat_set": { "epoch": 1, "number": 1, "digest": digest, "entries": 1, "age_seconds": 2 } });
+        "threat_set": { "epoch": 1, "number": 1, "digest": digest, "entries": 1, "age_seconds": 2,
+            "published_seconds": 9 } });
     let sent = served.push("POST", "/v1/agents/report", &report.to_string()).send().await.unwrap();
     assert_eq!(sent.status(), 204);
     let (_, list) = answer(served.ask("GET", "/v1/agents")).await;
@@ -26,6 +27,12 @@ async fn an_agents_report_is_listed() {
         (&list["total"], &list["on_current_set"], &list["agents"][0]["node"]),
         (&json!(1), &json!(1), &json!("node-1"))
     );
+    assert!(list["incomplete"].as_str().unwrap().contains("may not be listed yet"), "{list}");
+    assert_eq!(
+        (&list["current_set"]["number"], &list["current_set"]["published_seconds"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(list["agents"][0]["threat_set"]["published_seconds"], 9);
     let (_, one) = answer(served.ask("GET", "/v1/agents?node=node-1")).await;
     assert_eq!(one["agents"][0]["counters"]["findings"], 3);
 }
@@ -50,6 +57,12 @@ async fn feeds_are_listed_and_pulled_on_demand() {
     assert_eq!(answer(served.ask("POST", "/v1/feeds/pulled/pull")).await.0, 202);
     let (status, body) = answer(served.ask("POST", "/v1/feeds/pushed/pull")).await;
     assert_eq!((status, body["error"].as_str().unwrap().contains("pushed")), (409, true));
+    let (status, body) = answer(served.ask("POST", "/v1/feeds/unusable/pull")).await;
+    assert_eq!(
+        (status, body["error"].as_str().unwrap().contains("unknown field spec.x")),
+        (409, true),
+        "{body}"
+    );
     let (status, body) = answer(served.ask("POST", "/v1/feeds/none/pull")).await;
     assert_eq!((status, &body["error"]), (404, &json!("there is no feed none")));
 }

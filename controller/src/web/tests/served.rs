@@ -12,7 +12,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     access::{Access, TokenFile},
-    feed::{Feeds, Pushes, copy::Shelf, reconcile::FeedOverview, resource::GlobalThreatFeedStatus},
+    feed::{Feeds, Pushes, copy::Shelf, reconcile::FeedOverview, resource::GlobalThreatFeedStatus, status},
     leader::Leadership,
     publish::Publisher,
     replication::Peers,
@@ -80,7 +80,7 @@ pub fn start_with(with: With) -> Served {
             .unwrap_or_else(|| Access::token_file(TokenFile::open(&state.join("token")).unwrap())),
         publisher: Publisher::open(state, Some(KEY)).unwrap(),
         pushes: Pushes::open(&state.join("pushes")).unwrap(),
-        feeds: Feeds::detached(vec![overview("pulled", true), overview("pushed", false)]),
+        feeds: Feeds::detached(vec![overview("pulled", true), overview("pushed", false), unusable()]),
         shelf: Arc::new(Shelf::open(state).unwrap()),
         leadership: with.leadership.unwrap_or_else(Leadership::alone),
         peers: with.peers,
@@ -112,6 +112,13 @@ fn overview(name: &str, is_pulled: bool) -> FeedOverview {
         severity: 75,
         status: GlobalThreatFeedStatus::default(),
     }
+}
+
+fn unusable() -> FeedOverview {
+    FeedOverview::unusable(
+        "unusable",
+        &status::unusable("unknown field spec.x".to_owned(), status::Now::read()),
+    )
 }
 
 /// A set of some names.
