@@ -31,3 +31,7 @@ mod addresses;
 // A feed through the agent's threat source: the last good copy stays.
 #[path = "feeds/copies.rs"]
 mod copies;
+
+// The same faults through a controller: the reason stands in the resource's status.
+#[path = "feeds/controller.rs"]
+mod controller;

@@ -180,7 +180,10 @@ pub(super) fn broken(error: &reqwest::Error) -> FetchError {
 
 fn certificate(refused: &CertificateError, to: &str) -> FetchError {
     match refused {
-        CertificateError::UnknownIssuer => FetchError::UnknownAuthority { to: to.to_owned() },
+        // A wrong signature: one of the known authorities has the name of the one that signed, and another key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            FetchError::UnknownAuthority { to: to.to_owned() }
+        }
         other => FetchError::Certificate { to: to.to_owned(), reason: other.to_string() },
     }
 }

@@ -16,7 +16,7 @@ use namewarden_tests::{
     server::{Server, Zone},
     wait,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::scene::{DNS, Scene};
 
@@ -115,6 +115,73 @@ fn a_feed_that_is_added_alerts_and_one_that_is_deleted_is_silent() -> Result<()>
     ask(&scene, "first.example", "first")?;
     ensure!(scene.agent.counter("controller_sets_delta")? >= 2, "{}", scene.agent.get("/metrics")?);
     scene.expect(&alerts).map(drop)
+}
+
+#[test]
+fn what_a_feed_says_of_itself_stands_in_the_alert() -> Result<()> {
+    let leader = Leader::new()?;
+    let says = "  description: Names of a test\n  severity: 91\n  mitre: [T1568.002, T1071.004]\n";
+    leader.lists.answer("/list", [Answer::text("evil.example\n")]);
+    let url = leader.lists.url("/list");
+    leader.builder.write("list.yaml", &(manifest("list", Some(&url)) + says))?;
+    let controller = leader.builder.start()?;
+    let scene = Scene::with(Zone::new(), &leader.agent(&controller))?;
+    wait_for_entries(&scene.agent, 1)?;
+    let mut alerts = vec![ask(&scene, "evil.example", "list")?];
+    // A new word makes a new set, and the next alert has it.
+    leader.builder.write("list.yaml", &(manifest("list", Some(&url)) + &says.replace("91", "12")))?;
+    scene.agent.wait_for_controller_set("the next set", |set| {
+        set.pointer("/number").and_then(Value::as_u64) > Some(1)
+    })?;
+    alerts.push(ask(&scene, "evil.example", "list")?);
+    let ended = scene.expect(&alerts)?;
+    let facts = |alert: &Value| -> Vec<Value> {
+        let at = ["/event/severity", "/threat/feed/description", "/threat/technique/id"];
+        at.iter().map(|at| alert.pointer(at).cloned().unwrap_or_default()).collect()
+    };
+    let told: Vec<_> =
+        ended.documents.iter().filter(|document| document.pointer("/threat").is_some()).collect();
+    let mut severities: Vec<_> = told.iter().filter_map(|alert| facts(alert)[0].as_u64()).collect();
+    severities.sort_unstable();
+    assert_eq!(severities, [12, 91], "{told:#?}");
+    for alert in told {
+        assert_eq!(
+            facts(alert)[1..],
+            [json!(["Names of a test"]), json!(["T1568.002", "T1071.004"])],
+            "{alert:#}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_token_that_is_renewed_in_its_file_is_shown_from_then_on() -> Result<()> {
+    let leader = Leader::new()?;
+    leader.add("first", "first.example\n")?;
+    let file = |name: &str| leader.builder.state().with_file_name(name);
+    let (theirs, ours) = (file("controller-token"), file("agent-token"));
+    for path in [&theirs, &ours] {
+        std::fs::write(path, "the-first-token-of-the-test")?;
+    }
+    let controller =
+        leader.builder.clone().arguments(&["--token-file", &theirs.to_string_lossy()]).start()?;
+    let builder = leader.agent(&controller).arguments(&["--token-file", &ours.to_string_lossy()]);
+    let scene = Scene::with(Zone::new(), &builder)?;
+    wait_for_entries(&scene.agent, 1)?;
+    for path in [&theirs, &ours] {
+        std::fs::write(path, "the-second-token-of-the-test")?;
+    }
+    wait::until("the first token refused", || {
+        let shown = ["--header", "authorization: Bearer the-first-token-of-the-test"];
+        Ok(controller.curl("/v1/feeds", &shown).is_err().then_some(()))
+    })?;
+    // The second set may answer a question that was open; the third answers one with the new token.
+    for (feed, count) in [("second", 2), ("third", 3)] {
+        leader.add(feed, &format!("{feed}.example\n"))?;
+        wait_for_entries(&scene.agent, count)?;
+    }
+    let alert = ask(&scene, "third.example", "third")?;
+    scene.expect(&[alert]).map(drop)
 }
 
 #[test]
