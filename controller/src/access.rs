@@ -152,6 +152,11 @@ impl Access {
         self
     }
 
+    /// Whether a caller's name is that of a person or service account; else it stands for everybody who may.
+    pub const fn names_callers(&self) -> bool {
+        matches!(self.mode, Mode::Kubernetes(_))
+    }
+
     /// Whether an address may be listened on. Without any credentials only this machine's own may.
     ///
     /// # Errors

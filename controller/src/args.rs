@@ -20,6 +20,7 @@ pub use search::{SearchArgs, SetupSearchArgs};
 pub use serve::ServeArgs;
 pub use store::StoreArgs;
 
+use crate::command::annotate::AnnotateArgs;
 use crate::command::check::CheckArgs;
 use crate::command::events::EventsArgs;
 
@@ -49,6 +50,9 @@ pub enum CommandArgs {
 
     /// Print security events that a controller keeps, the oldest first, and follow what comes in.
     Events(Box<EventsArgs>),
+
+    /// Say of alert groups what is to be thought of them: who, when and why stand with their events from then on.
+    Annotate(AnnotateArgs),
 
     /// Say what would be made of manifests or lists: entries, scopes, guards, rejected lines. Nothing is kept. Exit
     /// status: 0 good, 1 something is refused or rejected whole, 2 error.

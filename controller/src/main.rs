@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     let ended = match &arguments.command {
         CommandArgs::Run(run) => command::run::run(run),
         CommandArgs::Events(events) => command::events::run(events),
+        CommandArgs::Annotate(annotate) => command::annotate::run(annotate),
         CommandArgs::Check(check) => command::check::run(check),
         CommandArgs::SetupSearch(setup) => command::setup_search::run(setup),
         CommandArgs::Crd(crd) => feed::resource::crd_yaml(crd.group).map(|text| {

@@ -214,6 +214,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/_resolve/index/{name}", get(bulk::lookup::resolve))
         .route("/_data_stream/{name}", put(bulk::lookup::create))
         .route("/v1/events", get(events::list))
+        .route("/v1/events/{group}/annotation", put(events::annotation::write))
         .route("/v1/replica/state", get(replica::state))
         .route("/v1/replica/set", get(replica::set))
         .route("/v1/replica/documents/{feed}", get(replica::document))

@@ -29,6 +29,8 @@ pub enum Right {
     KeepDocuments,
     /// Read security events.
     ReadEvents,
+    /// Say what is to be thought of them.
+    AnnotateEvents,
 }
 
 /// What a right takes in a cluster.
@@ -53,7 +55,7 @@ pub(super) const EVENTS: (&str, &str) = ("namewarden.dev", "securityevents");
 
 impl Right {
     /// Every right.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::FetchSet,
         Self::ReportStatus,
         Self::ReadFeeds,
@@ -65,6 +67,7 @@ impl Right {
         Self::ReadMetrics,
         Self::KeepDocuments,
         Self::ReadEvents,
+        Self::AnnotateEvents,
     ];
 
     /// What it takes in a cluster.
@@ -79,6 +82,7 @@ impl Right {
             Self::Replicate => Demand::Controller,
             Self::ReadMetrics => Demand::Path("/metrics"),
             Self::ReadEvents => Demand::Events { verb: "get" },
+            Self::AnnotateEvents => Demand::Events { verb: "update" },
         }
     }
 
@@ -136,6 +140,7 @@ impl Right {
             Self::ReadMetrics => "read the metrics",
             Self::KeepDocuments => "have documents kept",
             Self::ReadEvents => "read security events",
+            Self::AnnotateEvents => "annotate security events",
         }
     }
 }

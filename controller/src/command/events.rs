@@ -1,8 +1,5 @@
 //! `events`: security events of a controller's store, printed and followed.
 
-// Asks the controller.
-mod client;
-
 // An event as it is printed.
 mod event;
 
@@ -14,16 +11,15 @@ mod csv;
 
 use std::collections::HashSet;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use jiff::{Span, Timestamp, Zoned};
-use reqwest::Url;
+use serde::Deserialize;
 
-use client::{Client, Page};
+use super::client::{Client, ConnectArgs, Missed};
 use event::Event;
 use table::Table;
 
@@ -37,17 +33,9 @@ const REST: Duration = Duration::from_secs(5);
 /// Options of `events`.
 #[derive(Debug, Args)]
 pub struct EventsArgs {
-    /// The controller.
-    #[arg(long, env = "NAMEWARDEN_CONTROLLER", default_value = "https://localhost:8443", value_name = "URL")]
-    pub url: Url,
-
-    /// Certificate authorities (PEM) that vouch for the controller, beside the compiled-in ones.
-    #[arg(long, env = "NAMEWARDEN_CA", value_name = "PATH")]
-    pub ca: Option<PathBuf>,
-
-    /// File with the token to show; read anew for each request.
-    #[arg(long, env = "NAMEWARDEN_TOKEN_FILE", value_name = "PATH")]
-    pub token_file: Option<PathBuf>,
+    /// Which controller, and who asks.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
 
     /// From when on: a time (2026-11-22T15:00:00Z), a day, or how long ago (90m, 24h, 7d).
     #[arg(long, env = "NAMEWARDEN_EVENTS_SINCE", default_value = "24h", value_name = "TIME")]
@@ -112,7 +100,7 @@ pub enum Output {
 
 /// Prints events, the oldest first.
 pub fn run(arguments: &EventsArgs) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&arguments.url, arguments.ca.as_deref(), arguments.token_file.clone())?;
+    let client = Client::new(&arguments.connect)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let printed = runtime.block_on(async {
         let mut printer = Printer::new(arguments.output, io::stdout().lock());
@@ -124,6 +112,21 @@ pub fn run(arguments: &EventsArgs) -> anyhow::Result<ExitCode> {
         Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
         printed => printed.map(|()| ExitCode::SUCCESS),
     }
+}
+
+/// A page of events.
+#[derive(Debug, Deserialize)]
+struct Page {
+    /// In the order that was asked for.
+    events: Vec<Event>,
+    /// Where the next page begins.
+    next: Option<String>,
+    /// Where the order of arrival goes on.
+    arrived: String,
+}
+
+async fn page(client: &Client, query: &[(&'static str, String)]) -> Result<Page, Missed> {
+    client.get(&["v1", "events"], query).await
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -146,7 +149,7 @@ async fn print<W: Write>(
     loop {
         let mut query = [range.clone(), vec![("order", "oldest".to_owned())]].concat();
         query.extend(after.take().map(|after| ("after", after)));
-        let page = client.page(&[filter.clone(), query].concat()).await?;
+        let page = page(client, &[filter.clone(), query].concat()).await?;
         for event in &page.events {
             printer.print(event)?;
             if arguments.follow && arrived.is_some() {
@@ -175,7 +178,7 @@ async fn follow<W: Write>(
 ) -> anyhow::Result<()> {
     loop {
         let query = [("order", "arrival".to_owned()), ("after", after.clone())];
-        let Page { events, next, .. } = match client.page(&[filter, &query].concat()).await {
+        let Page { events, next, .. } = match page(client, &[filter, &query].concat()).await {
             Ok(page) => page,
             Err(error) if error.is_lasting() => return Err(error.into()),
             Err(error) => {

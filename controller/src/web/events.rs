@@ -1,5 +1,8 @@
 //! `GET /v1/events`: security events of a cluster, page by page.
 
+// What people say of alert groups.
+pub mod annotation;
+
 // The query string -> what is looked for.
 mod question;
 
@@ -18,25 +21,30 @@ use crate::store::{Annotation, Hit, Page, StoreError};
 
 /// Answers a page.
 pub async fn list(State(site): State<Arc<Site>>, uri: Uri) -> Response {
-    let Some(store) = &site.store else {
-        let reason = "this controller keeps no documents: ask the search engine that the agents send them to, or start it \
-                      with --store DIR";
-        return plain::error(StatusCode::NOT_FOUND, reason);
-    };
+    let Some(store) = &site.store else { return without_store() };
     let search = match question::read(&bulk::query(&uri), &site.cluster) {
         Ok(search) => search,
         Err(reason) => return plain::error(StatusCode::BAD_REQUEST, &reason),
     };
     match store.search(search).await {
         Ok(page) => plain::with_type(StatusCode::OK, "application/json", Body::from(written(&page))),
-        Err(error) => {
-            let status = match error {
-                StoreError::Busy => StatusCode::TOO_MANY_REQUESTS,
-                _ => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            plain::error(status, &error.to_string())
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn without_store() -> Response {
+    let reason = "this controller keeps no documents: ask the search engine that the agents send them to, or start it \
+                  with --store DIR";
+    plain::error(StatusCode::NOT_FOUND, reason)
+}
+
+fn failed(error: &StoreError) -> Response {
+    let status = match error {
+        StoreError::Busy => StatusCode::TOO_MANY_REQUESTS,
+        StoreError::NoSuchGroup(_) => StatusCode::NOT_FOUND,
+        StoreError::Unavailable(_) | StoreError::TooSlow { .. } => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    plain::error(status, &error.to_string())
 }
 
 /// `{"events":[{"id":"...","annotation":{...},"document":{...}}],"next":"...","arrived":"..."}`; documents stand there as they
@@ -60,12 +68,16 @@ fn written(page: &Page) -> Vec<u8> {
 fn event(text: &mut Vec<u8>, hit: &Hit) {
     text.extend_from_slice(b"{\"id\":");
     text.extend_from_slice(Value::from(hit.id.as_str()).to_string().as_bytes());
-    if let Some(Annotation { state, by, at, reason }) = &hit.annotation {
-        let said = json!({ "state": state.name(), "by": by, "at": at, "reason": reason });
+    if let Some(annotation) = &hit.annotation {
+        let said = said(annotation);
         text.extend_from_slice(b",\"annotation\":");
         text.extend_from_slice(said.to_string().as_bytes());
     }
     text.extend_from_slice(b",\"document\":");
     text.extend_from_slice(&hit.source);
     text.push(b'}');
+}
+
+fn said(Annotation { state, by, at, reason }: &Annotation) -> Value {
+    json!({ "state": state.name(), "by": by, "at": at, "reason": reason })
 }

@@ -51,6 +51,7 @@ pub const ROUTES: &[Route] = &[
     row(&["GET"], "/_resolve/index/{name}", Some(Right::KeepDocuments), Anyone),
     row(&["PUT"], "/_data_stream/{name}", Some(Right::KeepDocuments), Anyone),
     row(&["GET"], "/v1/events", Some(Right::ReadEvents), Anyone),
+    row(&["PUT"], "/v1/events/{group}/annotation", Some(Right::AnnotateEvents), Anyone),
     row(&["GET"], "/v1/replica/state", Some(Right::Replicate), Anyone),
     row(&["GET"], "/v1/replica/set", Some(Right::Replicate), Anyone),
     row(&["GET"], "/v1/replica/documents/{feed}", Some(Right::Replicate), Anyone),

@@ -216,3 +216,37 @@ fn a_controller_that_does_not_answer_is_said_so() {
     assert!(said.contains("--url must be https://"), "{said}");
     assert_eq!(plain.stdout, b"");
 }
+
+#[tokio::test]
+async fn what_a_person_says_of_a_group_stands_over_a_restart() {
+    let program = Program::new();
+    let running = program.start();
+    let examples = examples();
+    bulk(&client(&running), &running.url(), body(examples.iter().map(|(_, example)| example))).await.unwrap();
+    let group = examples[0].1["namewarden"]["group"].as_str().unwrap();
+    let annotate = |running: &Running<'_>, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_namewarden-controller"));
+        command.args(["annotate", "--url", &running.url(), "--ca"]).arg(running.authority()).args(arguments);
+        command.output().unwrap()
+    };
+    let reason = "a test of ours, \u{1b}[31mred";
+    let said = annotate(&running, &["-s", "dismissed", "--reason", reason, "--by", "ann", group]);
+    assert_eq!(String::from_utf8(said.stdout).unwrap(), format!("{group} dismissed by ann\n"));
+    let unknown = annotate(&running, &["-s", "acknowledged", "no-such-group"]);
+    let why = String::from_utf8(unknown.stderr).unwrap();
+    assert!(unknown.status.code() == Some(2) && why.contains("no alert of the group no-such-group"), "{why}");
+    running.kill();
+
+    let running = program.start();
+    let of = |state: &str| {
+        documents(&events(&running, &["--since", "2026-11-22", "--state", state, "-o", "json"]))
+    };
+    let is_of = |document: &Value| document["namewarden"]["group"] == group;
+    let (dismissed, new) = (of("dismissed"), of("new"));
+    assert!(!dismissed.is_empty() && dismissed.iter().all(is_of), "{dismissed:#?}");
+    assert!(!new.is_empty() && !new.iter().any(is_of), "{new:#?}");
+    let csv = events(&running, &["--since", "2026-11-22", "--state", "dismissed", "-o", "csv"]);
+    assert!(csv.contains("dismissed,ann,\"a test of ours, "), "{csv}");
+    let table = events(&running, &["--since", "2026-11-22", "--state", "dismissed"]);
+    assert!(table.contains("dismissed") && !table.contains('\u{1b}'), "{table}");
+}

@@ -26,7 +26,7 @@ pub struct Table {
     name: usize,
     /// None in a narrow table.
     entry: Option<usize>,
-    /// Feed, repeats, state: not cut but by the end of the line.
+    /// State, feed, repeats: not cut but by the end of the line.
     rest: usize,
 }
 
@@ -69,18 +69,18 @@ impl Table {
         let line = if action == "listed-name" {
             let name = cut_start(&printable(&event.name()), self.name);
             let entry = printable(&event.text("threat.indicator.name"));
-            let between = match self.entry {
-                Some(width) => format!("{:width$}{GAP}", cut_start(&entry, width)),
-                None if event.name().ends_with(&entry) => String::new(),
-                None => format!("{entry} in "),
+            let (column, within) = match self.entry {
+                Some(width) => (format!("{:width$}{GAP}", cut_start(&entry, width)), String::new()),
+                None if event.name().ends_with(&entry) => (String::new(), String::new()),
+                None => (String::new(), format!("{entry} in ")),
             };
-            let said = self.entry.map_or(0, |_| between.chars().count());
-            let line = cut_end(&format!("{between}{}", rest(event)), self.rest + said);
-            format!("{first}{name:0$}{GAP}{line}", self.name)
+            let rest = cut_end(&format!("{}{within}{}", state(event), rest(event)), self.rest);
+            format!("{first}{name:0$}{GAP}{column}{rest}", self.name)
         } else {
             let entry = self.entry.map_or(0, |width| width + GAP.len());
             let room = self.name + entry + self.rest + GAP.len();
-            format!("{first}{}", cut_end(&printable(&event.text("message")), room))
+            let message = format!("{}{}", state(event), printable(&event.text("message")));
+            format!("{first}{}", cut_end(&message, room))
         };
         line.trim_end().to_owned()
     }
@@ -94,7 +94,13 @@ impl Table {
     }
 }
 
-/// `urlhaus +1 41 more dismissed`
+/// `dismissed `, where somebody said something of the group: before what may be cut.
+fn state(event: &Event) -> String {
+    let said = event.annotation.as_ref().filter(|said| said.state != "new");
+    said.map(|said| printable(&said.state) + " ").unwrap_or_default()
+}
+
+/// `urlhaus +1 41 more`
 fn rest(event: &Event) -> String {
     let feeds = event.texts("threat.feed.name");
     let mut rest = feeds.first().map(|feed| printable(feed)).unwrap_or_default();
@@ -105,10 +111,6 @@ fn rest(event: &Event) -> String {
         Some(count) if event.is_repeat() => _ = write!(rest, " {count} more"),
         Some(count) if count > 1 => _ = write!(rest, " ×{count}"),
         _ => {}
-    }
-    if let Some(said) = event.annotation.as_ref().filter(|said| said.state != "new") {
-        rest.push(' ');
-        rest.push_str(&printable(&said.state));
     }
     rest
 }
@@ -210,7 +212,7 @@ TIME            SEV   WORKLOAD         NAME                  FEED
     }
 
     #[test]
-    fn what_is_said_of_a_group_stands_at_the_end() {
+    fn what_is_said_of_a_group_stands_before_the_feed() {
         let said = super::super::event::Annotation {
             state: "dismissed".to_owned(),
             by: "ann".to_owned(),
@@ -218,6 +220,6 @@ TIME            SEV   WORKLOAD         NAME                  FEED
         };
         let line =
             Table::new(200, TimeZone::UTC).line(&Event { annotation: Some(said), ..alert("evil.example") });
-        assert!(line.ends_with("urlhaus +1 ×42 dismissed"), "{line}");
+        assert!(line.ends_with("  dismissed urlhaus +1 ×42"), "{line}");
     }
 }

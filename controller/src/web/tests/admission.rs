@@ -10,7 +10,9 @@ use crate::{
 
 fn path(route: &Route) -> String {
     let path = route.path.replace("{index}", ALIAS).replace("{feed}", "pushed");
-    path.replace("{digest}", &"0".repeat(64)).replace("{name}", "logs-namewarden.alert-default")
+    path.replace("{digest}", &"0".repeat(64))
+        .replace("{name}", "logs-namewarden.alert-default")
+        .replace("{group}", "a")
 }
 
 async fn status(served: &Served, method: &str, path: &str, credentials: Option<(&str, &str)>) -> StatusCode {

@@ -202,3 +202,43 @@ async fn what_is_kept_is_counted() {
         assert!(page.lines().any(|found| found == line), "{line}\n{page}");
     }
 }
+
+#[tokio::test]
+async fn what_is_said_of_a_group_is_told_and_filtered_by() {
+    let served = keeping();
+    let grouped = |id: &str, group: &str| {
+        let mut document = document(id, "2026-11-22T15:00:00Z");
+        document["namewarden"] = json!({ "group": group });
+        format!("{{\"create\":{{\"_id\":\"{id}\"}}}}\n{document}\n")
+    };
+    answer(bulk(&served, ALERTS, &(grouped("a", "a") + &grouped("a-1", "a") + &grouped("b", "b")))).await;
+    let say = async |group: &str, body: &str| {
+        answer(served.push("PUT", &format!("/v1/events/{group}/annotation"), body)).await
+    };
+    let ids = async |query: &str| {
+        let (_, page) = answer(served.ask("GET", &format!("/v1/events?order=oldest&{query}"))).await;
+        let ids: Vec<_> =
+            page["events"].as_array().unwrap().iter().map(|event| event["id"].clone()).collect();
+        (ids, page["events"][0]["annotation"].clone())
+    };
+    let (status, body) = say("a", r#"{"state":"dismissed","reason":"a test","by":"ann"}"#).await;
+    assert_eq!(
+        (status, &body["group"], &body["annotation"]["state"]),
+        (200, &json!("a"), &json!("dismissed"))
+    );
+    let (found, said) = ids("state=dismissed").await;
+    assert_eq!(found, ["a", "a-1"]);
+    assert_eq!((&said["by"], &said["reason"]), (&json!("ann"), &json!("a test")));
+    assert!(said["at"].as_str().unwrap().starts_with("20"), "{said}");
+    assert_eq!(ids("state=new,acknowledged").await.0, ["b"]);
+    answer(bulk(&served, ALERTS, &grouped("a-2", "a"))).await;
+    assert_eq!(ids("state=dismissed").await.0.len(), 3, "what comes later is of the same group");
+    assert_eq!(say("a", r#"{"state":"new"}"#).await.0, 200);
+    assert_eq!(ids("state=dismissed").await.0.len(), 0);
+    assert_eq!(say("c", r#"{"state":"new"}"#).await.0, 404);
+    assert_eq!(say("a", r#"{"state":"open"}"#).await.0, 400);
+    let served = start();
+    let request = served.push("PUT", "/v1/events/a/annotation", r#"{"state":"new"}"#);
+    let (status, body) = answer(request).await;
+    assert!(status == 404 && body["error"].as_str().unwrap().contains("--store"), "{body}");
+}

@@ -1,41 +1,45 @@
-//! Asks a controller for pages of events.
+//! Asks a controller for what people want of it.
 
 use std::error::Error as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use clap::Args;
 use namewarden_protocol::obtain::client;
-use reqwest::{StatusCode, Url};
-use serde::Deserialize;
+use reqwest::{Method, StatusCode, Url, header};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
-
-use super::event::Event;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The controller gives a search 10 s, and a page may be large.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// A thousand documents of 64 KiB.
-const PAGE_BYTES_MAX: usize = 64 << 20;
+const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Characters of a refusal's text.
 const SAID_MAX: usize = 300;
 
-/// A page of events.
-#[derive(Debug, Deserialize)]
-pub struct Page {
-    /// In the order that was asked for.
-    pub events: Vec<Event>,
-    /// Where the next page begins.
-    pub next: Option<String>,
-    /// Where the order of arrival goes on.
-    pub arrived: String,
+/// Which controller, and who asks.
+#[derive(Clone, Debug, Args)]
+pub struct ConnectArgs {
+    /// The controller.
+    #[arg(long, env = "NAMEWARDEN_CONTROLLER", default_value = "https://localhost:8443", value_name = "URL")]
+    pub url: Url,
+
+    /// Certificate authorities (PEM) that vouch for the controller, beside the compiled-in ones.
+    #[arg(long, env = "NAMEWARDEN_CA", value_name = "PATH")]
+    pub ca: Option<PathBuf>,
+
+    /// File with the token to show; read anew for each request.
+    #[arg(long, env = "NAMEWARDEN_TOKEN_FILE", value_name = "PATH")]
+    pub token_file: Option<PathBuf>,
 }
 
-/// Why there is no page.
+/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Missed {
-    /// No answer.
+    /// Nobody there.
     #[error("{place} does not answer: {why}")]
     Silent {
         /// Where.
@@ -90,12 +94,13 @@ impl Client {
     ///
     /// # Errors
     /// URL or authorities cannot be used.
-    pub fn new(url: &Url, authorities: Option<&Path>, token_file: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub fn new(arguments: &ConnectArgs) -> anyhow::Result<Self> {
+        let ConnectArgs { url, ca, token_file } = arguments;
         if url.scheme() != "https" || !url.has_host() {
             bail!("--url must be https://HOST[:PORT]: the controller speaks TLS only");
         }
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(client::tls(authorities).context("--ca")?)
+            .tls_backend_preconfigured(client::tls(ca.as_deref()).context("--ca")?)
             .user_agent(concat!("namewarden-controller/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
@@ -105,26 +110,54 @@ impl Client {
             .map_err(reqwest::Error::without_url)
             .context("cannot set up TLS")?;
         let place = url.origin().ascii_serialization();
-        let mut url = url.clone();
-        url.set_path(&format!("{}/v1/events", url.path().trim_end_matches('/')));
-        Ok(Self { http, url, place, token_file })
+        Ok(Self { http, url: url.clone(), place, token_file: token_file.clone() })
     }
 
-    /// Asks for a page.
-    pub async fn page(&self, query: &[(&'static str, String)]) -> Result<Page, Missed> {
-        let mut url = self.url.clone();
+    /// What is at a path, given a query.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&'static str, String)],
+    ) -> Result<T, Missed> {
+        let mut url = self.at(path);
         url.query_pairs_mut().extend_pairs(query);
-        let mut request = self.http.get(url);
+        self.ask(Method::GET, url, None).await
+    }
+
+    /// Puts JSON to a path; the answer.
+    pub async fn put<T: DeserializeOwned>(&self, path: &[&str], body: &Value) -> Result<T, Missed> {
+        self.ask(Method::PUT, self.at(path), Some(body)).await
+    }
+
+    fn at(&self, path: &[&str]) -> Url {
+        let mut url = self.url.clone();
+        // What has a host has segments.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<&Value>,
+    ) -> Result<T, Missed> {
+        let mut request = self.http.request(method, url);
         if let Some(path) = &self.token_file {
             let token =
                 fs::read_to_string(path).map_err(|error| Missed::Token { path: path.clone(), error })?;
             request = request.bearer_auth(token.trim());
         }
+        if let Some(body) = body {
+            request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_string());
+        }
         let mut response = request.send().await.map_err(|error| self.silent(error))?;
         let status = response.status();
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.silent(error))? {
-            if bytes.len() + chunk.len() > PAGE_BYTES_MAX {
+            if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
                 return Err(self.refused(status, "its answer has no end".to_owned()));
             }
             bytes.extend_from_slice(&chunk);
