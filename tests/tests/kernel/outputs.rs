@@ -1,13 +1,19 @@
 //! Where documents go and how they look: files, names, DNS logs, lines for people.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    io::pipe,
+    path::Path,
+    process::Command,
+};
 
 use anyhow::{Context as _, Result};
 use namewarden_tests::{
-    agent::AgentBuilder,
+    agent::{AgentBuilder, program},
     expect::{Alert, expect_alerts, text},
     node::Node,
     server::{Server, Zone},
+    wait,
 };
 use serde_json::Value;
 
@@ -121,5 +127,39 @@ fn alerts_are_lines_for_people_where_the_operator_says_so() -> Result<()> {
     for part in ["\x1b[", short, "dns-client", "evil.example", "bad"] {
         assert!(lines.iter().all(|line| line.contains(part)), "{part:?} in {lines:?}");
     }
+    Ok(())
+}
+
+/// As behind `| head`: there is nothing left to do for it.
+#[test]
+fn an_agent_whose_alerts_nobody_reads_any_more_ends() -> Result<()> {
+    let scene = Scene::new()?;
+    let (feed, log) = (scene.node.folder().join("second"), scene.node.folder().join("second.log"));
+    fs::write(&feed, "evil.example\n")?;
+    let (_, writer) = pipe()?;
+    let mut second = Command::new(program()?)
+        .args(["run", "--feed", &feed.display().to_string(), "--cgroup-root"])
+        .arg(scene.node.cgroup())
+        .arg("--status-socket")
+        .arg(scene.node.folder().join("second.sock"))
+        .stdout(writer)
+        .stderr(File::create(&log)?)
+        .spawn()?;
+    let ended = wait::until("the second agent captures", || {
+        Ok(fs::read_to_string(&log)?.contains("ready: capturing").then_some(()))
+    })
+    .and_then(|()| {
+        let (pod, mut client) = scene.pod()?;
+        client.tell_all(&["udp4", &ask("evil.example")])?;
+        let status = wait::until("the second agent ends", || Ok(second.try_wait()?))?;
+        let said = fs::read_to_string(&log)?;
+        scene.expect(&[Alert::on("evil.example").by(&pod, &client)])?;
+        Ok((status, said))
+    });
+    // Fails where it has ended, as it should.
+    let _ = second.kill();
+    second.wait()?;
+    let (status, said) = ended?;
+    assert!(status.success() && said.contains("whoever read the alerts has gone"), "{said}");
     Ok(())
 }
