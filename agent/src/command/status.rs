@@ -130,6 +130,9 @@ fn controller_line(controller: &ControllerStatus) -> String {
     match &controller.threat_set {
         Some(set) => {
             let _ = write!(line, "set {}.{}, {} entries", set.epoch, set.number, grouped(set.entries));
+            if let Some(age) = set.published_seconds {
+                let _ = write!(line, ", made {} ago", span(age));
+            }
         }
         None => line.push_str("no set yet"),
     }
@@ -278,5 +281,28 @@ mod tests {
         let feed = "urlhaus (hosts, /feeds/urlhaus.txt): 7 entries, 2 lines rejected, read 3 h 3 min ago; \
                     NOT READ: it is an HTML page";
         assert!(text.contains(feed), "{text}");
+    }
+    #[test]
+    fn what_the_controller_gave_is_told_with_its_age_or_why_it_gave_nothing() {
+        let set = ThreatSetStatus {
+            epoch: 7,
+            number: 3,
+            entries: 1_000,
+            published_seconds: Some(7_300),
+            ..Default::default()
+        };
+        let mut controller = ControllerStatus {
+            location: "https://c.example".into(),
+            answered_seconds: Some(4),
+            threat_set: Some(set),
+            ..Default::default()
+        };
+        let line =
+            "  controller https://c.example: set 7.3, 1,000 entries, made 2 h 1 min ago, answered 4 s ago\n";
+        assert_eq!(controller_line(&controller), line);
+        controller.threat_set = None;
+        controller.problem = Some("it refuses the token".into());
+        let line = "  controller https://c.example: no set yet; NO ANSWER: it refuses the token\n";
+        assert_eq!(controller_line(&controller), line);
     }
 }
