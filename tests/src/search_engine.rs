@@ -31,6 +31,12 @@ const START: Duration = Duration::from_secs(300);
 /// Whoever runs nothing else.
 const NOBODY: u32 = 65_534;
 
+/// The program that keeps its secrets.
+const KEYSTORE: &str = "elasticsearch-keystore";
+
+/// Who may do everything where somebody guards.
+const SUPERUSER: &str = "elastic";
+
 static SWEEP: Once = Once::new();
 static SHARED: [Mutex<Weak<SearchEngine>>; 2] = [const { Mutex::new(Weak::new()) }; 2];
 
@@ -72,6 +78,20 @@ fn variable(name: &str) -> Result<PathBuf> {
     value.with_context(|| format!("no search engine: run `cargo xtask test search`, or set {name}"))
 }
 
+/// Who may do what.
+#[derive(Clone, Copy, Debug)]
+pub struct Guard<'a> {
+    /// Folder with the server's certificate: `tls.crt`, `tls.key`, and `ca.crt` of who signed it.
+    pub pair: &'a Path,
+    /// Users, each with a role of the same name and what that may do, in JSON. Passwords are [`password`].
+    pub users: &'a [(&'a str, &'a str)],
+}
+
+/// Password of a user.
+pub fn password(user: &str) -> String {
+    format!("the-password-of-{user}")
+}
+
 /// A server; it ends when this value is dropped.
 #[derive(Debug)]
 pub struct SearchEngine {
@@ -79,12 +99,22 @@ pub struct SearchEngine {
     daemon: Mutex<Option<Daemon>>,
     kind: Kind,
     port: u16,
+    is_guarded: bool,
     folder: tempfile::TempDir,
 }
 
 impl SearchEngine {
     /// Starts one, and returns when it is ready.
     pub fn start(kind: Kind) -> Result<Self> {
+        Self::start_with(kind, None)
+    }
+
+    /// Starts an Elasticsearch that serves over TLS and knows who asks, and returns when it is ready.
+    pub fn start_guarded(guard: &Guard<'_>) -> Result<Self> {
+        Self::start_with(Kind::Elasticsearch, Some(guard))
+    }
+
+    fn start_with(kind: Kind, guard: Option<&Guard<'_>>) -> Result<Self> {
         SWEEP.call_once(|| {
             if let Err(error) = sweep() {
                 eprintln!("cannot remove what an earlier run left: {error:#}");
@@ -93,8 +123,8 @@ impl SearchEngine {
         let prefix = claim::name() + KIND;
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir()?;
         let [port, transport] = port::free()?;
-        lay_out(kind, folder.path(), port, transport)?;
-        let engine = Self { daemon: Mutex::new(None), kind, port, folder };
+        lay_out(kind, folder.path(), port, transport, guard)?;
+        let engine = Self { daemon: Mutex::new(None), kind, port, is_guarded: guard.is_some(), folder };
         engine.resume()?;
         Ok(engine)
     }
@@ -123,7 +153,12 @@ impl SearchEngine {
 
     /// Where clients reach it.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address())
+        format!("http{}://{}", if self.is_guarded { "s" } else { "" }, self.address())
+    }
+
+    /// Certificate of who signed its own, where it is guarded.
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join("config/ca.crt")
     }
 
     /// Ends it at once, as a crash does; what it stored stays.
@@ -133,7 +168,7 @@ impl SearchEngine {
 
     /// Starts it where it was, with what it stored, and returns when it is ready.
     pub fn resume(&self) -> Result<()> {
-        let mut command = command(self.kind, self.folder.path())?;
+        let mut command = command(self.kind, self.kind.name(), self.folder.path())?;
         let mut daemon = Daemon::start(&mut command, self.folder.path())?;
         wait::within(START, "the search engine ready", || {
             daemon.check()?;
@@ -152,6 +187,11 @@ impl SearchEngine {
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "60", "--request", method]);
         curl.args(["--header", "content-type: application/json"]);
+        if self.is_guarded {
+            curl.arg("--cacert")
+                .arg(self.authority())
+                .args(["--user", &format!("{SUPERUSER}:{}", password(SUPERUSER))]);
+        }
         if !body.is_empty() {
             curl.args(["--data-binary", "@-"]);
         }
@@ -199,7 +239,7 @@ impl SearchEngine {
 }
 
 /// Writes its settings; all of the folder belongs to who runs it.
-fn lay_out(kind: Kind, folder: &Path, port: u16, transport: u16) -> Result<()> {
+fn lay_out(kind: Kind, folder: &Path, port: u16, transport: u16, guard: Option<&Guard<'_>>) -> Result<()> {
     let settings = folder.join("config");
     for part in ["config", "data", "logs", "tmp"] {
         fs::create_dir(folder.join(part))?;
@@ -211,24 +251,52 @@ fn lay_out(kind: Kind, folder: &Path, port: u16, transport: u16) -> Result<()> {
         .lines()
         .filter(|line| !["-Xlog", "HeapDump", "ErrorFile"].iter().any(|part| line.contains(part)));
     fs::write(settings.join("jvm.options"), kept.collect::<Vec<_>>().join("\n"))?;
-    fs::write(settings.join(format!("{}.yml", kind.name())), settings_text(kind, folder, port, transport))?;
+    let text = settings_text(folder, port, transport) + security(kind, guard.is_some());
+    fs::write(settings.join(format!("{}.yml", kind.name())), text)?;
+    if let Some(guard) = guard {
+        copy_files(guard.pair, &settings)?;
+        // JSON on one line is YAML.
+        let line =
+            |(name, role): &(&str, &str)| Ok(format!("{name}: {}\n", serde_json::from_str::<Value>(role)?));
+        let roles: String = guard.users.iter().map(line).collect::<Result<_>>()?;
+        fs::write(settings.join("roles.yml"), roles)?;
+    }
     if rustix::process::geteuid().is_root() {
         own(folder)?;
+    }
+    guard.map_or(Ok(()), |guard| let_in(kind, folder, guard))
+}
+
+/// Writes the passwords down where the server looks for them.
+fn let_in(kind: Kind, folder: &Path, guard: &Guard<'_>) -> Result<()> {
+    program::finish(command(kind, KEYSTORE, folder)?.arg("create"))?;
+    let mut add = command(kind, KEYSTORE, folder)?;
+    program::finish_fed(add.args(["add", "--stdin", "bootstrap.password"]), &password(SUPERUSER))?;
+    for (name, _) in guard.users {
+        let mut users = command(kind, "elasticsearch-users", folder)?;
+        program::finish(users.args(["useradd", name, "-p", &password(name), "-r", name]))?;
     }
     Ok(())
 }
 
-fn settings_text(kind: Kind, folder: &Path, port: u16, transport: u16) -> String {
-    let mut text = format!(
+fn security(kind: Kind, is_guarded: bool) -> &'static str {
+    match (kind, is_guarded) {
+        (Kind::OpenSearch, _) => "",
+        (Kind::Elasticsearch, false) => "xpack.security.enabled: false\n",
+        (Kind::Elasticsearch, true) => {
+            "xpack.security.enabled: true\nxpack.security.http.ssl.enabled: true\n\
+             xpack.security.http.ssl.key: tls.key\nxpack.security.http.ssl.certificate: tls.crt\n"
+        }
+    }
+}
+
+fn settings_text(folder: &Path, port: u16, transport: u16) -> String {
+    format!(
         "cluster.name: namewarden-test\nnode.name: one\ndiscovery.type: single-node\nnetwork.host: 127.0.0.1\n\
          http.port: {port}\ntransport.port: {transport}\npath.data: {0}/data\npath.logs: {0}/logs\n\
          cluster.routing.allocation.disk.threshold_enabled: false\n",
         folder.display()
-    );
-    if kind == Kind::Elasticsearch {
-        text.push_str("xpack.security.enabled: false\n");
-    }
-    text
+    )
 }
 
 fn copy_files(from: &Path, to: &Path) -> Result<()> {
@@ -251,8 +319,8 @@ fn own(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn command(kind: Kind, folder: &Path) -> Result<Command> {
-    let program = kind.home()?.join("bin").join(kind.name());
+fn command(kind: Kind, name: &str, folder: &Path) -> Result<Command> {
+    let program = kind.home()?.join("bin").join(name);
     let mut command = if rustix::process::geteuid().is_root() {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);

@@ -43,3 +43,7 @@ mod agents;
 // Feeds that are pushed to a search engine.
 #[path = "search/pushed.rs"]
 mod pushed;
+
+// Servers that know who asks.
+#[path = "search/rights.rs"]
+mod rights;

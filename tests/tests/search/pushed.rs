@@ -6,7 +6,7 @@ use namewarden_tests::search_engine::{Kind, SearchEngine};
 use namewarden_tests::wait;
 use serde_json::{Value, json};
 
-const FEED: &str = "apiVersion: projectcalico.org/v3
+pub const FEED: &str = "apiVersion: projectcalico.org/v3
 kind: GlobalThreatFeed
 metadata:
   name: listed

@@ -58,7 +58,8 @@ impl Rig {
         Self::asking(search_engine::Settings::default(), url, folder, namespace, limits, streams)
     }
 
-    fn asking(
+    /// One that asks so.
+    pub fn asking(
         client: search_engine::Settings,
         url: &str,
         folder: &Path,

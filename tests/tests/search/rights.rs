@@ -1,0 +1,162 @@
+//! A server that knows who asks, over TLS: the roles of the reference hold what is needed, and no more.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use namewarden_agent::pipeline::sink::spool::Kind as Lane;
+use namewarden_protocol::document::Action;
+use namewarden_protocol::search_engine::{Credentials, Secret, Settings};
+use namewarden_tests::controller::{self, ControllerBuilder};
+use namewarden_tests::feed_server::Authority;
+use namewarden_tests::search_engine::{Guard, SearchEngine, password};
+use namewarden_tests::{program, wait};
+use serde_json::{Value, json};
+
+use crate::rig::{AMPLE, PATIENCE, Rig, expect, stream};
+
+const REFERENCE: &str = include_str!("../../../docs/reference/search-engines.md");
+const ALIAS: &str = "tigera_secure_ee_threatfeeds_domainnameset.cluster.";
+
+/// A role as the reference shows it.
+fn role(name: &str) -> Result<&'static str> {
+    let after = REFERENCE.split(&format!("`PUT /_security/role/{name}`")).nth(1).context("no such role")?;
+    after.split("```json\n").nth(1).and_then(|rest| rest.split("\n```").next()).context("no JSON")
+}
+
+struct Guarded {
+    engine: SearchEngine,
+    folder: tempfile::TempDir,
+}
+
+impl Guarded {
+    fn start() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let pair = folder.path().join("pair");
+        Authority::new()?.write_pair(&pair, &["127.0.0.1"])?;
+        let users = ["namewarden-agent", "namewarden-controller"];
+        let roles = users.map(role);
+        let users: Vec<_> =
+            users.into_iter().zip(roles).map(|(name, role)| Ok((name, role?))).collect::<Result<_>>()?;
+        let engine = SearchEngine::start_guarded(&Guard { pair: &pair, users: &users })?;
+        Ok(Self { engine, folder })
+    }
+
+    fn password_file(&self, name: &str) -> Result<PathBuf> {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, password(name))?;
+        Ok(path)
+    }
+
+    /// Options by which the controller asks as this user.
+    fn options(&self, name: &str) -> Result<Vec<String>> {
+        let [authority, password] = [self.engine.authority(), self.password_file(name)?];
+        let given = ["--search-ca", &authority.to_string_lossy(), "--search-user", name].map(str::to_owned);
+        let password = ["--search-password-file".to_owned(), password.to_string_lossy().into_owned()];
+        Ok(given.into_iter().chain(password).collect())
+    }
+
+    fn set_up_as(&self, name: &str) -> Result<(String, i32)> {
+        let options = self.options(name)?;
+        self.engine.set_up(&options.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The status of a request of this user.
+    fn status(&self, name: &str, method: &str, path: &str) -> Result<String> {
+        let user = format!("{name}:{}", password(name));
+        let (authority, url) = (self.engine.authority(), format!("{}{path}", self.engine.url()));
+        let authority = authority.to_string_lossy();
+        let curl =
+            ["--silent", "--noproxy", "*", "--cacert", &authority, "--user", &user, "--request", method];
+        program::run(
+            "curl",
+            &[&curl[..], &["--output", "/dev/null", "--write-out", "%{http_code}", &url]].concat(),
+        )
+    }
+}
+
+#[test]
+fn the_roles_of_the_reference_suffice_and_allow_no_more() -> Result<()> {
+    let guarded = Guarded::start()?;
+    let (said, status) = guarded.set_up_as("namewarden-agent")?;
+    ensure!(status == 2 && said.contains("docs/reference/search-engines.md"), "{status}: {said}");
+    let (said, status) = guarded.set_up_as("namewarden-controller")?;
+    ensure!(status == 0 || status == 1, "{status}: {said}");
+
+    let settings = Settings {
+        credentials: Credentials::Basic {
+            user: "namewarden-agent".to_owned(),
+            password: Secret::File(guarded.password_file("namewarden-agent")?),
+        },
+        authorities: Some(guarded.engine.authority()),
+        certificate: None,
+    };
+    let streams = Lane::ALL.map(|lane| stream(lane, "rights"));
+    let spool = guarded.folder.path().join("spool");
+    let rig = Rig::asking(settings.clone(), &guarded.engine.url(), &spool, "rights", AMPLE, streams.clone())?;
+    rig.write(Action::ListedName, 0..500);
+    wait::until("the spool has them", || Ok((rig.lane(Lane::Alerts)?.counts.appended == 500).then_some(())))?;
+    rig.sink.close(Duration::ZERO);
+    drop(rig);
+    // What an earlier run left is looked up before it is sent again: the right to read is needed for that.
+    let again =
+        || Rig::asking(settings.clone(), &guarded.engine.url(), &spool, "rights", AMPLE, streams.clone());
+    let rig = wait::until("the spool is free", || Ok(again().ok()))?;
+    rig.write(Action::ListedName, 500..600);
+    rig.sink.close(PATIENCE);
+    expect(&guarded.engine, "rights", 0..600)?;
+
+    let stream = stream(Lane::Alerts, "rights");
+    for (method, path) in [
+        ("DELETE", format!("/_data_stream/{stream}")),
+        ("POST", format!("/{stream}/_delete_by_query")),
+        ("GET", format!("/{ALIAS}/_search")),
+        ("PUT", "/_component_template/namewarden@mappings".to_owned()),
+        ("GET", "/_security/user".to_owned()),
+    ] {
+        let status = guarded.status("namewarden-agent", method, &path)?;
+        ensure!(status == "403" || status == "400", "{method} {path}: {status}");
+    }
+    strangers_are_told(&guarded)?;
+    finds_pushed_feeds(&guarded)
+}
+
+fn finds_pushed_feeds(guarded: &Guarded) -> Result<()> {
+    let builder = ControllerBuilder::embedded(guarded.folder.path())?;
+    builder.write("listed.yaml", crate::pushed::FEED)?;
+    let mut options = vec!["--elasticsearch".to_owned(), guarded.engine.url()];
+    options.extend(guarded.options("namewarden-controller")?);
+    let controller = builder.arguments(&options.iter().map(String::as_str).collect::<Vec<_>>()).start()?;
+    guarded.engine.ask(
+        "PUT",
+        &format!("/{ALIAS}/_doc/listed"),
+        &json!({"domains": ["evil.example"]}).to_string(),
+    )?;
+    wait::until("the document is found", || {
+        let answer: Value = serde_json::from_str(&controller.curl("/v1/feeds", &[])?)?;
+        Ok((answer.pointer("/feeds/0/status/entries") == Some(&1.into())).then_some(()))
+    })
+    .with_context(|| controller.log())
+}
+
+/// A certificate that nobody vouches for, nobody, a wrong password.
+fn strangers_are_told(guarded: &Guarded) -> Result<()> {
+    let said = |arguments: &[&str]| -> Result<String> {
+        let url = guarded.engine.url();
+        let mut command = std::process::Command::new(controller::program()?);
+        let output = command.args(["setup-search", "--elasticsearch", &url]).args(arguments).output()?;
+        ensure!(output.status.code() == Some(2), "{:?}", output.status);
+        Ok(String::from_utf8(output.stderr)?)
+    };
+    let unknown = said(&[])?;
+    ensure!(unknown.contains("certificate"), "{unknown}");
+    let authority = guarded.engine.authority().to_string_lossy().into_owned();
+    let nobody = said(&["--search-ca", &authority])?;
+    ensure!(nobody.contains("HTTP 401"), "{nobody}");
+    let wrong = guarded.folder.path().join("wrong");
+    std::fs::write(&wrong, "wr0ng")?;
+    let user = ["--search-user", "namewarden-agent", "--search-password-file", &wrong.to_string_lossy()];
+    let refused = said(&[&["--search-ca", authority.as_str()][..], &user[..]].concat())?;
+    ensure!(refused.contains("HTTP 401") && !refused.contains("wr0ng"), "{refused}");
+    Ok(())
+}
