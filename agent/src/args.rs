@@ -62,7 +62,7 @@ pub enum CommandArgs {
     /// Ask the running agent what it sees: rates, loss, threat set, workloads.
     Status(StatusArgs),
 
-    /// Print a completion script for a shell; for bash it belongs into /etc/bash_completion.d.
+    /// Print a completion script for a shell; for bash it belongs into `/etc/bash_completion.d`.
     Completion(CompletionArgs),
 }
 
