@@ -1,5 +1,6 @@
 //! How fast the embedded store keeps documents and finds them again: `store [DOCUMENTS] [FOLDER]` (1,000,000 in a folder of its
-//! own). Alerts of 2,000 pods and 5,000 entries, sent by four at once as agents send them, 500 in a request.
+//! own). Alerts of 2,000 pods and 5,000 entries, sent by four at once as agents send them, 500 in a request. For `cargo xtask bench`
+//! it prints `{"name":…,"value":…}` too: documents a second, and the longest time of each kind of question in milliseconds.
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
@@ -39,9 +40,17 @@ async fn main() -> anyhow::Result<()> {
     drop(store);
     let bytes: u64 =
         std::fs::read_dir(&folder)?.flatten().flat_map(|file| file.metadata()).map(|it| it.len()).sum();
-    println!("{} MiB on disk, {} bytes a document", bytes >> 20, bytes / documents.max(1));
+    #[expect(clippy::cast_precision_loss, reason = "a size")]
+    let each = bytes as f64 / documents.max(1) as f64;
+    println!("{} MiB on disk, {each:.0} bytes a document", bytes >> 20);
+    figure("store_bytes", each);
     std::fs::remove_dir_all(&folder)?;
     Ok(())
+}
+
+/// For the bench.
+fn figure(name: &str, value: f64) {
+    println!("{{\"name\":\"{name}\",\"value\":{value}}}");
 }
 
 fn now() -> Time {
@@ -76,6 +85,7 @@ async fn fill(store: &Arc<SqliteStore>, documents: u64, begin: Time) -> anyhow::
         "{documents} documents of {} bytes in {seconds:.1} s: {rate:.0} a second",
         source(0, begin).len()
     );
+    figure("store_append", rate);
     Ok(())
 }
 
@@ -117,6 +127,7 @@ async fn ask(store: &dyn Store, documents: u64, begin: Time, end: Time) -> anyho
     let named = |text: &str| Some(text.to_owned());
     let day = Time(end.0.saturating_sub(86_400_000_000_000).max(begin.0));
     let middle = Time(begin.0 + (end.0 - begin.0) / 2);
+    let mut slowest = 0.0;
     let rare = Filter { namespace: named("ns7"), feed: named("f3"), severity: Some(99..=100), ..filter() };
     for (what, filter) in [
         ("the newest", filter()),
@@ -154,24 +165,35 @@ async fn ask(store: &dyn Store, documents: u64, begin: Time, end: Time) -> anyho
             longest = f64::max(longest, milliseconds(started));
         }
         println!("search among {documents}: {longest:>7.1} ms for {found:>2} {what}");
+        slowest = f64::max(slowest, longest);
     }
-    counts(store, filter(), day, end).await?;
-    counts(store, filter(), begin, end).await
+    figure("store_page", slowest);
+    let (histogram, top) = counts(store, filter(), day, end).await?;
+    figure("store_histogram_day", histogram);
+    figure("store_top_day", top);
+    let (histogram, top) = counts(store, filter(), begin, end).await?;
+    figure("store_histogram", histogram);
+    figure("store_top", top);
+    Ok(())
 }
 
-async fn counts(store: &dyn Store, filter: Filter, from: Time, until: Time) -> anyhow::Result<()> {
+/// Milliseconds of a histogram, and of the slowest of three fields' most frequent values.
+async fn counts(store: &dyn Store, filter: Filter, from: Time, until: Time) -> anyhow::Result<(f64, f64)> {
     let step = (until.0 - from.0) / 100 + 1;
     let histogram = Histogram { stream: Stream::Alerts, filter: filter.clone(), from, step, steps: 100 };
     let started = Instant::now();
     let counted: u64 = store.histogram(histogram).await?.iter().map(|bucket| bucket.documents).sum();
-    println!("histogram of {counted}: {:.1} ms", milliseconds(started));
+    let (spread, mut slowest) = (milliseconds(started), 0.0);
+    println!("histogram of {counted}: {spread:.1} ms");
     let filter = Filter { since: Some(from), ..filter };
     for field in [Field::Namespace, Field::Entry, Field::Feed] {
         let started = Instant::now();
         store.top(Top { stream: Stream::Alerts, filter: filter.clone(), field, limit: 10 }).await?;
-        println!("most frequent {field:?} of {counted}: {:.1} ms", milliseconds(started));
+        let took = milliseconds(started);
+        println!("most frequent {field:?} of {counted}: {took:.1} ms");
+        slowest = f64::max(slowest, took);
     }
-    Ok(())
+    Ok((spread, slowest))
 }
 
 fn milliseconds(started: Instant) -> f64 {

@@ -7,7 +7,7 @@
 // Every figure: its budget, what it means, how to get it again.
 mod figure;
 
-// One process: screen, set, feed, as examples of the crates print them.
+// One process: screen, set, feed, store, as examples of the crates print them.
 mod in_process;
 
 // A node with a DNS server and a client that asks at a steady rate.
@@ -70,6 +70,8 @@ enum Part {
     Memory,
     /// The controller at rest, with a thousand agents, and from a manifest to an agent
     Controller,
+    /// The controller's embedded store with a million documents
+    Store,
     /// tcpdump, dnscap and tshark beside the agent
     Peers,
 }
@@ -91,6 +93,7 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
             Part::Load => load::measure(&binary, &mut figures),
             Part::Memory => memory::measure(&binary, &mut figures),
             Part::Controller => controller::measure(layout, &binary, &mut figures),
+            Part::Store => in_process::measure_store(layout, &mut figures),
             Part::Peers => peers::measure(&binary, &mut figures),
         })?;
         say(&format!("bench {name}: {:.0} s", started.elapsed().as_secs_f64()));

@@ -38,6 +38,16 @@ const fn budget(
     Kind { name, meaning, unit, budget: Some(most), better: Better::Lower, part }
 }
 
+const fn at_least(
+    part: &'static str,
+    name: &'static str,
+    unit: &'static str,
+    least: f64,
+    meaning: &'static str,
+) -> Kind {
+    Kind { name, meaning, unit, budget: Some(least), better: Better::Higher, part }
+}
+
 const fn scale(
     part: &'static str,
     name: &'static str,
@@ -158,6 +168,19 @@ pub const KINDS: &[Kind] = &[
         "from a manifest, beside 1 M entries, to an agent that matches it",
     ),
     budget("controller", "feed_deleted", "s", 5.0, "the same for one that is deleted"),
+    at_least(
+        "store",
+        "store_append",
+        "documents/s",
+        20_000.0,
+        "alerts of 2.4 kB that the embedded store keeps, a million, sent by four at once",
+    ),
+    budget("store", "store_page", "ms", 100.0, "among them: the slowest of eleven searches for a page of 50"),
+    budget("store", "store_histogram_day", "ms", 100.0, "a histogram of 100 steps over their last day"),
+    budget("store", "store_histogram", "ms", 100.0, "the same over all of them"),
+    budget("store", "store_top_day", "ms", 100.0, "the most frequent values of a field over the last day"),
+    budget("store", "store_top", "ms", 100.0, "the same over all of them"),
+    scale("store", "store_bytes", "bytes", Lower, "what each takes on disk, indices included"),
     scale("peers", "peers_rate", "queries/s", Higher, "what the client asked beside the slowest of these"),
     scale("peers", "tcpdump_cpu", "% of a core", Lower, "tcpdump -w on the same traffic"),
     scale("peers", "tcpdump_ratio", "times the agent", Lower, "that, beside the agent in the same seconds"),
