@@ -254,7 +254,9 @@ fn a_format_that_nobody_knows_is_refused_with_its_name() {
     let manifest = pull("urls", "https://a.example/", "") + "      format:\n        stix: {}\n";
     program.write("urls.yaml", &manifest);
     let running = program.start();
-    running.wait_for_status("urls", |status| status.contains("unknown field spec.pull.http.format.stix"));
+    let status =
+        running.wait_for_status("urls", |status| status.contains("unknown field spec.pull.http.format.stix"));
+    assert!(status.contains("apiVersion: projectcalico.org/v3\nkind: GlobalThreatFeed\n"), "{status}");
     let listed = running.get("/v1/feeds");
     assert_eq!(
         (&listed["feeds"][0]["name"], &listed["feeds"][0]["mode"]),

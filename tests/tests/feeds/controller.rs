@@ -135,6 +135,8 @@ fn a_fault_of_the_first_pull_contributes_nothing_and_says_why() -> Result<()> {
     scene.strange.answer("/strange", [Answer::text(GOOD)]);
     let (url, words) = (scene.strange.url("/strange"), "signed by an authority that is not known here");
     faults.push(Fault { feed: "strange", url, kind: "PullFailed", words });
+    let (url, words) = ("http://169.254.169.254/latest".to_owned(), "where clouds keep their metadata");
+    faults.push(Fault { feed: "metadata", url, kind: "PullFailed", words });
     let controller = scene.builder.clone().arguments(&["--feed-mib-max", "64"]).start()?;
     for fault in &faults {
         scene.apply(fault.feed, &fault.url, "1")?;

@@ -18,13 +18,14 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use kube::api::TypeMeta;
 use notify::Watcher as _;
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::{Change, SourceError, Unusable};
 use crate::feed::copy::write_whole;
-use crate::feed::resource::GlobalThreatFeedStatus;
+use crate::feed::resource::{GlobalThreatFeedStatus, Group};
 use crate::feed::values::{SecretText, ValueReference};
 use file::Contents;
 
@@ -99,7 +100,11 @@ impl Manifests {
             return Ok(());
         };
         let folder = path.parent().unwrap_or(&self.folder);
-        let types = file.feed(name).and_then(|feed| feed.types.clone()).unwrap_or_default();
+        // One that cannot be read may have no types.
+        let types = file.feed(name).and_then(|feed| feed.types.clone()).unwrap_or_else(|| TypeMeta {
+            api_version: Group::ProjectCalico.api_version(),
+            kind: "GlobalThreatFeed".to_owned(),
+        });
         let text = serde_saphyr::to_string(&json!({
             "apiVersion": types.api_version,
             "kind": types.kind,
