@@ -32,7 +32,7 @@ use super::push::Pushes;
 use super::resource::{GlobalThreatFeedStatus, Resource};
 use super::source::{Notice, Source};
 use super::status::{self, Now, writer::Writer};
-use crate::leader::Leadership;
+use crate::leader::{Leadership, Role};
 use crate::publish::{PublishError, Published, Publisher};
 use counts::Readings;
 use state::{Feed, Next};
@@ -218,12 +218,22 @@ impl Reconciler {
     pub async fn run(mut self) {
         let mut role = self.parts.leadership.watch();
         loop {
-            if role.wait_for(|role| *role == crate::leader::Role::Leader).await.is_err() {
+            let is_leader = |role: &Role| *role == Role::Leader;
+            let Ok(known) =
+                role.wait_for(|role| is_leader(role) || role.leader().is_some()).await.map(|now| now.clone())
+            else {
                 return;
+            };
+            if !is_leader(&known) {
+                // Whoever leads shows the feeds: what was known of them here grows old.
+                self.overview.send_replace(Arc::default());
+                if role.wait_for(is_leader).await.is_err() {
+                    return;
+                }
             }
             let lost = async {
                 // A watch whose sender is gone keeps its role.
-                if role.wait_for(|role| *role != crate::leader::Role::Leader).await.is_err() {
+                if role.wait_for(|role| *role != Role::Leader).await.is_err() {
                     std::future::pending::<()>().await;
                 }
             };
@@ -496,3 +506,6 @@ async fn until(at: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

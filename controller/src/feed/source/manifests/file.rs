@@ -113,9 +113,7 @@ impl Contents {
                 Ok(())
             }
             ("GlobalThreatFeed", true) => self.take_feed(document),
-            ("GlobalThreatFeed", false) => Err(format!(
-                "apiVersion {api_version}: a GlobalThreatFeed is of projectcalico.org/v3 or namewarden.dev/v3"
-            )),
+            ("GlobalThreatFeed", false) => self.take_stranger(&document, &api_version),
             ("Secret", _) if api_version == "v1" => self.take_secret(typed(document)?),
             ("ConfigMap", _) if api_version == "v1" => {
                 let map: ConfigMap = typed(document)?;
@@ -136,6 +134,17 @@ impl Contents {
                 self.faults.push(format!("item {position} of a list: {reason}"));
             }
         }
+    }
+
+    /// A feed of a group that is not ours says so under its name, where it has one.
+    fn take_stranger(&mut self, document: &Value, api_version: &str) -> Result<(), String> {
+        let reason = format!(
+            "apiVersion {api_version}: a GlobalThreatFeed is of projectcalico.org/v3 or namewarden.dev/v3"
+        );
+        let name = document.pointer("/metadata/name").and_then(Value::as_str).filter(|name| is_name(name));
+        let Some(name) = name else { return Err(reason) };
+        self.unusable.push(Unusable { name: name.to_owned(), reason });
+        Ok(())
     }
 
     fn take_feed(&mut self, document: Value) -> Result<(), String> {

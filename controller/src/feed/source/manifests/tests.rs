@@ -119,6 +119,18 @@ fn a_document_without_a_name_spoils_no_other_one() {
 }
 
 #[test]
+fn a_feed_of_a_strange_group_says_so_under_its_name() {
+    let (folder, manifests) = open();
+    fs::write(folder.path().join("a.yaml"), FEED.replace("projectcalico.org/v3", "calico.org/v1")).unwrap();
+    match &look(&manifests)[..] {
+        [Err(Unusable { name, reason })] => {
+            assert!(name == "urls" && reason.contains("apiVersion calico.org/v1"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_status_is_written_beside_and_never_read_as_a_manifest() {
     let (folder, manifests) = open();
     fs::write(folder.path().join("urls.yaml"), FEED).unwrap();
