@@ -1,5 +1,7 @@
 //! The mapping, as far as it matters here: which paths are searched, and which values a path takes.
 
+use std::{collections::HashMap, sync::LazyLock};
+
 /// What a path takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -43,14 +45,19 @@ pub enum Node {
 
 /// What there is at a path.
 pub fn node(path: &str) -> Node {
-    if let Some((path, kind)) = LEAVES.iter().find(|(leaf, _)| *leaf == path) {
-        return Node::Leaf(path, *kind);
-    }
-    let is_inner = LEAVES.iter().any(|(leaf, _)| {
-        leaf.strip_prefix(path).is_some_and(|rest| path.is_empty() || rest.starts_with('.'))
-    });
-    if is_inner { Node::Object } else { Node::Other }
+    NODES.get(path).copied().unwrap_or(Node::Other)
 }
+
+/// Every path of the mapping: each name of each document is looked for here.
+static NODES: LazyLock<HashMap<&str, Node>> = LazyLock::new(|| {
+    let mut nodes = HashMap::from([("", Node::Object)]);
+    for (leaf, kind) in LEAVES {
+        let above = leaf.match_indices('.').filter_map(|(dot, _)| leaf.get(..dot));
+        nodes.extend(above.map(|path| (path, Node::Object)));
+        nodes.insert(leaf, Node::Leaf(leaf, *kind));
+    }
+    nodes
+});
 
 use Kind::{Address, Date, Keyword, Long, Severity, Time};
 
