@@ -103,8 +103,7 @@ pub enum Missed {
     Open(#[from] OpenError),
     /// An older set of the same history than the one in use.
     #[error(
-        "the controller serves set {offered}, which is older than set {used} in use; that one stays (was its state folder put \
-         back from a copy? then empty it, and a new history begins)"
+        "the controller serves set {offered}, which is older than set {used} in use; that one stays until there is a later one"
     )]
     Older {
         /// What it serves.

@@ -60,7 +60,12 @@ pub async fn answer(site: &Site, base: Option<SetId>, wait: Duration) -> Respons
         let unchanged = tagged(plain::empty(StatusCode::NOT_MODIFIED), current, site);
         return if may_ask_at_once { unchanged } else { with_retry(unchanged, ASK_AGAIN_SECONDS) };
     }
-    let is_leading = catch_up(site, base).await;
+    let is_leading = site.leadership.is_leader();
+    if let Some(base) =
+        base.filter(|base| is_leading && base.epoch == current.epoch && base.number >= current.number)
+    {
+        catch_up(site, base).await;
+    }
     if base.is_some_and(|base| base.epoch == current.epoch && base.number > current.number) {
         // The whole set would only be refused.
         let reason = format!(
@@ -83,9 +88,8 @@ pub async fn answer(site: &Site, base: Option<SetId>, wait: Duration) -> Respons
     }
 }
 
-/// A leader that is behind a caller makes a set that is not; says whether this controller leads.
-async fn catch_up(site: &Site, base: Option<SetId>) -> bool {
-    let Some(base) = base.filter(|_| site.leadership.is_leader()) else { return site.leadership.is_leader() };
+/// A leader that is behind a caller makes a set that is not.
+async fn catch_up(site: &Site, base: SetId) {
     let publisher = site.publisher.clone();
     let outrun = tokio::task::spawn_blocking(move || publisher.is_outrun_by(base)).await;
     if outrun.unwrap_or(false) {
@@ -95,7 +99,6 @@ async fn catch_up(site: &Site, base: Option<SetId>) -> bool {
         );
         site.feeds.renumber();
     }
-    true
 }
 
 /// The current set as soon as it is not `base`, or when the wait is over or cannot be had. Says whether the caller may
