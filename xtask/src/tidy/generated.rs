@@ -26,7 +26,7 @@ const AGENT_SUBCOMMANDS: &[&str] = &["run", "replay", "lookup", "status", "compl
 const CONTROLLER_PAGE: &str = "docs/reference/controller-command-line.md";
 
 /// The controller's subcommands.
-const CONTROLLER_SUBCOMMANDS: &[&str] = &["run", "events", "annotate", "check", "crd"];
+const CONTROLLER_SUBCOMMANDS: &[&str] = &["run", "events", "annotate", "check", "setup-search", "crd"];
 
 /// Writes each generated file that differs.
 pub fn write(layout: &Layout) -> Result<()> {
