@@ -27,6 +27,7 @@ use namewarden_protocol::obtain::fetch::Fetcher;
 use namewarden_protocol::obtain::request::{Request, Shown};
 use reqwest::Url;
 
+use crate::feed::source::manifests::STATUS_ENDING;
 use report::{Listed, Report, Sample};
 
 /// Refused: a list, or a manifest.
@@ -89,6 +90,10 @@ fn check(target: &str, arguments: &CheckArgs) -> anyhow::Result<Vec<Report>> {
     if target.starts_with("http://") || target.starts_with("https://") {
         let url = Url::parse(target).context("one of the URLs is not valid")?;
         return Ok(vec![check_url(&url, arguments)?]);
+    }
+    if target.ends_with(STATUS_ENDING) {
+        let note = "a status that a controller wrote, no manifest";
+        return Ok(vec![Report::Nothing { file: target.to_owned(), note }]);
     }
     let cannot = || format!("cannot read {target}");
     let mut file = File::open(target).with_context(cannot)?;

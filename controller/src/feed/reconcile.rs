@@ -12,6 +12,9 @@ mod observe;
 // Feeds -> a set.
 mod compose;
 
+// Feeds as they are shown.
+mod overview;
+
 // How many lists were read.
 mod counts;
 
@@ -21,7 +24,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -35,6 +37,7 @@ use super::status::{self, Now, writer::Writer};
 use crate::leader::{Leadership, Role};
 use crate::publish::{PublishError, Published, Publisher};
 use counts::Readings;
+pub use overview::FeedOverview;
 use state::{Feed, Next};
 
 /// Commands that wait; more are dropped, for the feed is looked at anyway.
@@ -68,28 +71,6 @@ enum Command {
     Pull(String),
     Pushed(String),
     Renumber,
-}
-
-/// A feed as pages and interfaces show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FeedOverview {
-    /// Its name.
-    pub name: String,
-    /// `Enabled` or `Disabled`.
-    pub mode: String,
-    /// `DomainNameSet` or `IPSet`.
-    pub content: String,
-    /// The operator's words on it.
-    pub description: String,
-    /// Whether it is pulled; else somebody pushes it.
-    pub is_pulled: bool,
-    /// Where it is pulled from, without credentials; `push`.
-    pub location: String,
-    /// 1 to 100.
-    pub severity: u8,
-    /// What became of it.
-    pub status: GlobalThreatFeedStatus,
 }
 
 /// What holds for all feeds.
@@ -172,34 +153,6 @@ impl Feeds {
     /// Lists that were read, by what came of it.
     pub fn readings(&self) -> [(&'static str, u64); 4] {
         self.readings.read()
-    }
-}
-
-impl FeedOverview {
-    /// A resource that cannot be read: all that is known is its name and what is wrong with it.
-    pub fn unusable(name: &str, status: &GlobalThreatFeedStatus) -> Self {
-        Self {
-            name: name.to_owned(),
-            mode: "Unknown".to_owned(),
-            content: "Unknown".to_owned(),
-            description: String::new(),
-            is_pulled: false,
-            location: String::new(),
-            severity: 0,
-            status: status.clone(),
-        }
-    }
-
-    /// Why nothing is pulled for it, where nothing is: it is disabled, or cannot be used.
-    pub fn is_idle(&self) -> Option<&str> {
-        let ready = self.status.conditions.iter().find(|condition| condition.kind == "Ready")?;
-        let is_idle = match ready.reason.as_str() {
-            "Disabled" | "Unsupported" | "TooManyFeeds" => true,
-            // One that was valid before is pulled as it was then.
-            "Invalid" => self.location.is_empty(),
-            _ => false,
-        };
-        is_idle.then_some(&*ready.message)
     }
 }
 
@@ -434,30 +387,6 @@ impl<'p> Run<'p> {
             self.said.insert(name, status);
         }
         self.overview.send_replace(Arc::new(self.show()));
-    }
-
-    fn show(&self) -> Vec<FeedOverview> {
-        let unusable = self.unusable.iter().filter(|(name, _)| !self.feeds.contains_key(*name));
-        let unusable = unusable.map(|(name, status)| FeedOverview::unusable(name, status));
-        let mut shown: Vec<_> = self.feeds.iter().map(|(name, feed)| self.show_feed(name, feed)).collect();
-        shown.extend(unusable);
-        shown.sort_by(|one, other| one.name.cmp(&other.name));
-        shown
-    }
-
-    fn show_feed(&self, name: &str, feed: &Feed) -> FeedOverview {
-        let spec = &feed.resource.spec;
-        let definition = feed.definition.as_ref();
-        FeedOverview {
-            name: name.to_owned(),
-            mode: format!("{:?}", spec.mode),
-            content: format!("{:?}", spec.content),
-            description: spec.description.clone().unwrap_or_default(),
-            is_pulled: spec.pull.is_some(),
-            location: definition.map(super::Definition::location).unwrap_or_default(),
-            severity: spec.severity,
-            status: self.said.get(name).cloned().unwrap_or_default(),
-        }
     }
 
     /// When there is something to do again. What was due at `now` is under way, or waits for something else.

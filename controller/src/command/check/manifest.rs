@@ -61,11 +61,10 @@ pub fn reports(target: &str, contents: &Contents, reach: Option<Reach>) -> Vec<R
         .unusable
         .iter()
         .map(|feed| Report::refused_manifest(target, Some(&feed.name), vec![feed.reason.clone()]));
-    let faults =
-        contents.faults.iter().map(|fault| Report::refused_manifest(target, None, vec![fault.clone()]));
+    let faults = contents.faults.iter().map(|fault| Report::refused_document(target, fault));
     let mut reports: Vec<_> = feeds.chain(unusable).chain(faults).collect();
     if reports.is_empty() {
-        reports.push(Report::Nothing { file: target.to_owned() });
+        reports.push(Report::Nothing { file: target.to_owned(), note: "no GlobalThreatFeed is in it" });
     }
     reports
 }

@@ -24,10 +24,12 @@ pub enum Report {
     Feed(Box<FeedPart>),
     /// A list.
     List(Box<ListPart>),
-    /// A manifest without a feed.
+    /// A file that holds neither.
     Nothing {
         /// The file.
         file: String,
+        /// What it is.
+        note: &'static str,
     },
 }
 
@@ -45,7 +47,10 @@ pub enum Warning {
 #[serde(rename_all = "camelCase")]
 pub struct FeedPart {
     file: String,
+    /// Missing where it is the whole file, or a document without a name.
     name: Option<String>,
+    #[serde(skip)]
+    is_document: bool,
     /// Why it is refused; empty where it is not.
     refused: Vec<String>,
     /// Why it contributes nothing though it is valid.
@@ -126,6 +131,7 @@ impl Report {
         Self::Feed(Box::new(FeedPart {
             file: file.to_owned(),
             name: Some(definition.name.clone()),
+            is_document: true,
             unsupported: definition.unsupported.clone(),
             problems: Vec::new(),
             notes: Vec::new(),
@@ -153,6 +159,17 @@ impl Report {
             file: file.to_owned(),
             name: name.map(str::to_owned),
             refused,
+            ..FeedPart::default()
+        }))
+    }
+
+    /// A document without a name; the others of its file count.
+    pub fn refused_document(file: &str, reason: &str) -> Self {
+        let refused = vec![reason.to_owned()];
+        Self::Feed(Box::new(FeedPart {
+            file: file.to_owned(),
+            refused,
+            is_document: true,
             ..FeedPart::default()
         }))
     }
@@ -237,14 +254,15 @@ impl fmt::Display for Report {
         match self {
             Self::Feed(feed) => feed.fmt(to),
             Self::List(list) => list.fmt(to),
-            Self::Nothing { file } => writeln!(to, "{file}: no GlobalThreatFeed is in it"),
+            Self::Nothing { file, note } => writeln!(to, "{file}: {note}"),
         }
     }
 }
 
 impl fmt::Display for FeedPart {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name.as_deref().unwrap_or("(whole file)");
+        let nameless = if self.is_document { "(a document)" } else { "(whole file)" };
+        let name = self.name.as_deref().unwrap_or(nameless);
         if !self.refused.is_empty() {
             writeln!(to, "{}: {name}: refused", self.file)?;
             return self.refused.iter().try_for_each(|reason| writeln!(to, "  {reason}"));

@@ -147,5 +147,16 @@ fn a_document_without_a_name_does_not_hide_the_others() {
     let nameless = feed("urls", "  content: DomainNameSet\n").replace("  name: urls", "  labels: {}");
     let (is_good, text) =
         check_file("both.yaml", &format!("{nameless}---\n{}", feed("other", "  severity: 7\n")));
-    assert!(!is_good && text.contains("other: accepted") && text.contains("document 1 of 2"), "{text}");
+    assert!(
+        !is_good
+            && text.contains("other: accepted")
+            && text.contains("(a document): refused\n  document 1 of 2"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_status_beside_the_manifests_is_no_manifest() {
+    let (is_good, text) = check_file("urls.status.yaml", "kind: GlobalThreatFeed\nstatus: {}\n");
+    assert!(is_good && text.contains("no manifest"), "{text}");
 }

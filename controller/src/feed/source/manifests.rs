@@ -30,7 +30,7 @@ use crate::feed::values::{SecretText, ValueReference};
 use file::Contents;
 
 /// What a status file's name ends with.
-const STATUS_ENDING: &str = ".status.yaml";
+pub const STATUS_ENDING: &str = ".status.yaml";
 /// How long a folder must be at rest before it is read.
 const REST: Duration = Duration::from_millis(150);
 /// It is read this often without being told of a change: not every file system tells.
