@@ -4,7 +4,10 @@
 // Who asks, and where the secret is.
 mod credentials;
 
-use std::error::Error as _;
+// Options of a command line.
+#[cfg(feature = "args")]
+mod args;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +18,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
+#[cfg(feature = "args")]
+pub use args::{OptionsError, SearchEngineArgs};
 pub use credentials::{Credentials, CredentialsError, Secret};
 
 use crate::obtain::client::{self, ClientError};
@@ -179,13 +184,5 @@ fn certified(
 fn missed(error: reqwest::Error) -> Missed {
     // Nothing was sent where no connection was made, or no request.
     let uncertain = !error.is_connect() && !error.is_builder();
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    Missed { why: format!("it does not answer ({text})"), uncertain }
+    Missed { why: format!("it does not answer ({})", client::causes(error)), uncertain }
 }

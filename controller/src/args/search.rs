@@ -1,8 +1,7 @@
-//! Options on search engines. No option holds a secret: the command line is there for all to see.
-
-use std::path::PathBuf;
+//! The search engine, as typed.
 
 use clap::Args;
+use namewarden_protocol::search_engine::SearchEngineArgs;
 use reqwest::Url;
 
 /// A search engine, and who asks it. Secrets are read from files, or from the environment: `NAMEWARDEN_SEARCH_PASSWORD`,
@@ -34,33 +33,9 @@ pub struct SearchArgs {
     )]
     pub dns_log_days: u16,
 
-    /// User of the search engine; the password is in --search-password-file or in `NAMEWARDEN_SEARCH_PASSWORD`.
-    #[arg(long, env = "NAMEWARDEN_SEARCH_USER", value_name = "NAME")]
-    pub search_user: Option<String>,
-
-    /// File with that user's password; files with secrets are read anew for each request.
-    #[arg(long, env = "NAMEWARDEN_SEARCH_PASSWORD_FILE", value_name = "PATH", requires = "search_user")]
-    pub search_password_file: Option<PathBuf>,
-
-    /// File with an API key of Elasticsearch, as it was handed out; or the key in `NAMEWARDEN_SEARCH_API_KEY`.
-    #[arg(long, env = "NAMEWARDEN_SEARCH_API_KEY_FILE", value_name = "PATH")]
-    pub search_api_key_file: Option<PathBuf>,
-
-    /// File with a bearer token; or the token in `NAMEWARDEN_SEARCH_TOKEN`.
-    #[arg(long, env = "NAMEWARDEN_SEARCH_TOKEN_FILE", value_name = "PATH")]
-    pub search_token_file: Option<PathBuf>,
-
-    /// Certificate authorities (PEM) that vouch for the search engine, beside the compiled-in ones.
-    #[arg(long, env = "NAMEWARDEN_SEARCH_CA", value_name = "PATH")]
-    pub search_ca: Option<PathBuf>,
-
-    /// Certificate (PEM) by which the search engine knows this controller.
-    #[arg(long, env = "NAMEWARDEN_SEARCH_CERTIFICATE", value_name = "PATH", requires = "search_key")]
-    pub search_certificate: Option<PathBuf>,
-
-    /// Key (PEM) of that certificate.
-    #[arg(long, env = "NAMEWARDEN_SEARCH_KEY", value_name = "PATH", requires = "search_certificate")]
-    pub search_key: Option<PathBuf>,
+    /// How it is reached.
+    #[command(flatten)]
+    pub engine: SearchEngineArgs,
 }
 
 /// Options of `setup-search`.

@@ -1,6 +1,5 @@
 //! Asks a controller for what people want of it.
 
-use std::error::Error as _;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -170,15 +169,7 @@ impl Client {
     }
 
     fn silent(&self, error: reqwest::Error) -> Missed {
-        let error = error.without_url();
-        let mut why = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            why.push_str(": ");
-            why.push_str(&inner.to_string());
-            cause = inner.source();
-        }
-        Missed::Silent { place: self.place.clone(), why }
+        Missed::Silent { place: self.place.clone(), why: client::causes(error) }
     }
 
     fn refused(&self, status: StatusCode, said: String) -> Missed {

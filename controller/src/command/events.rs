@@ -104,7 +104,6 @@ pub fn run(arguments: &EventsArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let printed = runtime.block_on(async {
         let mut printer = Printer::new(arguments.output, io::stdout().lock());
-        printer.begin()?;
         print(&client, arguments, &mut printer).await
     });
     match printed {
@@ -150,6 +149,10 @@ async fn print<W: Write>(
         let mut query = [range.clone(), vec![("order", "oldest".to_owned())]].concat();
         query.extend(after.take().map(|after| ("after", after)));
         let page = page(client, &[filter.clone(), query].concat()).await?;
+        // Once it is known that there is an answer.
+        if arrived.is_none() {
+            printer.begin()?;
+        }
         for event in &page.events {
             printer.print(event)?;
             if arguments.follow && arrived.is_some() {

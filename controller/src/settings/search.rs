@@ -1,7 +1,6 @@
 //! The search engine as used: one kind of credentials, URLs without them.
 
-use anyhow::{Context as _, bail};
-use namewarden_protocol::search_engine::{Credentials, Secret, Settings};
+use anyhow::bail;
 use reqwest::Url;
 
 use crate::args::SearchArgs;
@@ -23,14 +22,14 @@ pub struct SearchSettings {
 ///
 /// URLs and credentials that cannot be used.
 pub fn settings(arguments: &SearchArgs, cluster: &str) -> anyhow::Result<Option<SearchSettings>> {
-    let SearchArgs { elasticsearch, alert_days, dns_log_days, .. } = arguments;
+    let SearchArgs { elasticsearch, alert_days, dns_log_days, engine } = arguments;
     if elasticsearch.is_empty() {
         return Ok(None);
     }
     for url in elasticsearch {
         check(url)?;
     }
-    let engine = Engine::new(elasticsearch.clone(), &client(arguments)?)?;
+    let engine = Engine::new(elasticsearch.clone(), &engine.settings()?)?;
     let plan = Plan { cluster: cluster.to_owned(), alert_days: *alert_days, log_days: *dns_log_days };
     Ok(Some(SearchSettings { engine, plan }))
 }
@@ -48,28 +47,4 @@ fn check(url: &Url) -> anyhow::Result<()> {
         bail!("--elasticsearch: a URL ends with the path that the search engine is served below");
     }
     Ok(())
-}
-
-fn client(arguments: &SearchArgs) -> anyhow::Result<Settings> {
-    let SearchArgs {
-        search_user,
-        search_password_file,
-        search_api_key_file,
-        search_token_file,
-        search_ca,
-        search_certificate,
-        search_key,
-        ..
-    } = arguments;
-    let credentials = Credentials::chosen(
-        search_user.as_deref(),
-        Secret::found(search_password_file.as_deref(), "NAMEWARDEN_SEARCH_PASSWORD"),
-        Secret::found(search_api_key_file.as_deref(), "NAMEWARDEN_SEARCH_API_KEY"),
-        Secret::found(search_token_file.as_deref(), "NAMEWARDEN_SEARCH_TOKEN"),
-    );
-    Ok(Settings {
-        credentials: credentials.context("cannot ask the search engine")?,
-        authorities: search_ca.clone(),
-        certificate: search_certificate.clone().zip(search_key.clone()),
-    })
 }

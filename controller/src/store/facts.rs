@@ -212,7 +212,9 @@ mod tests {
             "{said}"
         );
         assert!(with("source", json!({ "ip": "10.0.0.300" })).contains("[source.ip] of type [ip]"));
-        assert!(with("event", json!({ "created": "never" })).contains("[event.created] of type [date]"));
+        assert!(
+            with("event", json!({ "created": "never" })).contains("[event.created] of type [date_nanos]")
+        );
         assert!(with("host", json!({ "name": { "a": 1 } })).contains("[host.name] of type [keyword]"));
         assert!(with("event", json!("x")).contains("[event] as object, but found a concrete value"));
         assert!(with("dns", json!({ "question": 1 })).contains("[dns.question] as object"));

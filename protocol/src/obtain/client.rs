@@ -3,6 +3,7 @@
 //!
 //! With a proxy only literal addresses can be judged here: which others a feed may reach is the proxy's to say.
 
+use std::error::Error as _;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -162,4 +163,17 @@ pub fn tls(authorities: Option<&Path>) -> Result<rustls::ClientConfig, ClientErr
         .with_safe_default_protocol_versions()
         .map_err(|error| ClientError::Setup(error.to_string()))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// An error with its causes, one after the other, and without the URL: that may hold a secret.
+pub fn causes(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
 }

@@ -1,6 +1,5 @@
 //! One question to the controller, and its answer: HTTPS in, a set file out.
 
-use std::error::Error as _;
 use std::fs::{self, File};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -285,15 +284,6 @@ async fn refusal(status: StatusCode, mut response: Response) -> Missed {
     Missed::Status { status, said, retry_after }
 }
 
-/// The error with its causes and without the URL.
 fn transport(error: reqwest::Error) -> Missed {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    Missed::Transport(text)
+    Missed::Transport(client::causes(error))
 }

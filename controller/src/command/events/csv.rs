@@ -2,6 +2,8 @@
 //!
 //! A text that a spreadsheet would take for a formula gets an apostrophe before it: a name on the wire may hold anything.
 
+use csv::{Terminator, WriterBuilder};
+
 use super::event::Event;
 
 /// Columns and where their values stand.
@@ -51,14 +53,15 @@ pub fn record(event: &Event) -> String {
 }
 
 fn line(values: impl Iterator<Item = String>) -> String {
-    let cells: Vec<_> = values.map(|value| cell(&value)).collect();
-    cells.join(",") + "\r\n"
+    let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
+    // Memory takes everything.
+    let _ = writer.write_record(values.map(harmless));
+    String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
 }
 
-fn cell(value: &str) -> String {
+fn harmless(value: String) -> String {
     let is_formula = value.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let value = if is_formula { format!("'{value}") } else { value.to_owned() };
-    if value.contains([',', '"', '\r', '\n']) { format!("\"{}\"", value.replace('"', "\"\"")) } else { value }
+    if is_formula { format!("'{value}") } else { value }
 }
 
 #[cfg(test)]
@@ -69,10 +72,8 @@ mod tests {
 
     #[test]
     fn values_are_quoted_where_they_must_be() {
-        assert_eq!(cell("plain"), "plain");
-        assert_eq!(cell("a,\"b\"\n"), "\"a,\"\"b\"\"\n\"");
-        assert_eq!(cell("=1+1"), "'=1+1");
-        assert_eq!(cell("-x,y"), "\"'-x,y\"");
+        let values = ["plain", "a,\"b\"\n", "=1+1", "-x,y"].map(str::to_owned);
+        assert_eq!(line(values.into_iter()), "plain,\"a,\"\"b\"\"\n\",'=1+1,\"'-x,y\"\r\n");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
+use namewarden_protocol::document::mapping::{FIELDS, FieldType};
+
 /// What a path takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -21,13 +23,12 @@ pub enum Kind {
 
 impl Kind {
     /// As the mapping calls it.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Keyword => "keyword",
-            Self::Time => "date_nanos",
-            Self::Date => "date",
-            Self::Severity | Self::Long => "long",
-            Self::Address => "ip",
+            Self::Keyword => FieldType::Keyword.name(),
+            Self::Time | Self::Date => FieldType::DateNanos.name(),
+            Self::Severity | Self::Long => FieldType::Long.name(),
+            Self::Address => FieldType::Ip.name(),
         }
     }
 }
@@ -51,88 +52,60 @@ pub fn node(path: &str) -> Node {
 /// Every path of the mapping: each name of each document is looked for here.
 static NODES: LazyLock<HashMap<&str, Node>> = LazyLock::new(|| {
     let mut nodes = HashMap::from([("", Node::Object)]);
-    for (leaf, kind) in LEAVES {
+    for (leaf, kind) in FIELDS.iter().filter_map(|(path, field)| Some((*path, kind(path, *field)?))) {
         let above = leaf.match_indices('.').filter_map(|(dot, _)| leaf.get(..dot));
         nodes.extend(above.map(|path| (path, Node::Object)));
-        nodes.insert(leaf, Node::Leaf(leaf, *kind));
+        nodes.insert(leaf, Node::Leaf(leaf, kind));
     }
     nodes
 });
 
-use Kind::{Address, Date, Keyword, Long, Severity, Time};
-
-const LEAVES: &[(&str, Kind)] = &[
-    ("@timestamp", Time),
-    ("event.severity", Severity),
-    ("event.action", Keyword),
-    ("orchestrator.cluster.name", Keyword),
-    ("orchestrator.namespace", Keyword),
-    ("namewarden.group", Keyword),
-    ("kubernetes.namespace", Keyword),
-    ("kubernetes.pod.name", Keyword),
-    ("kubernetes.pod.uid", Keyword),
-    ("host.name", Keyword),
-    ("dns.question.name", Keyword),
-    ("threat.indicator.name", Keyword),
-    ("threat.feed.name", Keyword),
-    ("data_stream.type", Keyword),
-    ("data_stream.dataset", Keyword),
-    ("data_stream.namespace", Keyword),
-    ("event.created", Date),
-    ("event.start", Date),
-    ("event.end", Date),
-    ("event.duration", Long),
-    ("namewarden.first_seen", Date),
-    ("namewarden.last_seen", Date),
-    ("namewarden.count", Long),
-    ("namewarden.suppressed", Long),
-    ("namewarden.limit", Long),
-    ("namewarden.set.number", Long),
-    ("namewarden.unchecked_names", Long),
-    ("namewarden.uncaptured.packets", Long),
-    ("namewarden.uncaptured.bytes", Long),
-    ("namewarden.latency.count", Long),
-    ("namewarden.latency.mean", Long),
-    ("namewarden.latency.max", Long),
-    ("dns.answers.ttl", Long),
-    ("dns.authorities.ttl", Long),
-    ("dns.additionals.ttl", Long),
-    ("dns.resolved_ip", Address),
-    ("kubernetes.pod.ip", Address),
-    ("process.pid", Long),
-    ("process.thread.id", Long),
-    ("source.ip", Address),
-    ("source.port", Long),
-    ("destination.ip", Address),
-    ("destination.port", Long),
-    ("client.ip", Address),
-    ("client.port", Long),
-    ("server.ip", Address),
-    ("server.port", Long),
-    ("related.ip", Address),
+/// What is searched by; of other keywords nothing is kept but the document.
+const SEARCHED: [&str; 14] = [
+    "event.action",
+    "orchestrator.cluster.name",
+    "orchestrator.namespace",
+    "namewarden.group",
+    "kubernetes.namespace",
+    "kubernetes.pod.name",
+    "kubernetes.pod.uid",
+    "host.name",
+    "dns.question.name",
+    "threat.indicator.name",
+    "threat.feed.name",
+    "data_stream.type",
+    "data_stream.dataset",
+    "data_stream.namespace",
 ];
+
+fn kind(path: &str, field: FieldType) -> Option<Kind> {
+    match (path, field) {
+        ("@timestamp", _) => Some(Kind::Time),
+        ("event.severity", _) => Some(Kind::Severity),
+        (_, FieldType::DateNanos) => Some(Kind::Date),
+        (_, FieldType::Long) => Some(Kind::Long),
+        (_, FieldType::Ip) => Some(Kind::Address),
+        (_, FieldType::Keyword | FieldType::ConstantKeyword) => {
+            SEARCHED.contains(&path).then_some(Kind::Keyword)
+        }
+        (_, FieldType::MatchOnlyText | FieldType::Flattened) => None,
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The reference's table: every date, number and address of it is here, with the same type.
     #[test]
-    fn the_mapping_is_that_of_the_reference() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/documents.md");
-        let page = std::fs::read_to_string(path).unwrap();
-        let rows = page.lines().filter_map(|line| {
-            let mut cells = line.strip_prefix("| `")?.split('|');
-            let field = cells.next()?.trim().trim_end_matches('`').to_owned();
-            Some((field, cells.next()?.trim().to_owned()))
-        });
-        let typed: Vec<_> =
-            rows.filter(|(_, kind)| ["date", "long", "ip"].contains(&kind.as_str())).collect();
-        assert!(typed.len() > 25, "{typed:?}");
-        for (field, kind) in typed {
-            let Node::Leaf(_, found) = node(&field) else { panic!("{field} is not in the mapping") };
-            assert_eq!(found.name().trim_end_matches("_nanos"), kind, "{field}");
+    fn what_is_searched_and_checked_are_fields_of_documents() {
+        for path in SEARCHED {
+            assert_eq!(node(path), Node::Leaf(path, Kind::Keyword));
         }
+        assert_eq!(node("@timestamp"), Node::Leaf("@timestamp", Kind::Time));
+        assert_eq!(node("event.severity"), Node::Leaf("event.severity", Kind::Severity));
+        assert_eq!(node("event.created"), Node::Leaf("event.created", Kind::Date));
+        assert_eq!(node("dns.resolved_ip"), Node::Leaf("dns.resolved_ip", Kind::Address));
+        assert_eq!(node("process.name"), Node::Other);
     }
 
     #[test]
