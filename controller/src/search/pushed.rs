@@ -119,9 +119,30 @@ async fn list(engine: &Engine, cluster: &str) -> Result<BTreeMap<String, Listed>
     let settings = format!("/{names}/_settings/index.creation_date,index.uuid?flat_settings=true&{lenient}");
     let indices = engine.get(&settings).await?.or_refused("show the indices of pushed feeds")?;
     let query = json!({ "size": DOCUMENTS_MAX, "_source": false, "seq_no_primary_term": true });
-    let found = engine.post(&format!("/{names}/_search?{lenient}"), &query).await?;
-    let found = found.or_refused("list the pushed feeds")?;
-    Ok(newest(&indices.body, &found.body))
+    // What a shard that is away holds would be taken for deleted.
+    let search = format!("/{names}/_search?{lenient}&allow_partial_search_results=false");
+    let found = engine.post(&search, &query).await?.or_refused("list the pushed feeds")?;
+    match gap(&found.body) {
+        None => Ok(newest(&indices.body, &found.body)),
+        Some(reason) => Err(EngineError::Refused {
+            what: "list all pushed feeds".to_owned(),
+            status: found.status,
+            reason,
+        }),
+    }
+}
+
+/// Why a list may not be the whole one.
+fn gap(found: &Value) -> Option<String> {
+    let failed = found.pointer("/_shards/failed").and_then(Value::as_u64).unwrap_or_default();
+    let is_late = found.get("timed_out").and_then(Value::as_bool).unwrap_or_default();
+    if failed > 0 || is_late {
+        return Some(format!("{failed} of its shards do not answer in time"));
+    }
+    let count = found.pointer("/hits/hits").and_then(Value::as_array).map_or(0, Vec::len);
+    (count >= DOCUMENTS_MAX).then(|| {
+        format!("there are {DOCUMENTS_MAX} documents or more: delete those of feeds that are no more")
+    })
 }
 
 /// Of each feed the document in the newest index.
@@ -178,6 +199,21 @@ mod tests {
         assert_eq!(older["urls"], both["urls"]);
         let newer = newest(&indices, &hits(vec![hit("a", "urls", 4)]));
         assert_ne!(newer["urls"].state, both["urls"].state);
+    }
+
+    #[test]
+    fn a_list_with_gaps_is_none() {
+        let whole = json!({ "timed_out": false, "_shards": { "failed": 0 }, "hits": { "hits": [hit("a", "urls", 3)] } });
+        assert_eq!(gap(&whole), None);
+        let mut one_is_away = whole.clone();
+        one_is_away["_shards"]["failed"] = 1.into();
+        assert!(gap(&one_is_away).unwrap().contains("1 of its shards"));
+        let mut late = whole.clone();
+        late["timed_out"] = true.into();
+        assert!(gap(&late).is_some());
+        let mut full = whole;
+        full["hits"]["hits"] = vec![json!({}); DOCUMENTS_MAX].into();
+        assert!(gap(&full).unwrap().contains("10000"));
     }
 
     #[test]
