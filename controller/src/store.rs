@@ -23,8 +23,8 @@ use std::fmt;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-pub use answer::{Appended, Bucket, Hit, Outcome, Page, Reading, Refusal, TopValue};
-pub use question::{Cursor, Field, Filter, Histogram, Order, Search, State, Top};
+pub use answer::{Appended, Bucket, Hit, NamingPage, Outcome, Page, Reading, Refusal, TopValue};
+pub use question::{Cursor, Field, Filter, Histogram, IsMeant, Naming, Order, Search, State, Top};
 
 /// Which documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,6 +118,9 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// The most frequent values of a field with the number of documents that bear them: the most frequent first, then by value.
     fn top(&self, top: Top) -> Answer<'_, Vec<TopValue>>;
+
+    /// A page of the DNS logs with certain names in them. A page ends where it becomes long, or takes long.
+    fn naming(&self, naming: Naming) -> Answer<'_, NamingPage>;
 
     /// A document of a cluster by its `_id`.
     fn get(&self, stream: Stream, cluster: String, id: String) -> Answer<'_, Option<Hit>>;

@@ -73,6 +73,17 @@ pub struct Page {
     pub arrived: u64,
 }
 
+/// Some of the documents with certain names in them, in no order that means anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamingPage {
+    /// Each document once in all pages, but for those that arrive meanwhile.
+    pub hits: Vec<Hit>,
+    /// What the next page comes behind; a page without documents may have one. None: this was the last.
+    pub next: Option<String>,
+    /// Everything that arrived before this was looked at, once all pages were asked for; of the first page.
+    pub arrived: u64,
+}
+
 /// Documents of a step of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {

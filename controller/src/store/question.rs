@@ -1,6 +1,6 @@
 //! What is asked of a store.
 
-use std::{fmt, ops::RangeInclusive, str::FromStr};
+use std::{fmt, ops::RangeInclusive, str::FromStr, sync::Arc};
 
 use namewarden_protocol::document::{Action, Time};
 
@@ -196,6 +196,46 @@ pub struct Top {
     pub field: Field,
     /// At most so many.
     pub limit: usize,
+}
+
+/// Whether a value of one of [`Naming::FIELDS`] is what is looked for.
+pub type IsMeant = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// DNS logs with certain names in them, whatever names these are: as many may be meant as a threat set lists.
+#[derive(Clone)]
+pub struct Naming {
+    /// `orchestrator.cluster.name`.
+    pub cluster: String,
+    /// `@timestamp` is this or later.
+    pub since: Time,
+    /// They arrived behind this.
+    pub arrived_after: Option<u64>,
+    /// Asked of values, each perhaps more than once; a document is meant when one of its values is.
+    pub is_meant: IsMeant,
+    /// Behind what the page before said is next.
+    pub after: Option<String>,
+}
+
+impl Naming {
+    /// Where names stand; data in presentation format.
+    pub const FIELDS: [&str; 7] = [
+        "dns.question.name",
+        "dns.answers.name",
+        "dns.answers.data",
+        "dns.authorities.name",
+        "dns.authorities.data",
+        "dns.additionals.name",
+        "dns.additionals.data",
+    ];
+}
+
+impl fmt::Debug for Naming {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cluster, since, arrived_after, is_meant: _, after } = self;
+        let mut shown = formatter.debug_struct("Naming");
+        shown.field("cluster", cluster).field("since", since).field("arrived_after", arrived_after);
+        shown.field("after", after).finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

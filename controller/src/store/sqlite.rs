@@ -24,6 +24,9 @@ mod query;
 // Questions and answers.
 mod read;
 
+// Documents by the names in them.
+mod naming;
+
 // Connections that read.
 mod readers;
 
@@ -48,8 +51,8 @@ use rows::Prepared;
 use writer::{Bounds, Writer};
 
 use super::{
-    Annotation, Answer, Appended, Bucket, Histogram, Hit, Incoming, Outcome, Page, Reading, Search, Store,
-    StoreError, Stream, Top, TopValue, facts,
+    Annotation, Answer, Appended, Bucket, Histogram, Hit, Incoming, Naming, NamingPage, Outcome, Page,
+    Reading, Search, Store, StoreError, Stream, Top, TopValue, facts,
 };
 
 /// What the store may hold.
@@ -203,6 +206,10 @@ impl Store for SqliteStore {
     fn top(&self, top: Top) -> Answer<'_, Vec<TopValue>> {
         let readers = &self.file(top.stream).readers;
         readers.ask(move |connection| read::top(connection, &top)).boxed()
+    }
+
+    fn naming(&self, naming: Naming) -> Answer<'_, NamingPage> {
+        self.logs.readers.ask(move |connection| naming::page(connection, &naming)).boxed()
     }
 
     fn get(&self, stream: Stream, cluster: String, id: String) -> Answer<'_, Option<Hit>> {

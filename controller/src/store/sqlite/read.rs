@@ -121,7 +121,7 @@ fn hit(connection: &Connection, found: &Found) -> rusqlite::Result<Hit> {
 }
 
 /// The last arrival; 0 where there was none.
-fn last(connection: &Connection) -> rusqlite::Result<u64> {
+pub fn last(connection: &Connection) -> rusqlite::Result<u64> {
     let last: Option<i64> = connection.query_row("SELECT max(seq) FROM fact", [], |row| row.get(0))?;
     Ok(last.map_or(0, number))
 }
