@@ -19,7 +19,7 @@ pub struct Appended {
 pub enum Outcome {
     /// It is kept.
     Created {
-        /// Greater than that of every document before it.
+        /// Greater than that of every document before it in its data stream.
         arrival: u64,
     },
     /// Its data stream holds one of that `_id`; that one stays.
@@ -70,7 +70,7 @@ pub struct Page {
     /// arrival always.
     pub next: Option<Cursor>,
     /// Everything that arrived before this was looked at: where the order of arrival goes on.
-    pub arrived: u64,
+    pub arrived: Cursor,
 }
 
 /// Some of the documents with certain names in them, in no order that means anything.

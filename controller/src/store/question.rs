@@ -74,7 +74,7 @@ pub enum Order {
     NewestFirst,
     /// By time, then by id.
     OldestFirst,
-    /// As they came in: what comes in later is always behind what is there, however old it is.
+    /// As they came in, data stream by data stream: what comes in later is always behind what is there, however old it is.
     Arrival,
 }
 
@@ -92,13 +92,19 @@ pub enum Cursor {
     },
     /// A moment, in the order of arrival.
     Arrival(u64),
+    /// A moment in the order of arrival, where a number does not tell it: the store that gave it reads it again.
+    Opaque(String),
 }
+
+/// What an opaque cursor begins with.
+const OPAQUE: char = '@';
 
 impl fmt::Display for Cursor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Document { time, id, namespace } => write!(formatter, "{}/{namespace}/{id}", time.0),
             Self::Arrival(arrival) => write!(formatter, "{arrival}"),
+            Self::Opaque(text) => write!(formatter, "{OPAQUE}{text}"),
         }
     }
 }
@@ -107,6 +113,9 @@ impl FromStr for Cursor {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(opaque) = text.strip_prefix(OPAQUE) {
+            return Ok(Self::Opaque(opaque.to_owned()));
+        }
         let wrong = || "give what the page before said is next".to_owned();
         let mut parts = text.splitn(3, '/');
         let number = parts.next().and_then(|number| number.parse().ok()).ok_or_else(wrong)?;
@@ -246,7 +255,8 @@ mod tests {
     fn a_cursor_is_read_as_it_was_written() {
         let document =
             Cursor::Document { time: Time(17), id: "a/b c".to_owned(), namespace: "default".to_owned() };
-        for cursor in [document, Cursor::Arrival(u64::MAX)] {
+        let opaque = Cursor::Opaque("a.b:0=7,c/d".to_owned());
+        for cursor in [document, Cursor::Arrival(u64::MAX), opaque] {
             assert_eq!(cursor.to_string().parse(), Ok(cursor));
         }
         for text in ["", "x", "1/2", "-1", "99999999999999999999"] {

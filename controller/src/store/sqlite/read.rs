@@ -44,7 +44,7 @@ pub fn search(connection: &Connection, search: &Search) -> rusqlite::Result<Page
         }
     });
     let tail = (search.order == Order::Arrival).then_some(Cursor::Arrival(arrived));
-    Ok(Page { hits, next: next.or(tail), arrived })
+    Ok(Page { hits, next: next.or(tail), arrived: Cursor::Arrival(arrived) })
 }
 
 fn by_arrival(search: &Search) -> Clause {

@@ -6,9 +6,20 @@ use namewarden_protocol::document::Time;
 
 use super::*;
 use crate::store::{
-    Filter, Order, State,
-    tests::{EVERYTHING, all, ids, made_up::Spec, open},
+    Cursor, Filter, Order, State,
+    tests::{EVERYTHING, made_up::Spec, open},
 };
+
+/// All of a stream's documents in the cluster `c`, the newest first.
+fn all(stream: Stream) -> Search {
+    let filter = Filter { cluster: "c".to_owned(), ..Filter::default() };
+    Search { stream, filter, order: Order::NewestFirst, after: None, limit: 100 }
+}
+
+/// The ids of a search's first page.
+async fn ids(store: &dyn Store, search: Search) -> Vec<String> {
+    store.search(search).await.unwrap().hits.into_iter().map(|hit| hit.id).collect()
+}
 
 const DAY: u64 = 86_400_000_000_000;
 
@@ -188,7 +199,7 @@ async fn numbers_of_arrival_grow_over_a_new_file_too() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     store.append(specs(Stream::Alerts, 0..5)).await.unwrap();
-    let before = store.search(all(Stream::Alerts)).await.unwrap().arrived;
+    let Cursor::Arrival(before) = store.search(all(Stream::Alerts)).await.unwrap().arrived else { panic!() };
     drop(store);
     for name in files(&folder) {
         fs::remove_file(folder.path().join(name)).unwrap();

@@ -51,6 +51,14 @@ impl Spec {
         }
     }
 
+    /// One that no other test has.
+    #[must_use]
+    pub fn of(mut self, tag: &str) -> Self {
+        self.cluster = format!("{tag}-{}", self.cluster);
+        self.id = format!("{tag}-{}", self.id);
+        self
+    }
+
     /// Its JSON.
     pub fn source(&self) -> Bytes {
         let mut document = json!({
@@ -96,6 +104,24 @@ pub enum Operation {
     Top(Top),
     Get { stream: Stream, cluster: String, id: String },
     Restart,
+}
+
+impl Operation {
+    /// One that speaks of nothing that another test has.
+    #[must_use]
+    pub fn of(mut self, tag: &str) -> Self {
+        let of_tag = |text: &mut String| *text = format!("{tag}-{text}");
+        match &mut self {
+            Self::Append(specs) => specs.iter_mut().for_each(|spec| *spec = spec.clone().of(tag)),
+            Self::Annotate { cluster, .. } => of_tag(cluster),
+            Self::Search(search) => of_tag(&mut search.filter.cluster),
+            Self::Histogram(histogram) => of_tag(&mut histogram.filter.cluster),
+            Self::Top(top) => of_tag(&mut top.filter.cluster),
+            Self::Get { cluster, id, .. } => [cluster, id].into_iter().for_each(of_tag),
+            Self::Restart => {}
+        }
+        self
+    }
 }
 
 fn word(words: &'static [&'static str]) -> impl Strategy<Value = String> + Clone {
