@@ -251,25 +251,30 @@ pub struct OutputArgs {
     #[arg(long, env = "NAMEWARDEN_DNS_LOGS", default_value = "off", value_name = "off|stdout|file:PATH|URL")]
     pub dns_logs: String,
 
-    /// One DNS log for every exchange, or one for all equal exchanges of a workload and an interval.
+    /// What one DNS log stands for: every exchange alone, equal exchanges of a container or unit and an interval (0), or those
+    /// of all pods of one owner, as Deployment or `DaemonSet` (1).
     #[arg(
         long,
-        env = "NAMEWARDEN_DNS_LOG_DETAIL",
+        env = "NAMEWARDEN_DNS_LOG_AGGREGATION",
         value_enum,
-        default_value_t = DnsLogDetail::Every,
-        value_name = "DETAIL"
+        default_value_t = DnsLogAggregation::Every,
+        value_name = "LEVEL"
     )]
-    pub dns_log_detail: DnsLogDetail,
+    pub dns_log_aggregation: DnsLogAggregation,
 
     /// Seconds after which counted DNS logs are written and the limit of DNS logs begins anew.
     #[arg(
         long,
         env = "NAMEWARDEN_DNS_LOG_INTERVAL",
-        default_value_t = 60,
+        default_value_t = 300,
         value_parser = clap::value_parser!(u64).range(1..=3600),
         value_name = "SECONDS"
     )]
     pub dns_log_interval: u64,
+
+    /// Whether DNS logs bear labels of pods, those of --pod-label.
+    #[arg(long, env = "NAMEWARDEN_DNS_LOG_LABELS", value_enum, default_value_t = Switch::On, value_name = "SWITCH")]
+    pub dns_log_labels: Switch,
 
     /// DNS logs of this node in one interval at most, of which one workload gets half at most; what goes beyond is counted,
     /// in a document for each workload. 0: no limit.
@@ -289,13 +294,26 @@ pub struct OutputArgs {
     pub node_name: Option<String>,
 }
 
-/// How much DNS logs say.
+/// What one DNS log stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DnsLogDetail {
-    /// Every exchange, with process, ports, id and times to live.
+pub enum DnsLogAggregation {
+    /// One exchange, with process, ports, id and times to live.
     Every,
-    /// Equal exchanges together: how many, and how long they took.
-    Counted,
+    /// Equal exchanges of a container or unit: how many, and how long they took.
+    #[value(name = "0")]
+    Workload,
+    /// Equal exchanges of an owner's pods: how many of how many pods, and how long they took.
+    #[value(name = "1")]
+    Owner,
+}
+
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// It is done.
+    On,
+    /// It is not.
+    Off,
 }
 
 /// How documents on standard output look.

@@ -62,11 +62,11 @@ use namewarden_protocol::{
 };
 
 use self::{
-    attribute::{AttributeCounts, Attributor, Machine, pod::Pods},
+    attribute::{AttributeCounts, Attributed, Attributor, Machine, pod::Pods},
     compose::Composer,
     decode::{DecodeCounts, Decoder, WallOffset},
     dns_log::{DnsLogCounts, DnsLogger},
-    exchange::Exchange,
+    exchange::UnreadExchange,
     matching::{Finding, MatchingCounts},
     naming::{Naming, NamingCounts},
     packet::{Packet, RawMessage, Timestamp},
@@ -86,6 +86,8 @@ pub struct PipelineSettings {
     pub roll_up: roll_up::Settings,
     /// How DNS logs are made; `None` for none.
     pub dns_log: Option<dns_log::Settings>,
+    /// Whether they bear their pods' labels.
+    pub log_labels: bool,
 }
 
 /// What every stage counted.
@@ -121,18 +123,18 @@ pub struct Pipeline<M> {
 impl<M: Machine> Pipeline<M> {
     /// A pipeline that matches against whatever `set` holds at the moment.
     pub fn new(settings: PipelineSettings, set: Arc<Current>, machine: M, pods: Arc<dyn Pods>) -> Self {
-        let PipelineSettings { identity, limits, roll_up, dns_log } = settings;
+        let PipelineSettings { identity, limits, roll_up, dns_log, log_labels } = settings;
         Self {
             decoder: Decoder::new(),
             streams: Reassembler::new(limits),
             inspection: Inspection {
-                composer: Composer::new(identity).with_pods(Arc::clone(&pods)),
+                composer: Composer::new(identity).with_pods(Arc::clone(&pods)).with_log_labels(log_labels),
                 set,
                 screen: Screen::new(),
                 attributor: Attributor::new(machine),
                 roll_up: RollUp::new(roll_up),
+                dns_log: dns_log.map(|settings| DnsLogger::new(settings).with_pods(Arc::clone(&pods))),
                 naming: Naming::new(pods),
-                dns_log: dns_log.map(DnsLogger::new),
                 listed_messages: 0,
                 matching: MatchingCounts::default(),
             },
@@ -217,23 +219,27 @@ impl<M: Machine> Inspection<M> {
         if findings.is_empty() && self.dns_log.is_none() {
             return;
         }
-        self.exchange(raw, findings, dropped);
-    }
-
-    /// The dear part: only for what a feed lists or what is to be logged.
-    fn exchange(&mut self, raw: &RawMessage<'_>, findings: Vec<Finding>, dropped: u64) {
-        self.listed_messages += u64::from(!findings.is_empty());
         let attributed = self.attributor.attribute(raw);
-        // One more than is kept, for OPT is not.
-        let message = parse::parse_start(raw.bytes, exchange::RECORDS_MAX + 1);
-        let mut exchange = Exchange::new(raw, &message, attributed);
-        exchange.unchecked_names = dropped;
-        let exchange = Arc::new(exchange);
-        for finding in findings {
-            self.roll_up.sighting(Sighting { exchange: Arc::clone(&exchange), finding });
+        if !findings.is_empty() {
+            self.sightings(raw, findings, &attributed, dropped);
         }
         if let Some(dns_log) = &mut self.dns_log {
-            dns_log.message(Arc::unwrap_or_clone(exchange));
+            dns_log.message(UnreadExchange::new(raw, attributed, dropped));
+        }
+    }
+
+    /// Whatever becomes of the DNS log: an alert does not depend on it.
+    fn sightings(
+        &mut self,
+        raw: &RawMessage<'_>,
+        findings: Vec<Finding>,
+        attributed: &Attributed,
+        dropped: u64,
+    ) {
+        self.listed_messages += 1;
+        let exchange = Arc::new(UnreadExchange::new(raw, attributed.clone(), dropped).read());
+        for finding in findings {
+            self.roll_up.sighting(Sighting { exchange: Arc::clone(&exchange), finding });
         }
     }
 

@@ -9,12 +9,16 @@ mod object;
 // UID -> names, bounded, also for a while after the pod is gone.
 mod table;
 
+// Address -> UID.
+mod addresses;
+
 // The watch.
 mod follow;
 
 // What is known, on disk.
 mod snapshot;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
@@ -100,6 +104,10 @@ impl Directory {
 impl Pods for Directory {
     fn pod(&self, uid: &str) -> Option<Arc<Pod>> {
         self.table.read().unwrap_or_else(PoisonError::into_inner).pod(uid)
+    }
+
+    fn pod_at(&self, address: IpAddr) -> Option<Arc<Pod>> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).pod_at(address)
     }
 
     fn is_asked(&self) -> bool {

@@ -16,12 +16,13 @@ use namewarden_protocol::{document::Identity, obtain::client};
 
 use crate::{
     args::{
-        CaptureArgs, ControllerArgs, DEFAULT_STATE_DIR, DnsLogDetail, FeedArgs, OutputArgs, OutputFormat,
-        PodArgs, PodNames, RunArgs, StateArgs,
+        CaptureArgs, ControllerArgs, DEFAULT_STATE_DIR, DnsLogAggregation, FeedArgs, OutputArgs,
+        OutputFormat, PodArgs, PodNames, RunArgs, StateArgs, Switch,
     },
     kernel::KernelSettings,
     pipeline::{
-        PipelineSettings, dns_log,
+        PipelineSettings,
+        dns_log::{self, Aggregation},
         reassemble::Limits,
         roll_up,
         sink::{self, Style, Target},
@@ -221,14 +222,16 @@ pub fn pipeline(
     let identity = identity(arguments)?;
     let roll_up = roll_up::Settings::new(&identity.cluster, &identity.node);
     let dns_log = output.dns_logs.is_some().then(|| dns_log(arguments));
-    Ok(PipelineSettings { identity, limits, roll_up, dns_log })
+    let log_labels = arguments.dns_log_labels == Switch::On;
+    Ok(PipelineSettings { identity, limits, roll_up, dns_log, log_labels })
 }
 
 fn dns_log(arguments: &OutputArgs) -> dns_log::Settings {
     dns_log::Settings {
-        detail: match arguments.dns_log_detail {
-            DnsLogDetail::Every => dns_log::Detail::Every,
-            DnsLogDetail::Counted => dns_log::Detail::Counted,
+        aggregation: match arguments.dns_log_aggregation {
+            DnsLogAggregation::Every => Aggregation::Every,
+            DnsLogAggregation::Workload => Aggregation::Workload,
+            DnsLogAggregation::Owner => Aggregation::Owner,
         },
         interval: Duration::from_secs(arguments.dns_log_interval),
         limit: if arguments.dns_log_limit == 0 { u64::MAX } else { arguments.dns_log_limit },

@@ -28,12 +28,12 @@ pub mod namewarden;
 // Every field and its type in a search engine.
 pub mod mapping;
 
-pub use dns::{Dns, Question, ResourceRecord};
+pub use dns::{Dns, Question, RecordData, ResourceRecord};
 pub use ecs::{
     Action, Agent, Container, DataStream, Endpoint, Error, Event, Host, Kubernetes, Network, Orchestrator,
     Process, Related,
 };
-pub use namewarden::{Facts, Latency, Set, Uncaptured};
+pub use namewarden::{Facts, Latency, Server, Set, Uncaptured};
 pub use threat::{Enrichment, Threat};
 pub use time::Time;
 

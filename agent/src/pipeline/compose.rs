@@ -37,18 +37,26 @@ pub struct Composer {
     pods: Arc<dyn Pods>,
     /// DNS logs written so far: what their ids are numbered by.
     logs: u64,
+    /// Whether DNS logs bear their pods' labels.
+    log_labels: bool,
 }
 
 impl Composer {
     /// A composer that signs documents so.
     pub fn new(identity: Identity) -> Self {
-        Self { identity, pods: Arc::new(NoPods), logs: 0 }
+        Self { identity, pods: Arc::new(NoPods), logs: 0, log_labels: true }
     }
 
     /// The same, which names pods as these do.
     #[must_use]
     pub fn with_pods(self, pods: Arc<dyn Pods>) -> Self {
         Self { pods, ..self }
+    }
+
+    /// The same, whose DNS logs bear their pods' labels, or do not.
+    #[must_use]
+    pub fn with_log_labels(self, log_labels: bool) -> Self {
+        Self { log_labels, ..self }
     }
 
     /// Names of the workload's pod, as far as they are known now.

@@ -7,8 +7,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::attribute::pod::{NoPods, Pods};
 use super::attribute::{Attributed, Attribution, Workload};
-use super::exchange::Exchange;
+use super::exchange::{Exchange, UnreadExchange};
 use super::packet::Timestamp;
 
 // Queries whose answers are awaited.
@@ -17,10 +18,21 @@ mod waiting;
 // Equal exchanges of one interval, counted together.
 mod counted;
 
+// Exchanges that were read before in the interval, without reading them again.
+mod digest;
+
+// A workload, or all pods of one owner.
+mod clients;
+
 // What each workload may use of the limit.
 mod share;
 
+// What became of messages and exchanges.
+mod counts;
+
+pub use clients::{Clients, Owned};
 pub use counted::Counted;
+pub use counts::DnsLogCounts;
 
 use counted::Table;
 use share::Shares;
@@ -29,20 +41,22 @@ use waiting::Waiting;
 /// Clocks of messages and of `poll` may differ by this much before a time counts as stepped back.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
 
-/// How much is written down.
+/// What one document stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detail {
-    /// A document for each exchange.
+pub enum Aggregation {
+    /// One exchange.
     Every,
-    /// A document for all equal exchanges of a workload and an interval: same question, response code and answers.
-    Counted,
+    /// All equal exchanges of a workload and an interval: same question, response code and answers.
+    Workload,
+    /// All equal exchanges of an owner's pods and an interval; a workload without known owner stays by itself.
+    Owner,
 }
 
 /// What bounds the stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How much is written down.
-    pub detail: Detail,
+    /// What one document stands for.
+    pub aggregation: Aggregation,
     /// Counts are written, and the limit begins anew, this often.
     pub interval: Duration,
     /// How long a query waits for its answer.
@@ -54,11 +68,11 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Every exchange; an interval of a minute; 5 s, the usual resolver's patience; 8,192 queries; no limit.
+    /// Every exchange; an interval of 5 minutes; 5 s, the usual resolver's patience; 8,192 queries; no limit.
     fn default() -> Self {
         Self {
-            detail: Detail::Every,
-            interval: Duration::from_mins(1),
+            aggregation: Aggregation::Every,
+            interval: Duration::from_mins(5),
             answer_wait: Duration::from_secs(5),
             waiting_max: 8_192,
             limit: u64::MAX,
@@ -69,6 +83,8 @@ impl Default for Settings {
 impl Settings {
     /// Different exchanges that are counted at once at most, whatever the limit: the table is bounded.
     pub const COUNTED_MAX: u64 = 16_384;
+    /// Bytes of all queries that wait at most.
+    pub const WAITING_BYTES_MAX: usize = 8 << 20;
 }
 
 /// What goes out: one document each.
@@ -93,38 +109,11 @@ pub enum DnsLog {
     },
 }
 
-/// Messages and exchanges by what became of them: `messages = joined + queries + lone_answers` and
-/// `queries + lone_answers = logged + unlogged + waiting`, where `logged` counts every exchange a document stands for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DnsLogCounts {
-    /// Messages that came in.
-    pub messages: u64,
-    /// Answers that were joined with their query.
-    pub joined: u64,
-    /// Queries.
-    pub queries: u64,
-    /// Answers whose query was not seen.
-    pub lone_answers: u64,
-    /// Queries logged without an answer.
-    pub unanswered: u64,
-    /// Of those, queries that had to make room before their time was up.
-    pub evicted: u64,
-    /// Messages that could not be read to their end.
-    pub malformed: u64,
-    /// Exchanges that a document stands for, or will at the end of the interval.
-    pub logged: u64,
-    /// Exchanges beyond their workload's share of the limit.
-    pub unlogged: u64,
-    /// Queries that wait now.
-    pub waiting: u64,
-    /// Documents handed out.
-    pub documents: u64,
-}
-
 /// The stage.
 #[derive(Debug)]
 pub struct DnsLogger {
     settings: Settings,
+    pods: Arc<dyn Pods>,
     waiting: Waiting,
     table: Table,
     ready: VecDeque<DnsLog>,
@@ -140,6 +129,7 @@ impl DnsLogger {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
+            pods: Arc::new(NoPods),
             waiting: Waiting::default(),
             table: Table::default(),
             ready: VecDeque::new(),
@@ -149,39 +139,57 @@ impl DnsLogger {
         }
     }
 
+    /// The same, which knows the owners of these pods.
+    #[must_use]
+    pub fn with_pods(self, pods: Arc<dyn Pods>) -> Self {
+        Self { pods, ..self }
+    }
+
     /// Counted so far.
     pub fn counts(&self) -> DnsLogCounts {
         DnsLogCounts { waiting: self.waiting.len() as u64, ..self.counts }
     }
 
     /// Takes in one message; what it leads to comes out of a `poll`.
-    pub fn message(&mut self, exchange: Exchange) {
+    pub fn message(&mut self, message: UnreadExchange) {
         self.counts.messages += 1;
-        self.counts.malformed += u64::from(exchange.malformed.is_some());
-        self.began.get_or_insert(exchange.time);
-        if !exchange.is_answered() {
+        self.began.get_or_insert(message.time);
+        if !message.is_answered() {
             self.counts.queries += 1;
-            let is_full = self.waiting.len() >= self.settings.waiting_max;
-            let oldest = if is_full { self.waiting.pop() } else { None };
-            for evicted in [oldest, self.waiting.push(exchange)].into_iter().flatten() {
-                self.counts.evicted += 1;
-                self.unanswered(evicted);
-            }
-        } else if let Some(mut query) = self.waiting.take(&exchange) {
+            self.wait(message);
+        } else if let Some(mut query) = self.waiting.take(&message) {
             self.counts.joined += 1;
-            query.join(&exchange);
-            self.log(query);
+            query.join(message);
+            self.log(&query);
         } else {
             self.counts.lone_answers += 1;
-            self.log(exchange);
+            self.log(&message);
         }
+    }
+
+    fn wait(&mut self, query: UnreadExchange) {
+        let bytes = query.size();
+        while self.waiting.len() >= self.settings.waiting_max
+            || self.waiting.bytes() + bytes > Settings::WAITING_BYTES_MAX
+        {
+            let Some(oldest) = self.waiting.pop() else { break };
+            self.evict(&oldest);
+        }
+        if let Some(one_too_many) = self.waiting.push(query) {
+            self.evict(&one_too_many);
+        }
+    }
+
+    fn evict(&mut self, query: &UnreadExchange) {
+        self.counts.evicted += 1;
+        self.unanswered(query);
     }
 
     /// Hands out what is due: exchanges that are complete, queries whose time is up, counts of an interval that ended.
     pub fn poll(&mut self, now: Timestamp, each: &mut impl FnMut(DnsLog)) {
         let wait = self.settings.answer_wait;
         while let Some(query) = self.waiting.pop_if(|since| since.has_passed(wait, CLOCK_SLACK, now)) {
-            self.unanswered(query);
+            self.unanswered(&query);
         }
         let interval = self.settings.interval;
         if self.began.is_some_and(|began| began.has_passed(interval, interval, now)) {
@@ -193,31 +201,33 @@ impl DnsLogger {
     /// Hands out everything, queries that still wait for their answer too.
     pub fn flush(&mut self, now: Timestamp, each: &mut impl FnMut(DnsLog)) {
         while let Some(query) = self.waiting.pop() {
-            self.unanswered(query);
+            self.unanswered(&query);
         }
         self.end_interval(now);
         self.hand_out(each);
     }
 
-    fn unanswered(&mut self, query: Exchange) {
+    fn unanswered(&mut self, query: &UnreadExchange) {
         self.counts.unanswered += 1;
         self.log(query);
     }
 
     /// Logs one exchange, if its workload's share of the limit allows it.
-    fn log(&mut self, exchange: Exchange) {
-        let limit = self.limit();
+    fn log(&mut self, exchange: &UnreadExchange) {
+        let (limit, owners) = (self.limit(), owners(self.settings.aggregation, &self.pods));
         let Self { settings, table, shares, ready, counts, .. } = self;
         let mut may = |attributed: &Attributed| limit == u64::MAX || shares.take(attributed, limit);
-        let logged = match settings.detail {
-            Detail::Every => {
-                let may = may(&exchange.attributed);
-                if may {
-                    ready.push_back(DnsLog::One(Box::new(exchange)));
-                }
-                may
-            }
-            Detail::Counted => table.count(exchange, may),
+        let logged = if settings.aggregation != Aggregation::Every {
+            let taken = table.count(exchange, owners, may);
+            counts.malformed += u64::from(taken.malformed);
+            taken.counted
+        } else if may(&exchange.attributed) {
+            let exchange = exchange.read();
+            counts.malformed += u64::from(exchange.malformed.is_some());
+            ready.push_back(DnsLog::One(Box::new(exchange)));
+            true
+        } else {
+            false
         };
         counts.logged += u64::from(logged);
         counts.unlogged += u64::from(!logged);
@@ -225,7 +235,7 @@ impl DnsLogger {
 
     fn end_interval(&mut self, now: Timestamp) {
         let Some(start) = self.began.take() else { return };
-        for counted in self.table.take() {
+        for counted in self.table.take(owners(self.settings.aggregation, &self.pods)) {
             self.ready.push_back(DnsLog::Counted(Box::new(counted)));
         }
         let limit = self.limit();
@@ -237,9 +247,9 @@ impl DnsLogger {
     }
 
     fn limit(&self) -> u64 {
-        match self.settings.detail {
-            Detail::Every => self.settings.limit,
-            Detail::Counted => self.settings.limit.min(Settings::COUNTED_MAX),
+        match self.settings.aggregation {
+            Aggregation::Every => self.settings.limit,
+            Aggregation::Workload | Aggregation::Owner => self.settings.limit.min(Settings::COUNTED_MAX),
         }
     }
 
@@ -247,6 +257,11 @@ impl DnsLogger {
         self.counts.documents += self.ready.len() as u64;
         self.ready.drain(..).for_each(each);
     }
+}
+
+/// Whoever knows the owners whose pods are counted together, where any are.
+fn owners(aggregation: Aggregation, pods: &Arc<dyn Pods>) -> Option<&dyn Pods> {
+    (aggregation == Aggregation::Owner).then_some(&**pods)
 }
 
 #[cfg(test)]

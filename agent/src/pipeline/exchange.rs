@@ -6,11 +6,16 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use namewarden_protocol::document::{Dns, Question, ResourceRecord};
+use namewarden_protocol::document::{Dns, Question, RecordData, ResourceRecord};
 
 use super::attribute::Attributed;
 use super::packet::{RawMessage, Timestamp, Transport};
 use super::parse::{Message, Record};
+
+pub use unread::UnreadExchange;
+
+// The same as bytes, before anybody has read them.
+mod unread;
 
 // Exchanges and findings for the tests of every stage that takes them.
 #[cfg(test)]
@@ -105,8 +110,7 @@ impl Exchange {
 
     /// Nanoseconds from query to answer, where both were seen.
     pub fn latency(&self) -> Option<u64> {
-        let latency = self.answered?.0.checked_sub(self.time.0)?;
-        (latency > 0).then_some(latency)
+        unread::latency(self.time, self.answered)
     }
 
     /// Leaves out all records: what is kept of an exchange once it is written.
@@ -151,7 +155,7 @@ fn record(record: &Record) -> ResourceRecord {
         kind: record.kind.clone(),
         class: record.class.clone(),
         ttl: Some(record.ttl),
-        data: if has_names { data.to_ascii_lowercase() } else { data.to_owned() },
+        data: RecordData::One(if has_names { data.to_ascii_lowercase() } else { data.to_owned() }),
     }
 }
 

@@ -30,7 +30,8 @@ fn pipeline(listed: u16, change: impl FnOnce(&mut PipelineSettings)) -> Pipeline
         version: "0".into(),
     };
     let roll_up = roll_up::Settings::new("cluster", "node-1");
-    let mut settings = PipelineSettings { identity, limits: Limits::LIVE, roll_up, dns_log: None };
+    let mut settings =
+        PipelineSettings { identity, limits: Limits::LIVE, roll_up, dns_log: None, log_labels: true };
     change(&mut settings);
     Pipeline::new(settings, set, NoMachine, Arc::new(NoPods))
 }

@@ -23,6 +23,7 @@ pub type PodObject = Object<Spec, Status>;
 #[serde(rename_all = "camelCase", default)]
 pub struct Spec {
     service_account_name: Option<String>,
+    host_network: bool,
     containers: Vec<SpecContainer>,
     init_containers: Vec<SpecContainer>,
     ephemeral_containers: Vec<SpecContainer>,
@@ -39,6 +40,7 @@ struct SpecContainer {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Status {
+    phase: Option<String>,
     #[serde(rename = "podIP")]
     pod_ip: Option<String>,
     container_statuses: Vec<ContainerStatus>,
@@ -100,6 +102,7 @@ pub fn names(object: &PodObject, labels: &Labels) -> Option<Pod> {
         namespace: meta.namespace.clone().unwrap_or_default(),
         name: meta.name.clone().unwrap_or_default(),
         ip: status.pod_ip.as_ref().and_then(|ip| ip.parse().ok()),
+        owns_ip: !object.spec.host_network && matches!(status.phase.as_deref(), Some("Pending" | "Running")),
         labels: labels.of(meta),
         owner: owner(meta),
         service_account: object.spec.service_account_name.clone().filter(|name| !name.is_empty()),
@@ -188,7 +191,7 @@ mod tests {
                     "labels": {"app": "cart", "pod-template-hash": "7d9f"}},
                 "spec": {"serviceAccountName": "cart", "nodeName": "n", "volumes": [{"name": "v"}],
                     "containers": [{"name": "app", "image": "cart:1"}], "initContainers": [{"name": "init", "image": "i"}]},
-                "status": {"podIP": "10.1.2.3",
+                "status": {"phase": "Running", "podIP": "10.1.2.3",
                     "containerStatuses": [{"name": "app", "containerID": "containerd://aa", "ready": true,
                         "lastState": {"terminated": {"containerID": "containerd://bb", "exitCode": 1}}}],
                     "initContainerStatuses": [{"name": "init", "containerID": "containerd://cc"}]}}"#,
@@ -200,7 +203,7 @@ mod tests {
             (&*pod.namespace, &*pod.name, pod.service_account.as_deref()),
             ("shop", "cart-7d9f-x", Some("cart"))
         );
-        assert_eq!(pod.ip, "10.1.2.3".parse().ok());
+        assert_eq!((pod.ip, pod.owns_ip), ("10.1.2.3".parse().ok(), true));
         assert_eq!(pod.labels.keys().collect::<Vec<_>>(), ["app"]);
         let named = |id: &str| pod.container(id).map(|container| (&*container.name, &*container.image));
         assert_eq!(
@@ -223,6 +226,17 @@ mod tests {
         assert_eq!(said(owned("Job", "backup-1", mark)), "CronJob/backup");
         assert_eq!(said(owned("Job", "import", "")), "Job/import");
         assert_eq!(said(owned("DaemonSet", "agent", "")), "DaemonSet/agent");
+    }
+
+    #[test]
+    fn a_nodes_address_and_one_that_was_given_back_are_no_pods_own() {
+        for (network, phase) in [("true", "Running"), ("false", "Succeeded"), ("false", "Failed")] {
+            let text = format!(
+                r#"{{"metadata": {{"uid": "u"}}, "spec": {{"hostNetwork": {network}}},
+                    "status": {{"phase": "{phase}", "podIP": "10.1.2.3"}}}}"#
+            );
+            assert!(!names(&object(&text), &Labels::All).unwrap().owns_ip, "{network} {phase}");
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! UID -> names of a pod, also for a while after it is gone, bounded. Time is an argument.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::addresses::Addresses;
 use crate::pipeline::attribute::pod::Pod;
 
 /// How long a pod is known after it is gone: its last packets may still be on their way.
@@ -23,6 +25,8 @@ pub(super) struct Table {
     pods: HashMap<String, Known, ahash::RandomState>,
     /// What the kubelet calls static pods -> UID.
     hashes: HashMap<String, String, ahash::RandomState>,
+    /// Of pods that are there.
+    addresses: Addresses,
     /// The oldest first; stale where the pod came back.
     gone: VecDeque<(Instant, String)>,
     evicted: u64,
@@ -43,6 +47,11 @@ impl Table {
         Some(Arc::clone(&known.pod))
     }
 
+    /// The pod that is there and alone has this address.
+    pub fn pod_at(&self, address: IpAddr) -> Option<Arc<Pod>> {
+        self.pod(self.addresses.uid(address)?)
+    }
+
     /// Every pod that is there.
     pub fn present(&self) -> Vec<Arc<Pod>> {
         self.pods.values().filter(|known| known.gone.is_none()).map(|known| Arc::clone(&known.pod)).collect()
@@ -52,12 +61,14 @@ impl Table {
     pub fn put(&mut self, mut pod: Pod) {
         if let Some(before) = self.pods.get(&pod.uid) {
             keep_containers(&mut pod, &before.pod);
+            self.addresses.remove(&before.pod);
         } else {
             self.make_room();
         }
         if let Some(hash) = &pod.static_hash {
             self.hashes.insert(hash.clone(), pod.uid.clone());
         }
+        self.addresses.put(&pod);
         self.pods.insert(pod.uid.clone(), Known { pod: Arc::new(pod), gone: None });
     }
 
@@ -65,6 +76,7 @@ impl Table {
     pub fn remove(&mut self, uid: &str, now: Instant) {
         if let Some(known) = self.pods.get_mut(uid).filter(|known| known.gone.is_none()) {
             known.gone = Some(now);
+            self.addresses.remove(&known.pod);
             self.gone.push_back((now, uid.to_owned()));
         }
     }
@@ -161,6 +173,24 @@ mod tests {
         let mut table = Table::default();
         table.put(Pod { static_hash: Some("hash".into()), ..pod("a", "1") });
         assert_eq!(table.pod("hash").unwrap().uid, "a");
+    }
+
+    #[test]
+    fn an_address_leads_to_the_pod_that_alone_has_it_now() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        let at = |uid: &str, ip: &str| Pod { ip: ip.parse().ok(), owns_ip: true, ..pod(uid, "1") };
+        let address = "10.1.2.3".parse().unwrap();
+        let there = |table: &Table| table.pod_at(address).map(|pod| pod.uid.clone());
+        table.put(Pod { owns_ip: false, ..at("host", "10.1.2.3") });
+        assert_eq!(there(&table), None, "an address of the node is no pod's");
+        table.put(at("a", "10.1.2.3"));
+        assert_eq!(there(&table).as_deref(), Some("a"));
+        table.put(at("b", "10.1.2.3"));
+        assert_eq!(there(&table), None, "two pods claim it");
+        table.remove("a", now);
+        assert_eq!(there(&table).as_deref(), Some("b"));
+        table.put(at("b", "10.1.2.4"));
+        assert_eq!(there(&table), None, "it moved");
     }
 
     #[test]

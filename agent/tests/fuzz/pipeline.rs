@@ -6,7 +6,7 @@ use std::sync::Arc;
 use namewarden_agent::pipeline::attribute::NoMachine;
 use namewarden_agent::pipeline::attribute::pod::NoPods;
 use namewarden_agent::pipeline::decode::WallOffset;
-use namewarden_agent::pipeline::dns_log::{self, Detail};
+use namewarden_agent::pipeline::dns_log::{self, Aggregation};
 use namewarden_agent::pipeline::packet::Timestamp;
 use namewarden_agent::pipeline::reassemble::Limits;
 use namewarden_agent::pipeline::{Pipeline, PipelineCounts, PipelineSettings, roll_up};
@@ -40,8 +40,8 @@ fn current() -> Arc<Current> {
 fn settings(options: u8) -> PipelineSettings {
     let mut roll_up = roll_up::Settings::new("cluster", "node");
     (roll_up.groups_max, roll_up.workloads_max, roll_up.names_per_workload) = (3, 2, 2);
-    let detail = if options & 1 == 0 { Detail::Every } else { Detail::Counted };
-    let dns_log = dns_log::Settings { detail, limit: 9, waiting_max: 4, ..dns_log::Settings::default() };
+    let aggregation = if options & 1 == 0 { Aggregation::Every } else { Aggregation::Workload };
+    let dns_log = dns_log::Settings { aggregation, limit: 9, waiting_max: 4, ..dns_log::Settings::default() };
     PipelineSettings {
         identity: Identity {
             cluster: "cluster".into(),
@@ -53,6 +53,7 @@ fn settings(options: u8) -> PipelineSettings {
         limits: LIMITS,
         roll_up,
         dns_log: (options & 2 == 0).then_some(dns_log),
+        log_labels: true,
     }
 }
 

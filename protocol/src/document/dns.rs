@@ -76,7 +76,7 @@ impl Question {
 }
 
 /// `dns.answers.*`, `dns.authorities.*`, `dns.additionals.*`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ResourceRecord {
     /// Owner name.
     pub name: String,
@@ -89,7 +89,60 @@ pub struct ResourceRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u32>,
     /// Data in presentation format.
-    pub data: String,
+    pub data: RecordData,
+}
+
+impl ResourceRecord {
+    /// Whether both are of one set: same name, type and class (RFC 2181 section 5).
+    pub fn is_of_set(&self, other: &Self) -> bool {
+        (&self.name, &self.kind, &self.class) == (&other.name, &other.kind, &other.class)
+    }
+}
+
+/// Data of one record, or of a set of records where several exchanges are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RecordData {
+    /// Of one record.
+    One(String),
+    /// Of several.
+    Several(Vec<String>),
+}
+
+impl RecordData {
+    /// Of each record.
+    pub fn all(&self) -> &[String] {
+        match self {
+            Self::One(data) => std::slice::from_ref(data),
+            Self::Several(all) => all,
+        }
+    }
+
+    /// Takes in what further records hold.
+    pub fn join(&mut self, more: Self) {
+        let mut all = std::mem::take(self).into_all();
+        all.extend(more.into_all());
+        *self = Self::Several(all);
+    }
+
+    fn into_all(self) -> Vec<String> {
+        match self {
+            Self::One(data) => vec![data],
+            Self::Several(all) => all,
+        }
+    }
+}
+
+impl Default for RecordData {
+    fn default() -> Self {
+        Self::Several(Vec::new())
+    }
+}
+
+impl From<String> for RecordData {
+    fn from(data: String) -> Self {
+        Self::One(data)
+    }
 }
 
 #[cfg(test)]

@@ -207,12 +207,13 @@ pub struct Cluster {
 /// `orchestrator.resource.*`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
-    /// `pod`.
+    /// `pod`; of exchanges counted by owner `deployment`, `cronjob`, …
     #[serde(rename = "type")]
     pub kind: Text,
     /// The pod's UID.
-    pub id: String,
-    /// The pod's name; absent when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Its name; absent when unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// What owns the pod.
@@ -254,8 +255,9 @@ pub struct Image {
 /// `kubernetes.*`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kubernetes {
-    /// The pod.
-    pub pod: Pod,
+    /// The pod; absent where exchanges are counted by owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Pod>,
     /// The pod's namespace; this and all that follows are absent when unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,

@@ -35,6 +35,12 @@ pub struct Facts {
     /// Sightings (or exchanges) that this document stands for; the sum over a group is the number of sightings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// Pods of the owner that this DNS log stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<u64>,
+    /// The pod of this node that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Server>,
     /// First sighting that this document stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_seen: Option<Time>,
@@ -84,6 +90,15 @@ impl Set {
     pub fn new(epoch: u64, number: u64, digest: &[u8]) -> Self {
         Self { epoch: epoch.to_string(), number, digest: super::id::hex(digest.iter().copied()) }
     }
+}
+
+/// `namewarden.server.*`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Its name.
+    pub pod: String,
 }
 
 /// `namewarden.uncaptured.*`.

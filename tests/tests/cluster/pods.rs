@@ -11,7 +11,7 @@ use namewarden_tests::{
     server::{Server, Zone},
     wait,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The role that ships.
 const ROLE: &str = include_str!("../../../deploy/rbac/agent.yaml");
@@ -73,9 +73,14 @@ impl Scene {
     }
 
     fn agent(&self) -> Result<Agent> {
+        self.agent_with(&[])
+    }
+
+    fn agent_with(&self, more: &[&str]) -> Result<Agent> {
         let kubeconfig = self.kubeconfig.to_string_lossy();
         let names = ["--kubeconfig", &kubeconfig, "--node-name", "node-1"];
-        AgentBuilder::new("agent").feed("bad", "evil.example\n").arguments(&names).start(&self.node)
+        let builder = AgentBuilder::new("agent").feed("bad", "evil.example\n").arguments(&names);
+        builder.arguments(more).start(&self.node)
     }
 }
 
@@ -122,6 +127,49 @@ fn an_alert_names_pod_owner_container_image_and_service_account() -> Result<()> 
     assert_named(&ask(&agent, &scene.pod)?);
     let ended = agent.stop()?;
     assert!(!ended.log.contains("forbidden"), "{}", ended.log);
+    Ok(())
+}
+
+#[test]
+fn dns_logs_of_a_deployments_pods_are_counted_by_their_owner() -> Result<()> {
+    let scene = Scene::start()?;
+    let second = CART
+        .replace("cart-7d9f8c-x2x4z", "cart-7d9f8c-y3y5y")
+        .replace("secret-label: x", "secret-label: x, app.kubernetes.io/instance: second");
+    scene.cluster.apply(&second)?;
+    let object = scene.cluster.read("/api/v1/namespaces/shop/pods/cart-7d9f8c-y3y5y")?;
+    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).context("no UID")?;
+    let pods = [&scene.pod, &scene.node.pod().uid(uid).start()?];
+    let stranger = scene.node.pod().start()?;
+    let agent = scene.agent_with(&["--dns-logs", "stdout", "--dns-log-aggregation", "1"])?;
+    wait::until("both pods' names", || Ok((agent.metric("namewarden_pods_known", "")? > 1).then_some(())))?;
+    for pod in pods.into_iter().chain([&stranger]) {
+        pod.client()?.tell_all(&["udp4", &format!("ask www.example A {DNS}")])?;
+    }
+    let logs = agent.stop()?.documents;
+    let of = |path: &str| {
+        let logs: Vec<_> = logs.iter().filter(|log| log.pointer(path).is_some()).collect();
+        let [log] = logs[..] else { anyhow::bail!("not one log with {path}: {logs:#?}") };
+        Ok(log.clone())
+    };
+    let owned = of("/kubernetes/owner")?;
+    for (path, value) in [
+        ("/namewarden/count", json!(2)),
+        ("/namewarden/clients", json!(2)),
+        ("/kubernetes/owner", json!({ "kind": "Deployment", "name": "cart" })),
+        ("/kubernetes/labels", json!({ "app": "cart" })),
+        ("/kubernetes/namespace", json!("shop")),
+        ("/server/ip", json!("10.99.0.53")),
+        ("/dns/question/name", json!("www.example")),
+    ] {
+        assert_eq!(owned.pointer(path), Some(&value), "{path} of {owned:#}");
+    }
+    for path in ["/kubernetes/pod", "/container", "/client", "/source", "/namewarden/cgroup"] {
+        assert_eq!(owned.pointer(path), None, "{path} of {owned:#}");
+    }
+    let alone = of("/container/id")?;
+    assert_eq!(alone.pointer("/kubernetes/pod/uid"), Some(&json!(stranger.uid)));
+    assert_eq!(logs.len(), 2, "{logs:#?}");
     Ok(())
 }
 

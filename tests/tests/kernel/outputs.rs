@@ -89,7 +89,7 @@ fn every_exchange_has_a_dns_log_of_its_own() -> Result<()> {
 #[test]
 fn equal_exchanges_are_counted_in_one_dns_log() -> Result<()> {
     let counted = [("a.example", 3), ("b.example", 1), ("c.example", 1)];
-    assert_eq!(dns_logs(&["--dns-log-detail", "counted", "--dns-log-interval", "3600"])?, logs(&counted));
+    assert_eq!(dns_logs(&["--dns-log-aggregation", "0", "--dns-log-interval", "3600"])?, logs(&counted));
     Ok(())
 }
 
@@ -103,7 +103,7 @@ fn dns_logs_beyond_the_limit_are_counted_in_one_document() -> Result<()> {
 
 #[test]
 fn counted_dns_logs_are_written_when_their_interval_ends() -> Result<()> {
-    let arguments = ["--dns-logs", "stdout", "--dns-log-detail", "counted", "--dns-log-interval", "1"];
+    let arguments = ["--dns-logs", "stdout", "--dns-log-aggregation", "0", "--dns-log-interval", "1"];
     let scene = Scene::with(Zone::new(), &agent(&arguments))?;
     let (_pod, mut client) = scene.pod()?;
     client.tell_all(&["udp4", &ask("a.example")])?;

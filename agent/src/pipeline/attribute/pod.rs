@@ -20,6 +20,10 @@ pub struct Pod {
     pub name: String,
     /// First address.
     pub ip: Option<IpAddr>,
+    /// Whether the address is the pod's alone: not its node's, and not given back since the pod ended. What an earlier run
+    /// knew of it is out of date.
+    #[serde(skip)]
+    pub owns_ip: bool,
     /// Labels, those that are kept.
     pub labels: BTreeMap<String, String>,
     /// What owns it; `None` for a pod of nobody.
@@ -31,7 +35,7 @@ pub struct Pod {
 }
 
 /// What owns a pod.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Owner {
     /// `Deployment`, `CronJob`, `DaemonSet`, …
     pub kind: String,
@@ -66,6 +70,11 @@ impl Pod {
 pub trait Pods: Debug + Send + Sync {
     /// Names of the pod that a cgroup's path calls so; also for a while after it is gone.
     fn pod(&self, uid: &str) -> Option<Arc<Pod>>;
+
+    /// The pod of this node that alone has this address now; none where that is not sure.
+    fn pod_at(&self, _address: IpAddr) -> Option<Arc<Pod>> {
+        None
+    }
 
     /// Whether names of pods may be known at all: where not, nobody waits for them.
     fn is_asked(&self) -> bool;

@@ -8,8 +8,9 @@ use namewarden_protocol::document::{
     Container, Dns, Document, Endpoint, Error, Kubernetes, Network, Process, Related, Text,
 };
 
-use crate::pipeline::attribute::pod::Pod;
+use crate::pipeline::attribute::pod::{Owner, Pod};
 use crate::pipeline::attribute::{self, Workload};
+use crate::pipeline::dns_log::Owned;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::packet::Transport;
 
@@ -23,7 +24,7 @@ pub(super) fn describe(document: &mut Document, exchange: &Exchange, pod: Option
     document.dns = Some(exchange.dns.clone());
     document.error = error(exchange.malformed.as_ref());
     document.namewarden.unchecked_names = Some(exchange.unchecked_names).filter(|names| *names > 0);
-    document.related = Some(related(exchange.client.ip(), Some(exchange.server.ip()), &exchange.dns));
+    document.related = Some(related(Some(exchange.client.ip()), Some(exchange.server.ip()), &exchange.dns));
 }
 
 /// Whose it was.
@@ -88,25 +89,47 @@ fn container(workload: &Workload, pod: Option<&Pod>) -> Option<Container> {
 
 fn kubernetes(uid: &str, qos: Option<Text>, pod: Option<&Pod>) -> Kubernetes {
     Kubernetes {
-        pod: ecs::Pod {
+        pod: Some(ecs::Pod {
             uid: uid.to_owned(),
             qos,
             name: pod.map(|pod| pod.name.clone()),
             ip: pod.and_then(|pod| pod.ip),
-        },
+        }),
         namespace: pod.map(|pod| pod.namespace.clone()),
-        owner: pod
-            .and_then(|pod| pod.owner.clone())
-            .map(|owner| ecs::Owner { kind: owner.kind, name: owner.name }),
+        owner: pod.and_then(|pod| pod.owner.clone()).map(owner),
         service_account: pod.and_then(|pod| pod.service_account.clone()),
         labels: pod.map(|pod| pod.labels.clone()).unwrap_or_default(),
     }
 }
 
+fn owner(owner: Owner) -> ecs::Owner {
+    ecs::Owner { kind: owner.kind, name: owner.name }
+}
+
+/// Fills in whose pods they were that exchanges are counted of.
+pub(super) fn owned(document: &mut Document, owned: &Owned) {
+    document.namewarden.clients = u64::try_from(owned.pods.len()).ok();
+    document.kubernetes = Some(Kubernetes {
+        pod: None,
+        namespace: Some(owned.namespace.clone()),
+        owner: Some(owner(owned.owner.clone())),
+        service_account: None,
+        labels: owned.labels.clone(),
+    });
+    document.orchestrator.kind = Some(Cow::Borrowed("kubernetes"));
+    document.orchestrator.namespace = Some(owned.namespace.clone());
+    document.orchestrator.resource = Some(Resource {
+        kind: Cow::Owned(owned.owner.kind.to_ascii_lowercase()),
+        id: None,
+        name: Some(owned.owner.name.clone()),
+        parent: None,
+    });
+}
+
 fn resource(uid: &str, pod: Option<&Pod>) -> Resource {
     Resource {
         kind: Cow::Borrowed("pod"),
-        id: uid.to_owned(),
+        id: Some(uid.to_owned()),
         name: pod.map(|pod| pod.name.clone()),
         parent: pod
             .and_then(|pod| pod.owner.as_ref())
@@ -115,9 +138,9 @@ fn resource(uid: &str, pod: Option<&Pod>) -> Resource {
 }
 
 /// Every address and name of an exchange, each once.
-pub(super) fn related(client: IpAddr, server: Option<IpAddr>, dns: &Dns) -> Related {
+pub(super) fn related(client: Option<IpAddr>, server: Option<IpAddr>, dns: &Dns) -> Related {
     let mut related = Related::default();
-    for address in [Some(client), server].into_iter().flatten().chain(dns.resolved_ip.iter().copied()) {
+    for address in [client, server].into_iter().flatten().chain(dns.resolved_ip.iter().copied()) {
         push(&mut related.ip, address.to_canonical());
     }
     if let Some(question) = &dns.question {
@@ -126,7 +149,7 @@ pub(super) fn related(client: IpAddr, server: Option<IpAddr>, dns: &Dns) -> Rela
     for record in &dns.answers {
         push(&mut related.hosts, record.name.clone());
         if TARGET_TYPES.contains(&&*record.kind) {
-            push(&mut related.hosts, record.data.clone());
+            record.data.all().iter().for_each(|name| push(&mut related.hosts, name.clone()));
         }
     }
     related

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::tests::{alert, answered, composer, evil};
 use super::*;
 use crate::pipeline::attribute::{Attribution, pod};
-use crate::pipeline::dns_log::{Detail, DnsLog, DnsLogger, Settings};
-use crate::pipeline::exchange::samples::{answer, at, query, workload};
+use crate::pipeline::dns_log::{Aggregation, DnsLog, DnsLogger, Settings};
+use crate::pipeline::exchange::samples::{at, unread_answer, unread_query, workload};
 use crate::pipeline::flood::{Report, Volume};
 use crate::pipeline::screen::Place;
 
@@ -21,14 +21,21 @@ fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/documents.md")
 }
 
-fn counted() -> Document {
-    let mut logger = DnsLogger::new(Settings { detail: Detail::Counted, ..Settings::default() });
+/// The server is a pod of the node; the client is of a Deployment where the pods are counted by owner.
+fn counted(aggregation: Aggregation) -> Document {
+    let pods: std::sync::Arc<dyn Pods> = match aggregation {
+        Aggregation::Owner => std::sync::Arc::new(Cart),
+        Aggregation::Every | Aggregation::Workload => std::sync::Arc::new(pod::NoPods),
+    };
+    let settings = Settings { aggregation, ..Settings::default() };
+    let mut logger = DnsLogger::new(settings).with_pods(std::sync::Arc::clone(&pods));
+    let mut composer = composer().with_pods(pods);
     for id in 1..=3 {
-        logger.message(query(workload('3'), at(u64::from(id) * 10), id, "www.example"));
-        logger.message(answer(workload('3'), at(u64::from(id) * 12), id, "www.example"));
+        logger.message(unread_query(workload('3'), at(u64::from(id) * 10), id, "www.example"));
+        logger.message(unread_answer(workload('3'), at(u64::from(id) * 12), id, "www.example", |_| ()));
     }
     let mut documents = Vec::new();
-    logger.flush(at(60_000), &mut |log| documents.push(composer().log(&log, at(60_000))));
+    logger.flush(at(300_000), &mut |log| documents.push(composer.log(&log, at(300_000))));
     documents.remove(0)
 }
 
@@ -39,7 +46,7 @@ fn examples() -> Vec<(&'static str, Document)> {
     let mut limit = alert(Saying::LeftOut { limit: 100 }, answered(), evil());
     (limit.number, limit.count, limit.last_seen, limit.created) = (1, 99_900, at(3_500_000), at(3_600_000));
     let whose = Some((workload('3'), Attribution::Cgroup));
-    let unlogged = DnsLog::Unlogged { whose, count: 4_711, limit: 1_000, start: at(0), end: at(60_000) };
+    let unlogged = DnsLog::Unlogged { whose, count: 4_711, limit: 1_000, start: at(0), end: at(300_000) };
     let uncaptured = Volume { packets: 1_840_112, bytes: 2_664_482_176 };
     let flood = Report {
         workload: workload('3'),
@@ -62,8 +69,9 @@ fn examples() -> Vec<(&'static str, Document)> {
         ("flood", composer().flood(&flood)),
         ("gap", composer().gap(at(0), at(8_250), at(8_251), "the agent was restarted")),
         ("dns-log", composer().log(&DnsLog::One(Box::new(answered())), at(4))),
-        ("counted-dns-log", counted()),
-        ("unlogged", composer().log(&unlogged, at(60_000))),
+        ("counted-dns-log", counted(Aggregation::Workload)),
+        ("owner-dns-log", counted(Aggregation::Owner)),
+        ("unlogged", composer().log(&unlogged, at(300_000))),
     ]
 }
 
@@ -84,11 +92,18 @@ impl Pods for Cart {
             namespace: "shop".to_owned(),
             name: "cart-7d9f8c-x2x4z".to_owned(),
             ip: "10.1.2.3".parse().ok(),
+            owns_ip: true,
             labels: [("app".to_owned(), "cart".to_owned())].into(),
             owner: Some(pod::Owner { kind: "Deployment".to_owned(), name: "cart".to_owned() }),
             service_account: Some("cart".to_owned()),
             containers: vec![container],
         }))
+    }
+
+    fn pod_at(&self, address: std::net::IpAddr) -> Option<std::sync::Arc<Pod>> {
+        let mut pod = Pod { namespace: "kube-system".to_owned(), ..Pod::default() };
+        pod.name = "coredns-668d6bf9bc-4x7kq".to_owned();
+        (address == std::net::IpAddr::from([10, 96, 0, 10])).then(|| std::sync::Arc::new(pod))
     }
 
     fn is_asked(&self) -> bool {

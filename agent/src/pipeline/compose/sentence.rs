@@ -9,7 +9,7 @@ use namewarden_protocol::document::{Dns, Time};
 
 use crate::pipeline::attribute::pod::Pod;
 use crate::pipeline::attribute::{Kind, Workload};
-use crate::pipeline::dns_log::Counted;
+use crate::pipeline::dns_log::{Counted, Owned};
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flood::{Report, Volume};
 use crate::pipeline::matching::Finding;
@@ -93,12 +93,20 @@ pub(super) fn exchange(exchange: &Exchange, who: &str) -> String {
 
 /// "container 3f1c2b9d8e7a asked 10.0.0.53 for www.example (A) 12 times: NOERROR".
 pub(super) fn counted(counted: &Counted, who: &str) -> String {
-    let deed = if counted.server_side {
-        was_asked(counted.client)
-    } else {
-        format!("asked {}", counted.server.to_canonical())
+    let deed = match (counted.server_side, counted.client, counted.server) {
+        (true, Some(client), _) => was_asked(client),
+        (true, None, _) => "was asked".to_owned(),
+        (false, _, Some(server)) => format!("asked {}", server.to_canonical()),
+        (false, _, None) => "asked".to_owned(),
     };
     log(&format!("{who} {deed}"), &counted.dns, counted.count)
+}
+
+/// "Deployment shop/cart (3 pods)".
+pub(super) fn owned(owned: &Owned) -> String {
+    let Owned { namespace, owner, pods, .. } = owned;
+    let s = if pods.len() == 1 { "" } else { "s" };
+    format!("{} {namespace}/{} ({} pod{s})", owner.kind, owner.name, pods.len())
 }
 
 /// "12 exchanges of container 3f1c2b9d8e7a were not logged: its share of the limit of 1000 documents an interval is used up".

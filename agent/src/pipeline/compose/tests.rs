@@ -2,9 +2,11 @@ use std::sync::Arc;
 
 use super::*;
 use crate::pipeline::attribute::{Process, Workload, cgroup_path};
-use crate::pipeline::dns_log::{self, Detail, DnsLog, DnsLogger};
+use crate::pipeline::dns_log::{self, Aggregation, DnsLog, DnsLogger};
 use crate::pipeline::exchange::Exchange;
-use crate::pipeline::exchange::samples::{answer, at, feed, finding, query, workload};
+use crate::pipeline::exchange::samples::{
+    answer, at, feed, finding, query, unread_answer, unread_query, workload,
+};
 use crate::pipeline::screen::Place;
 
 pub(super) fn composer() -> Composer {
@@ -83,11 +85,13 @@ fn an_exchange_is_logged_with_its_latency() {
 
 #[test]
 fn exchanges_counted_together_are_logged_with_count_and_latency() {
-    let mut logger =
-        DnsLogger::new(dns_log::Settings { detail: Detail::Counted, ..dns_log::Settings::default() });
+    let mut logger = DnsLogger::new(dns_log::Settings {
+        aggregation: Aggregation::Workload,
+        ..dns_log::Settings::default()
+    });
     for id in 1..=3 {
-        logger.message(query(workload('3'), at(u64::from(id) * 10), id, "www.example"));
-        logger.message(answer(workload('3'), at(u64::from(id) * 12), id, "www.example"));
+        logger.message(unread_query(workload('3'), at(u64::from(id) * 10), id, "www.example"));
+        logger.message(unread_answer(workload('3'), at(u64::from(id) * 12), id, "www.example", |_| ()));
     }
     let mut documents = Vec::new();
     logger.flush(at(60_000), &mut |log| documents.push(composer().log(&log, at(60_000))));

@@ -4,28 +4,36 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::AHashMap;
-use namewarden_protocol::document::{Dns, Latency};
+use namewarden_protocol::document::{Dns, Latency, ResourceRecord};
 
-use crate::pipeline::attribute::{Attributed, Attribution, Workload};
-use crate::pipeline::exchange::Exchange;
+use super::clients::{Clients, Whose};
+use super::digest::Digests;
+use crate::pipeline::attribute::pod::Pods;
+use crate::pipeline::attribute::{Attributed, Attribution};
+use crate::pipeline::exchange::UnreadExchange;
 use crate::pipeline::packet::{Timestamp, Transport};
 
-/// Equal exchanges: same workload, server, question, response code and answers.
+/// Digests that are remembered in one interval; what goes beyond is read each time.
+const DIGESTS_MAX: usize = 65_536;
+/// Pods that are told apart in all entries of one interval; workloads beyond stay by themselves.
+const MEMBERS_MAX: usize = 262_144;
+
+/// Equal exchanges: same clients, server, question, response code and answers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Counted {
     /// Whose they were.
-    pub workload: Arc<Workload>,
-    /// How that was found.
-    pub attribution: Attribution,
+    pub clients: Clients,
+    /// How that was found; `None` where in several ways.
+    pub attribution: Option<Attribution>,
     /// Seen at the server's socket.
     pub server_side: bool,
     /// UDP or TCP.
     pub transport: Transport,
-    /// Who asked.
-    pub client: IpAddr,
-    /// Who was asked.
-    pub server: IpAddr,
-    /// What was said: without id and times to live, records in order.
+    /// Who asked; `None` where that were several pods of one owner.
+    pub client: Option<IpAddr>,
+    /// Who was asked; `None` where that were several pods of one owner.
+    pub server: Option<IpAddr>,
+    /// What was said: without id and times to live, records of one name, type and class as one, in order.
     pub dns: Dns,
     /// Why the first of them could not be read to its end.
     pub malformed: Option<String>,
@@ -39,21 +47,22 @@ pub struct Counted {
     pub last_seen: Timestamp,
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    workload: Arc<str>,
+    whose: Whose,
     server_side: bool,
     transport: Transport,
-    client: IpAddr,
-    server: IpAddr,
-    dns: Dns,
+    client: Option<IpAddr>,
+    server: Option<IpAddr>,
+    dns: Arc<Dns>,
     is_malformed: bool,
 }
 
 #[derive(Debug)]
 struct Entry {
-    workload: Arc<Workload>,
-    attribution: Attribution,
+    key: Key,
+    clients: Clients,
+    attribution: Option<Attribution>,
     malformed: Option<String>,
     count: u64,
     latency_count: u64,
@@ -63,59 +72,121 @@ struct Entry {
     last_seen: Timestamp,
 }
 
+/// Everything that was counted in one interval.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    entries: AHashMap<Key, Entry>,
+    digests: Digests,
+    by_digest: AHashMap<u128, usize>,
+    by_key: AHashMap<Key, usize>,
+    entries: Vec<Entry>,
+    /// Pods told apart, in all entries.
+    members: usize,
+}
+
+/// What became of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// Otherwise it is one that was not met before, and no more of them may be kept.
+    pub counted: bool,
+    pub malformed: bool,
 }
 
 impl Table {
-    /// Counts one exchange; false where it is one that was not met before, and no more of them may be kept.
-    pub(super) fn count(&mut self, exchange: Exchange, may: impl FnOnce(&Attributed) -> bool) -> bool {
-        let latency = exchange.latency();
-        let time = exchange.time;
-        let attributed = exchange.attributed;
-        let key = Key {
-            workload: Arc::from(attributed.workload.key()),
-            server_side: exchange.server_side,
-            transport: exchange.transport,
-            client: exchange.client.ip().to_canonical(),
-            server: exchange.server.ip().to_canonical(),
-            dns: comparable(exchange.dns),
-            is_malformed: exchange.malformed.is_some(),
-        };
-        if !self.entries.contains_key(&key) && !may(&attributed) {
-            return false;
+    /// Counts one exchange; `owners` knows the owners whose pods are counted together, where any are. `may` says whether
+    /// one that was not met before may be kept.
+    pub(super) fn count(
+        &mut self,
+        exchange: &UnreadExchange,
+        owners: Option<&dyn Pods>,
+        may: impl FnOnce(&Attributed) -> bool,
+    ) -> Taken {
+        let digest = self.digests.of(exchange);
+        let known = digest.and_then(|digest| self.by_digest.get(&digest));
+        if let Some(entry) = known.and_then(|at| self.entries.get_mut(*at)) {
+            entry.add(exchange.time, exchange.latency());
+            return Taken { counted: true, malformed: entry.key.is_malformed };
         }
-        let entry = self.entries.entry(key).or_insert_with(|| Entry {
-            workload: attributed.workload,
-            attribution: attributed.attribution,
-            malformed: exchange.malformed,
-            count: 0,
-            latency_count: 0,
-            latency_sum: 0,
-            latency_max: 0,
-            first_seen: time,
-            last_seen: time,
-        });
-        entry.add(time, latency);
-        true
+        let entry = Entry::new(exchange);
+        let malformed = entry.key.is_malformed;
+        let entry = if self.members < MEMBERS_MAX { entry.with_owner(owners) } else { entry };
+        if !self.by_key.contains_key(&entry.key) && !may(&exchange.attributed) {
+            return Taken { counted: false, malformed };
+        }
+        let at = self.put(entry);
+        if let Some(digest) = digest.filter(|_| self.by_digest.len() < DIGESTS_MAX) {
+            self.by_digest.insert(digest, at);
+        }
+        Taken { counted: true, malformed }
     }
 
-    /// All that was counted, in the order of its first exchange.
-    pub(super) fn take(&mut self) -> Vec<Counted> {
-        let mut all: Vec<_> = self.entries.drain().map(|(key, entry)| counted(key, entry)).collect();
-        all.sort_by(|one, other| {
-            (one.first_seen, one.workload.key(), &one.dns.kind).cmp(&(
-                other.first_seen,
-                other.workload.key(),
-                &other.dns.kind,
-            ))
-        });
-        all
+    /// All that was counted, in the order of its first exchange. Pods whose owner became known meanwhile join it.
+    pub(super) fn take(&mut self, owners: Option<&dyn Pods>) -> Vec<Counted> {
+        self.by_digest.clear();
+        self.by_key.clear();
+        self.members = 0;
+        for entry in std::mem::take(&mut self.entries) {
+            self.put(entry.with_owner(owners));
+        }
+        self.by_key.clear();
+        let mut all = std::mem::take(&mut self.entries);
+        all.sort_by(|one, other| one.rank().cmp(&other.rank()));
+        all.into_iter().map(Counted::from).collect()
+    }
+
+    /// Puts an entry to its equals; says where.
+    fn put(&mut self, entry: Entry) -> usize {
+        let at = *self.by_key.entry(entry.key.clone()).or_insert(self.entries.len());
+        if let Some(equal) = self.entries.get_mut(at) {
+            let before = equal.clients.pods();
+            equal.join(entry);
+            self.members += equal.clients.pods() - before;
+        } else {
+            self.members += entry.clients.pods();
+            self.entries.push(entry);
+        }
+        at
     }
 }
 
 impl Entry {
+    /// Of one exchange, which is read for it.
+    fn new(exchange: &UnreadExchange) -> Self {
+        let exchange = exchange.read();
+        let latency = exchange.latency();
+        let clients = Clients::One(exchange.attributed.workload);
+        let key = Key {
+            whose: clients.whose(),
+            server_side: exchange.server_side,
+            transport: exchange.transport,
+            client: Some(exchange.client.ip().to_canonical()),
+            server: Some(exchange.server.ip().to_canonical()),
+            dns: Arc::new(comparable(exchange.dns)),
+            is_malformed: exchange.malformed.is_some(),
+        };
+        Self {
+            key,
+            clients,
+            attribution: Some(exchange.attributed.attribution),
+            malformed: exchange.malformed,
+            count: 1,
+            latency_count: latency.is_some().into(),
+            latency_sum: latency.unwrap_or_default(),
+            latency_max: latency.unwrap_or_default(),
+            first_seen: exchange.time,
+            last_seen: exchange.time,
+        }
+    }
+
+    /// The same, as one of its pod's owner's, where that is known. Its own address is then one of many.
+    fn with_owner(mut self, owners: Option<&dyn Pods>) -> Self {
+        if let Some(clients) = owners.and_then(|pods| self.clients.owned(pods)) {
+            self.key.whose = clients.whose();
+            *if self.key.server_side { &mut self.key.server } else { &mut self.key.client } = None;
+            self.clients = clients;
+        }
+        self
+    }
+
     fn add(&mut self, time: Timestamp, latency: Option<u64>) {
         self.count += 1;
         self.first_seen = self.first_seen.min(time);
@@ -126,42 +197,66 @@ impl Entry {
             self.latency_max = self.latency_max.max(latency);
         }
     }
+
+    fn join(&mut self, other: Self) {
+        self.count += other.count;
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.last_seen = self.last_seen.max(other.last_seen);
+        self.latency_count += other.latency_count;
+        self.latency_sum = self.latency_sum.saturating_add(other.latency_sum);
+        self.latency_max = self.latency_max.max(other.latency_max);
+        self.attribution = self.attribution.filter(|attribution| other.attribution == Some(*attribution));
+        self.clients.join(other.clients);
+    }
+
+    fn rank(&self) -> (Timestamp, &Whose, &str) {
+        (self.first_seen, &self.key.whose, &self.key.dns.kind)
+    }
 }
 
-fn counted(key: Key, entry: Entry) -> Counted {
-    let mean = entry.latency_sum.checked_div(entry.latency_count);
-    Counted {
-        workload: entry.workload,
-        attribution: entry.attribution,
-        server_side: key.server_side,
-        transport: key.transport,
-        client: key.client,
-        server: key.server,
-        dns: key.dns,
-        malformed: entry.malformed,
-        count: entry.count,
-        latency: mean.map(|mean| Latency { count: entry.latency_count, mean, max: entry.latency_max }),
-        first_seen: entry.first_seen,
-        last_seen: entry.last_seen,
+impl From<Entry> for Counted {
+    fn from(entry: Entry) -> Self {
+        let Entry { key, clients, attribution, malformed, count, first_seen, last_seen, .. } = entry;
+        let mean = entry.latency_sum.checked_div(entry.latency_count);
+        Self {
+            clients,
+            attribution,
+            server_side: key.server_side,
+            transport: key.transport,
+            client: key.client,
+            server: key.server,
+            dns: Arc::unwrap_or_clone(key.dns),
+            malformed,
+            count,
+            latency: mean.map(|mean| Latency { count: entry.latency_count, mean, max: entry.latency_max }),
+            first_seen,
+            last_seen,
+        }
     }
 }
 
 /// Leaves out what differs between equal exchanges: id, times to live, the order that a server turns its records in.
-fn comparable(mut dns: Dns) -> Dns {
+pub(super) fn comparable(mut dns: Dns) -> Dns {
     dns.id = None;
     for section in [&mut dns.answers, &mut dns.authorities, &mut dns.additionals] {
-        for record in &mut *section {
-            record.ttl = None;
-        }
-        section.sort_by(|one, other| {
-            (&one.name, &one.kind, &one.class, &one.data).cmp(&(
-                &other.name,
-                &other.kind,
-                &other.class,
-                &other.data,
-            ))
-        });
+        *section = sets(std::mem::take(section));
     }
     dns.resolved_ip.sort_unstable();
     dns
+}
+
+/// Records of one name, type and class as one, in order.
+fn sets(mut records: Vec<ResourceRecord>) -> Vec<ResourceRecord> {
+    for record in &mut records {
+        record.ttl = None;
+    }
+    records.sort_unstable();
+    let mut sets: Vec<ResourceRecord> = Vec::with_capacity(records.len());
+    for record in records {
+        match sets.last_mut() {
+            Some(set) if set.is_of_set(&record) => set.data.join(record.data),
+            _ => sets.push(record),
+        }
+    }
+    sets
 }

@@ -1,5 +1,9 @@
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::*;
-use crate::pipeline::exchange::samples::{answer, at, query, workload};
+use crate::pipeline::attribute::pod::{Owner, Pod};
+use crate::pipeline::exchange::samples::wire::{self, Answer};
+use crate::pipeline::exchange::samples::{at, query, unread, unread_answer, unread_query, workload};
 
 fn logger(settings: impl FnOnce(&mut Settings)) -> DnsLogger {
     let mut all = Settings::default();
@@ -12,15 +16,15 @@ fn every() -> DnsLogger {
 }
 
 fn counting() -> DnsLogger {
-    logger(|settings| settings.detail = Detail::Counted)
+    logger(|settings| settings.aggregation = Aggregation::Workload)
 }
 
 fn ask(logger: &mut DnsLogger, time: u64, id: u16, name: &str) {
-    logger.message(query(workload('a'), at(time), id, name));
+    logger.message(unread_query(workload('a'), at(time), id, name));
 }
 
 fn reply(logger: &mut DnsLogger, time: u64, id: u16, name: &str) {
-    logger.message(answer(workload('a'), at(time), id, name));
+    logger.message(unread_answer(workload('a'), at(time), id, name, |_| ()));
 }
 
 fn poll(logger: &mut DnsLogger, time: u64) -> Vec<DnsLog> {
@@ -51,7 +55,8 @@ fn counted(logs: &[DnsLog]) -> Vec<&Counted> {
         .collect()
 }
 
-const MINUTE: u64 = 60_000;
+/// Of the settings.
+const INTERVAL: u64 = 300_000;
 
 #[test]
 fn a_query_is_joined_with_its_answer() {
@@ -76,9 +81,9 @@ fn answers_find_their_queries_whatever_order_they_come_in() {
 fn addresses_do_not_matter_but_socket_id_and_name_do() {
     let mut logger = every();
     ask(&mut logger, 0, 1, "www.example");
-    let mut translated = answer(workload('a'), at(1), 1, "www.example");
+    let mut translated = unread_answer(workload('a'), at(1), 1, "www.example", |_| ());
     translated.server = "10.0.0.99:5353".parse().unwrap();
-    let mut other_socket = answer(workload('a'), at(1), 1, "www.example");
+    let mut other_socket = unread_answer(workload('a'), at(1), 1, "www.example", |_| ());
     other_socket.socket += 1;
     logger.message(other_socket);
     reply(&mut logger, 1, 2, "www.example");
@@ -92,10 +97,12 @@ fn addresses_do_not_matter_but_socket_id_and_name_do() {
 fn an_answer_that_repeats_no_question_is_joined_by_socket_and_id() {
     let mut logger = every();
     ask(&mut logger, 0, 1, "www.example");
-    let mut refused = answer(workload('a'), at(1), 1, "www.example");
-    refused.dns.question = None;
-    logger.message(refused);
+    logger.message(unread_answer(workload('a'), at(1), 1, "www.example", |said| {
+        (said.code, said.repeats_question) = (5, false);
+    }));
     assert_eq!(logger.counts().joined, 1);
+    let logs = poll(&mut logger, 1);
+    assert_eq!(said(&logs), [("www.example", Some(1), 2)]);
 }
 
 #[test]
@@ -163,8 +170,8 @@ fn equal_exchanges_of_an_interval_are_counted_together() {
         ask(&mut logger, u64::from(id) * 100, id, "www.example");
         reply(&mut logger, u64::from(id) * 100 + latency, id, "www.example");
     }
-    assert_eq!(poll(&mut logger, MINUTE), []);
-    let logs = poll(&mut logger, MINUTE + 100);
+    assert_eq!(poll(&mut logger, INTERVAL), []);
+    let logs = poll(&mut logger, INTERVAL + 100);
     let [one] = counted(&logs)[..] else { panic!("{logs:?}") };
     assert_eq!((one.count, one.first_seen, one.last_seen), (3, at(100), at(300)));
     let latency = namewarden_protocol::document::Latency { count: 3, mean: 5_000_000, max: 9_000_000 };
@@ -175,20 +182,150 @@ fn equal_exchanges_of_an_interval_are_counted_together() {
 #[test]
 fn what_a_server_turns_is_equal_and_what_it_answers_is_not() {
     let mut logger = counting();
-    let mut turned = answer(workload('a'), at(1), 1, "www.example");
-    turned.dns.answers.reverse();
-    turned.dns.answers[0].ttl = Some(7);
-    logger.message(turned);
-    reply(&mut logger, 2, 2, "www.example");
-    let mut other = answer(workload('a'), at(3), 3, "www.example");
-    other.dns.answers[1].data = "203.0.113.8".into();
-    logger.message(other);
-    let mut refused = answer(workload('a'), at(4), 4, "www.example");
-    refused.dns.response_code = Some("REFUSED".into());
-    logger.message(refused);
-    logger.message(answer(workload('b'), at(5), 5, "www.example"));
+    let mut say = |pod, time, change: fn(&mut Answer)| {
+        logger.message(unread_answer(workload(pod), at(time), 1, "www.example", change));
+    };
+    say('a', 1, |said| {
+        said.answers.reverse();
+        said.answers[0].ttl = 7;
+    });
+    say('a', 2, |_| ());
+    say('a', 3, |said| said.answers[1].data = vec![203, 0, 113, 8]);
+    say('a', 4, |said| said.code = 5);
+    say('b', 5, |_| ());
     let logs = flush(&mut logger, 6);
     assert_eq!(counted(&logs).iter().map(|one| one.count).collect::<Vec<_>>(), [2, 1, 1, 1]);
+}
+
+#[test]
+fn what_was_read_once_is_not_read_again_and_the_table_begins_anew_with_each_interval() {
+    let mut logger = counting();
+    for id in 0..3 {
+        reply(&mut logger, 1, id, "www.example");
+    }
+    assert_eq!(counted(&flush(&mut logger, 2)).len(), 1);
+    reply(&mut logger, 3, 1, "www.example");
+    let logs = flush(&mut logger, 4);
+    assert_eq!(counted(&logs).iter().map(|one| one.count).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn records_of_one_name_type_and_class_are_one_with_all_their_data() {
+    let mut logger = counting();
+    logger.message(unread_answer(workload('a'), at(1), 1, "www.example", |said| {
+        let mut second = said.answers[1].clone();
+        second.data = vec![203, 0, 113, 6];
+        said.answers.push(second);
+    }));
+    let logs = flush(&mut logger, 6);
+    let answers = &counted(&logs)[0].dns.answers;
+    let said: Vec<_> = answers.iter().map(|set| (&*set.kind, set.data.all().join(" "))).collect();
+    let expected = [("A", "203.0.113.6 203.0.113.7".to_owned()), ("CNAME", "edge.example.net".to_owned())];
+    assert_eq!(said, expected);
+}
+
+/// Knows the pods that these tests ask as: two of one Deployment, or none of them.
+#[derive(Debug, Default)]
+struct Carts {
+    are_known: std::sync::atomic::AtomicBool,
+}
+
+impl Pods for Carts {
+    fn pod(&self, uid: &str) -> Option<Arc<Pod>> {
+        let name = uid.strip_prefix("0000000").filter(|_| self.are_known.load(Relaxed))?;
+        let first = name.get(..1)?;
+        Some(Arc::new(Pod {
+            uid: uid.to_owned(),
+            namespace: "shop".to_owned(),
+            name: format!("cart-7d9f8c-{first}"),
+            labels: [("app", "cart"), ("part", first)]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            owner: (first != "9").then(|| Owner { kind: "Deployment".to_owned(), name: "cart".to_owned() }),
+            ..Pod::default()
+        }))
+    }
+
+    fn is_asked(&self) -> bool {
+        true
+    }
+}
+
+/// A container of the pod of this number.
+fn of_pod(pod: char, container: char) -> Arc<Workload> {
+    let id = container.to_string().repeat(64);
+    let path = format!("/kubepods/pod0000000{pod}-5f60-4718-8293-a4b5c6d7e8f9/{id}");
+    Arc::new(crate::pipeline::attribute::cgroup_path::workload(&path))
+}
+
+fn by_owner(are_known: bool) -> (DnsLogger, Arc<Carts>) {
+    let carts = Arc::new(Carts { are_known: are_known.into() });
+    let by_owner = logger(|settings| settings.aggregation = Aggregation::Owner);
+    (by_owner.with_pods(Arc::clone(&carts) as Arc<dyn Pods>), carts)
+}
+
+fn reply_to(logger: &mut DnsLogger, whose: Arc<Workload>, client: &str) {
+    let mut answer = unread_answer(whose, at(1), 1, "www.example", |_| ());
+    answer.client = client.parse().unwrap();
+    logger.message(answer);
+}
+
+fn owned(one: &Counted) -> &Owned {
+    let Clients::Owned(owned) = &one.clients else { panic!("{one:?}") };
+    owned
+}
+
+#[test]
+fn equal_exchanges_of_an_owners_pods_are_one_without_the_pods() {
+    let (mut logger, _) = by_owner(true);
+    for (pod, container, client) in
+        [('1', 'a', "10.1.0.1:1"), ('1', 'b', "10.1.0.1:2"), ('2', 'c', "10.1.0.2:3")]
+    {
+        for _ in 0..2 {
+            reply_to(&mut logger, of_pod(pod, container), client);
+        }
+    }
+    let logs = flush(&mut logger, 6);
+    let [one] = counted(&logs)[..] else { panic!("{logs:?}") };
+    assert_eq!((one.count, one.client, one.server), (6, None, "10.96.0.10".parse().ok()));
+    let Owned { namespace, owner, labels, pods } = owned(one);
+    assert_eq!((&**namespace, &*owner.kind, &*owner.name, pods.len()), ("shop", "Deployment", "cart", 2));
+    assert_eq!(format!("{labels:?}"), r#"{"app": "cart"}"#, "what all of them bear");
+}
+
+#[test]
+fn a_workload_without_known_owner_stays_by_itself() {
+    let (mut logger, _) = by_owner(true);
+    reply_to(&mut logger, of_pod('9', 'a'), "10.1.0.1:1");
+    reply_to(&mut logger, of_pod('9', 'b'), "10.1.0.2:1");
+    reply_to(&mut logger, workload('c'), "10.1.0.3:1");
+    let logs = flush(&mut logger, 6);
+    let alone = |one: &&Counted| matches!(one.clients, Clients::One(_)) && one.client.is_some();
+    assert_eq!(counted(&logs).iter().filter(|one| alone(one)).count(), 3);
+}
+
+#[test]
+fn pods_whose_names_come_late_join_their_owner_at_the_end_of_the_interval() {
+    let (mut logger, carts) = by_owner(false);
+    reply_to(&mut logger, of_pod('1', 'a'), "10.1.0.1:1");
+    carts.are_known.store(true, Relaxed);
+    reply_to(&mut logger, of_pod('2', 'b'), "10.1.0.2:1");
+    let logs = flush(&mut logger, 6);
+    let [one] = counted(&logs)[..] else { panic!("{logs:?}") };
+    assert_eq!((one.count, owned(one).pods.len(), logger.counts().logged), (2, 2, 2));
+}
+
+#[test]
+fn of_an_owners_servers_the_clients_are_told_apart() {
+    let (mut logger, _) = by_owner(true);
+    for (pod, server) in [('1', "10.1.0.1:53"), ('2', "10.1.0.2:53")] {
+        let mut answer = unread_answer(of_pod(pod, 'a'), at(1), 1, "www.example", |_| ());
+        (answer.server_side, answer.server) = (true, server.parse().unwrap());
+        logger.message(answer);
+    }
+    let logs = flush(&mut logger, 6);
+    let [one] = counted(&logs)[..] else { panic!("{logs:?}") };
+    assert_eq!((one.count, one.client, one.server), (2, "10.1.0.7".parse().ok(), None));
 }
 
 fn unlogged(logs: &[DnsLog]) -> Vec<(Option<String>, u64)> {
@@ -204,34 +341,34 @@ fn unlogged(logs: &[DnsLog]) -> Vec<(Option<String>, u64)> {
 
 #[test]
 fn what_is_beyond_the_limit_is_counted_and_said() {
-    for detail in [Detail::Every, Detail::Counted] {
-        let mut logger = logger(|settings| (settings.detail, settings.limit) = (detail, 6));
+    for aggregation in [Aggregation::Every, Aggregation::Workload] {
+        let mut logger = logger(|settings| (settings.aggregation, settings.limit) = (aggregation, 6));
         for id in 0..10 {
             reply(&mut logger, u64::from(id), id, &format!("n{id}.example"));
         }
-        let logs = poll(&mut logger, MINUTE);
-        assert_eq!(logs.len(), 4, "{detail:?}");
+        let logs = poll(&mut logger, INTERVAL);
+        assert_eq!(logs.len(), 4, "{aggregation:?}");
         let whose = Some((workload('a'), Attribution::Cgroup));
-        assert_eq!(logs[3], DnsLog::Unlogged { whose, count: 7, limit: 6, start: at(0), end: at(MINUTE) });
-        reply(&mut logger, MINUTE + 1, 1, "again.example");
+        assert_eq!(logs[3], DnsLog::Unlogged { whose, count: 7, limit: 6, start: at(0), end: at(INTERVAL) });
+        reply(&mut logger, INTERVAL + 1, 1, "again.example");
         assert_eq!((logger.counts().logged, logger.counts().unlogged), (4, 7));
     }
 }
 
 #[test]
 fn one_noisy_workload_leaves_room_for_the_others() {
-    for detail in [Detail::Every, Detail::Counted] {
-        let mut logger = logger(|settings| (settings.detail, settings.limit) = (detail, 100));
+    for aggregation in [Aggregation::Every, Aggregation::Workload] {
+        let mut logger = logger(|settings| (settings.aggregation, settings.limit) = (aggregation, 100));
         for id in 0..1_000 {
             reply(&mut logger, 0, id, &format!("n{id}.example"));
         }
         for pod in ['b', 'c'] {
             for id in 0..5 {
-                logger.message(answer(workload(pod), at(1), id, &format!("n{id}.example")));
+                logger.message(unread_answer(workload(pod), at(1), id, &format!("n{id}.example"), |_| ()));
             }
         }
-        let logs = poll(&mut logger, MINUTE);
-        assert_eq!(unlogged(&logs), [(Some("a".repeat(12)), 950)], "{detail:?}");
+        let logs = poll(&mut logger, INTERVAL);
+        assert_eq!(unlogged(&logs), [(Some("a".repeat(12)), 950)], "{aggregation:?}");
         assert_eq!(logger.counts().logged, 60);
     }
 }
@@ -253,20 +390,23 @@ fn one_query_without_an_answer_does_not_hold_up_what_is_remembered_of_others() {
 #[test]
 fn a_malformed_message_is_logged_with_what_was_read() {
     let mut logger = every();
-    let mut broken = query(workload('a'), at(0), 1, "www.example");
-    broken.malformed = Some("additional at byte 40: ends".into());
-    logger.message(broken);
+    let mut bytes = wire::query(1, "www.example");
+    bytes[11] = 1;
+    logger.message(unread(query(workload('a'), at(0), 1, "www.example"), bytes));
     let logs = flush(&mut logger, 1);
     let DnsLog::One(one) = &logs[0] else { panic!("{logs:?}") };
-    assert_eq!((one.name(), one.malformed.as_deref()), ("www.example", Some("additional at byte 40: ends")));
+    assert_eq!(
+        (one.name(), one.malformed.as_deref()),
+        ("www.example", Some("additional at byte 29: it ends inside a field"))
+    );
     assert_eq!(logger.counts().malformed, 1);
 }
 
 #[test]
 fn a_clock_set_back_holds_nothing_up() {
     let mut logger = every();
-    ask(&mut logger, MINUTE, 1, "www.example");
-    assert_eq!(poll(&mut logger, MINUTE - 2_000).len(), 1);
+    ask(&mut logger, INTERVAL, 1, "www.example");
+    assert_eq!(poll(&mut logger, INTERVAL - 2_000).len(), 1);
 }
 
 proptest::proptest! {
@@ -276,8 +416,8 @@ proptest::proptest! {
         limit in 0_u64..20,
         steps in proptest::collection::vec((0_u8..3, 0_u16..4, 0_u64..9_000, proptest::bool::ANY), 0..300),
     ) {
-        let detail = if counted_together { Detail::Counted } else { Detail::Every };
-        let mut logger = logger(|settings| (settings.detail, settings.limit, settings.waiting_max) = (detail, limit, 5));
+        let aggregation = if counted_together { Aggregation::Workload } else { Aggregation::Every };
+        let mut logger = logger(|settings| (settings.aggregation, settings.limit, settings.waiting_max) = (aggregation, limit, 5));
         let (mut logs, mut time) = (Vec::new(), 0);
         for (name, id, later, is_answer) in steps {
             time += later;

@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+// Messages byte by byte.
+pub(crate) mod wire;
+
 use namewarden_protocol::document::{Dns, Question, ResourceRecord};
 use namewarden_protocol::entry::Scope;
 use namewarden_protocol::threat_set::SetId;
 
-use super::Exchange;
+use super::{Exchange, UnreadExchange};
 use crate::pipeline::attribute::{Attributed, Attribution, Process, Workload, cgroup_path};
 use crate::pipeline::matching::{FeedListing, Finding};
 use crate::pipeline::packet::{Timestamp, Transport};
@@ -69,12 +72,51 @@ pub(crate) fn answer(workload: Arc<Workload>, time: Timestamp, id: u16, name: &s
         kind: Cow::Borrowed(kind),
         class: Cow::Borrowed("IN"),
         ttl: Some(300),
-        data: data.to_owned(),
+        data: data.to_owned().into(),
     };
     answer.dns.answers =
         vec![record(name, "CNAME", "edge.example.net"), record("edge.example.net", "A", "203.0.113.7")];
     answer.dns.resolved_ip = vec!["203.0.113.7".parse().unwrap()];
     answer
+}
+
+/// A `query`, unread.
+pub(crate) fn unread_query(workload: Arc<Workload>, time: Timestamp, id: u16, name: &str) -> UnreadExchange {
+    unread(query(workload, time, id, name), wire::query(id, name))
+}
+
+/// An `answer`, unread; `change` may give it other records.
+pub(crate) fn unread_answer(
+    workload: Arc<Workload>,
+    time: Timestamp,
+    id: u16,
+    name: &str,
+    change: impl FnOnce(&mut wire::Answer),
+) -> UnreadExchange {
+    let mut said = wire::Answer::of(name);
+    change(&mut said);
+    unread(answer(workload, time, id, name), said.bytes(id, name))
+}
+
+pub(crate) fn unread(of: Exchange, bytes: Vec<u8>) -> UnreadExchange {
+    let Exchange { time, answered, transport, client, server, socket, id, attributed, server_side, .. } = of;
+    let bytes = bytes.into_boxed_slice();
+    let (query, answer) = if answered.is_some() { (Box::default(), bytes) } else { (bytes, Box::default()) };
+    let unchecked_names = 0;
+    UnreadExchange {
+        time,
+        answered,
+        transport,
+        client,
+        server,
+        socket,
+        id,
+        attributed,
+        server_side,
+        unchecked_names,
+        query,
+        answer,
+    }
 }
 
 /// `entry` listed for `name` by the feed `urlhaus`, asked for.

@@ -157,14 +157,17 @@ fn note(line: &mut Line, document: &Document) {
     line.part(PLAIN, &printable(&document.message));
 }
 
-/// Pod by its names, container's short id, pod, unit, the host, or the client's address.
+/// Pod or owner by its names, container's short id, pod, unit, the host, or the client's address.
 fn workload(document: &Document) -> String {
-    let names = document
-        .kubernetes
-        .as_ref()
-        .and_then(|known| Some(format!("{}/{}", known.namespace.as_ref()?, known.pod.name.as_ref()?)));
+    let names = document.kubernetes.as_ref().and_then(|known| {
+        let name = match (&known.pod, &known.owner) {
+            (Some(pod), _) => pod.name.as_ref()?,
+            (None, owner) => &owner.as_ref()?.name,
+        };
+        Some(format!("{}/{name}", known.namespace.as_ref()?))
+    });
     let container = document.container.as_ref().map(|container| container.id.chars().take(12).collect());
-    let pod = || Some(format!("pod {}", document.kubernetes.as_ref()?.pod.uid.get(..8)?));
+    let pod = || Some(format!("pod {}", document.kubernetes.as_ref()?.pod.as_ref()?.uid.get(..8)?));
     let unit = || {
         let name = &*document.service.as_ref()?.name;
         Some(name.strip_suffix(".service").unwrap_or(name).to_owned())
@@ -191,7 +194,9 @@ fn answer(dns: &Dns) -> String {
         (Some(_), [only], _) => only.to_string(),
         (Some(_), [first, more @ ..], _) => format!("{first} +{}", more.len()),
         (Some(code), [], None) if code == "NOERROR" => "no data".to_owned(),
-        (Some(code), [], Some(last)) if code == "NOERROR" => head(&printable(&last.data), 40),
+        (Some(code), [], Some(last)) if code == "NOERROR" => {
+            head(&printable(last.data.all().last().map_or("", |data| data)), 40)
+        }
         (Some(code), [], _) => printable(code),
     }
 }

@@ -1,0 +1,29 @@
+//! The stage's book-keeping.
+
+/// Messages and exchanges by what became of them: `messages = joined + queries + lone_answers` and
+/// `queries + lone_answers = logged + unlogged + waiting`, where `logged` counts every exchange a document stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DnsLogCounts {
+    /// Messages that came in.
+    pub messages: u64,
+    /// Answers that were joined with their query.
+    pub joined: u64,
+    /// Queries.
+    pub queries: u64,
+    /// Answers whose query was not seen.
+    pub lone_answers: u64,
+    /// Queries logged without an answer.
+    pub unanswered: u64,
+    /// Of those, queries that had to make room before their time was up.
+    pub evicted: u64,
+    /// Exchanges of which a message could not be read to its end.
+    pub malformed: u64,
+    /// Exchanges that a document stands for, or will at the end of the interval.
+    pub logged: u64,
+    /// Exchanges beyond their workload's share of the limit.
+    pub unlogged: u64,
+    /// Queries that wait now.
+    pub waiting: u64,
+    /// Documents handed out.
+    pub documents: u64,
+}
