@@ -48,9 +48,6 @@ pub mod naming;
 // Alerts and DNS logs -> documents.
 pub mod compose;
 
-// Text of others -> text that is safe to show.
-pub mod printable;
-
 // Documents -> where they are written.
 pub mod sink;
 

@@ -21,6 +21,9 @@ pub mod tls;
 // Documents: kept, found again.
 pub mod store;
 
+// Stored DNS logs searched for names that were listed later.
+pub mod look_back;
+
 // Who asks, and may they.
 pub mod access;
 

@@ -10,6 +10,7 @@ mod serve;
 mod store;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use namewarden_protocol::obtain::address::Reach;
@@ -36,6 +37,8 @@ pub struct RunSettings {
     pub serve: ServeSettings,
     /// Documents that are kept, where they are.
     pub store: Option<StoreSettings>,
+    /// How far back stored DNS logs are searched for names that were not listed before; zero: not at all.
+    pub look_back: Duration,
     /// The search engine, where there is one.
     pub search: Option<search::SearchSettings>,
     /// What outlives the process.
@@ -90,6 +93,7 @@ impl RunSettings {
         Ok(Self {
             store: StoreSettings::new(store, &used, serve, state_dir)?,
             source: used,
+            look_back: Duration::from_hours(store.look_back_hours.into()),
             feeds: FeedSettings {
                 limits: Limits { bytes_max: feed_mib_max << 20, entries_max: *feed_entries_max },
                 feeds_max: (*feeds_max).into(),

@@ -84,6 +84,7 @@ fn readings(site: &Site) -> Readings {
         waiting: site.waiting() as u64,
         documents: site.pushes.feeds().len() as u64,
         store: site.store.as_ref().map(|store| store.reading()).unwrap_or_default(),
+        looked_back: site.looked_back.read(),
         lists: site.feeds.readings().to_vec(),
         counted: site.counts.read(),
         uptime_seconds: site.started.elapsed().as_secs(),

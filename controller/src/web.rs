@@ -67,6 +67,7 @@ use crate::{
     access::Access,
     feed::{Feeds, Pushes, copy::Shelf},
     leader::Leadership,
+    look_back,
     publish::Publisher,
     replication::{Followers, Forward, Peers},
     store::Store,
@@ -118,6 +119,8 @@ pub struct Site {
     pub store: Option<Arc<dyn Store>>,
     /// What is counted.
     pub counts: Counts,
+    /// What came of looking back.
+    pub looked_back: Arc<look_back::Counts>,
     /// Name of the cluster: part of the index that is pushed to.
     pub cluster: String,
     /// Whether the controller ends.
@@ -170,6 +173,7 @@ impl Site {
             followers: Followers::default(),
             agents: Agents::default(),
             counts: Counts::default(),
+            looked_back: Arc::default(),
             started: Instant::now(),
             access,
             publisher,

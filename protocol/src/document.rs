@@ -25,6 +25,9 @@ pub mod threat;
 // namewarden.*: what ECS has no field for.
 pub mod namewarden;
 
+// A stored DNS log whose name was listed later -> an alert.
+pub mod retroactive;
+
 // Every field and its type in a search engine.
 pub mod mapping;
 

@@ -27,5 +27,10 @@ pub mod threat_set;
 // Alerts and DNS logs as they are written, in the Elastic Common Schema.
 pub mod document;
 
+// Text of others -> text that is safe on a terminal and in a sentence.
+mod printable;
+
 // What a running agent says of itself to `status` (and later to the controller).
 pub mod endpoint;
+
+pub use printable::printable;

@@ -36,6 +36,10 @@ mod kills;
 #[path = "search/controllers.rs"]
 mod controllers;
 
+// Names that are listed after they were asked for.
+#[path = "search/looking_back.rs"]
+mod looking_back;
+
 // The agent as a program, from the kernel to the data stream.
 #[path = "search/agents.rs"]
 mod agents;

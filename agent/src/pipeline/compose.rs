@@ -5,10 +5,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use namewarden_protocol::document::threat::{self, Feeds, Indicator, Matched, Techniques};
-use namewarden_protocol::document::{
-    Action, Document, Enrichment, Event, Facts, Identity, Set, Threat, Time, id,
-};
+use namewarden_protocol::document::threat::ListedBy;
+use namewarden_protocol::document::{Action, Document, Event, Facts, Identity, Set, Threat, Time, id};
 
 use super::attribute::Workload;
 use super::attribute::pod::{NoPods, Pod, Pods};
@@ -145,46 +143,16 @@ fn facts(alert: &Alert, of_workload: Facts) -> Facts {
 }
 
 fn threat(finding: &Finding) -> Threat {
-    let feeds = by_severity(finding);
-    let mut techniques: Vec<String> = Vec::new();
-    for technique in feeds.iter().flat_map(|feed| feed.techniques.iter()) {
-        if !techniques.contains(technique) {
-            techniques.push(technique.clone());
-        }
-    }
-    if techniques.is_empty() {
-        techniques.push(threat::DEFAULT_TECHNIQUE.to_owned());
-    }
-    let indicator = Indicator::domain(&finding.entry);
-    Threat {
-        indicator: indicator.clone(),
-        feed: Feeds {
-            name: feeds.iter().map(|feed| feed.name.to_string()).collect(),
-            description: feeds
-                .iter()
-                .map(|feed| feed.description.to_string())
-                .filter(|description| !description.is_empty())
-                .collect(),
-        },
-        enrichments: vec![Enrichment {
-            indicator,
-            matched: Matched {
-                atomic: finding.name.clone(),
-                field: Cow::Borrowed(field(finding)),
-                kind: Cow::Borrowed("indicator_match_rule"),
-            },
-        }],
-        framework: Cow::Borrowed("MITRE ATT&CK"),
-        tactic: threat::tactics(&techniques),
-        technique: Techniques { id: techniques },
-    }
+    Threat::new(&finding.entry, &finding.name, field(finding), finding.feeds.iter().map(listed_by))
 }
 
-/// The feeds that list the entry, the most severe first.
-fn by_severity(finding: &Finding) -> Vec<&FeedListing> {
-    let mut feeds: Vec<_> = finding.feeds.iter().collect();
-    feeds.sort_by_key(|feed| std::cmp::Reverse(feed.severity));
-    feeds
+fn listed_by(feed: &FeedListing) -> ListedBy<'_> {
+    ListedBy {
+        name: &feed.name,
+        description: &feed.description,
+        severity: feed.severity,
+        techniques: &feed.techniques,
+    }
 }
 
 /// The field of the document that holds the name that matched.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::{AHashMap, RandomState};
+use namewarden_protocol::document::id;
 
 use super::exchange::Exchange;
 use super::matching::Finding;
@@ -53,7 +54,7 @@ impl Settings {
         Self {
             cluster: cluster.to_owned(),
             node: node.to_owned(),
-            window: Duration::from_hours(1),
+            window: id::WINDOW,
             answer_wait: Duration::from_millis(250),
             groups_max: 8_192,
             workloads_max: 4_096,

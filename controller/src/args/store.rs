@@ -31,6 +31,17 @@ pub struct StoreArgs {
     )]
     pub store_log_days: u16,
 
+    /// Hours of stored DNS logs that are searched for names that were not listed before: what was asked for then alerts too.
+    /// 0: none.
+    #[arg(
+        long,
+        env = "NAMEWARDEN_LOOK_BACK_HOURS",
+        default_value_t = 24,
+        value_parser = clap::value_parser!(u16).range(0..=8760),
+        value_name = "HOURS"
+    )]
+    pub look_back_hours: u16,
+
     /// Most MiB of alerts and DNS logs; what is beyond gives way: DNS logs first, the oldest before newer ones.
     #[arg(
         long,

@@ -22,6 +22,7 @@ use crate::feed::Pushes;
 use crate::feed::copy::Shelf;
 use crate::feed::pull::Puller;
 use crate::feed::reconcile::{Parts, Reconciler};
+use crate::look_back::look_back;
 use crate::publish::Publisher;
 use crate::search::keep::keep;
 use crate::settings::RunSettings;
@@ -67,6 +68,9 @@ async fn serve(settings: RunSettings, fetcher: Arc<Fetcher>) -> anyhow::Result<(
     }
     let context = Context { settings, source, feeds, pushes, publisher, leadership };
     let serving = Serving::open(&context, shelf)?;
+    if let Some(parts) = serving.looking_back(&context) {
+        tokio::spawn(look_back(parts));
+    }
     let shutdown = serving.shutdown.clone();
     let mut served = tokio::spawn(serving.run());
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;

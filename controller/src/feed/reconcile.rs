@@ -15,6 +15,9 @@ mod compose;
 // Feeds as they are shown.
 mod overview;
 
+// What became of the search for their names.
+pub mod searched;
+
 // How many lists were read.
 mod counts;
 
@@ -38,6 +41,7 @@ use crate::leader::{Leadership, Role};
 use crate::publish::{PublishError, Published, Publisher};
 use counts::Readings;
 pub use overview::FeedOverview;
+use searched::Searched;
 use state::{Feed, Next};
 
 /// Commands that wait; more are dropped, for the feed is looked at anyway.
@@ -71,6 +75,7 @@ enum Command {
     Pull(String),
     Pushed(String),
     Renumber,
+    Searched(Searched),
 }
 
 /// What holds for all feeds.
@@ -143,6 +148,11 @@ impl Feeds {
     /// The set is to be made anew though nothing has changed: its number was used by another one.
     pub fn renumber(&self) {
         let _ = self.commands.try_send(Command::Renumber);
+    }
+
+    /// Stored DNS logs were searched for the names of all feeds that are in the set; or why they could not be.
+    pub fn searched(&self, searched: Searched) {
+        let _ = self.commands.try_send(Command::Searched(searched));
     }
 
     /// Every feed, as it changes.
@@ -245,6 +255,10 @@ struct Run<'p> {
     is_settled: bool,
     /// It was said that the first set waits for lost copies.
     is_lost_told: bool,
+    /// Epoch and number of the last set.
+    last_set: Option<(u64, u64)>,
+    /// The last search, until the feeds know of it.
+    searched: Option<Searched>,
     /// Feeds whose status may be another one.
     touched: BTreeSet<String>,
     /// Resources that were never seen whole: why.
@@ -276,6 +290,8 @@ impl<'p> Run<'p> {
             listed_at: None,
             is_settled: false,
             is_lost_told: false,
+            last_set: None,
+            searched: None,
             touched: BTreeSet::new(),
             unusable: BTreeMap::new(),
         })
@@ -313,6 +329,7 @@ impl<'p> Run<'p> {
             }
             Command::Pushed(name) => self.look_at_document(&name),
             Command::Renumber => self.compile_soon(),
+            Command::Searched(searched) => self.note_search(searched),
         }
     }
 

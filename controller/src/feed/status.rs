@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::copy::Summary;
 use super::definition::Origin;
+use super::reconcile::searched;
 use super::reconcile::state::{Feed, Trouble};
 use super::resource::{Condition, ErrorCondition, GlobalThreatFeedStatus};
 use super::source::Notice;
@@ -49,11 +50,7 @@ pub fn status(feed: &mut Feed, now: Now) -> GlobalThreatFeedStatus {
     let count = |count: fn(&Summary) -> u64| shown.map(|summary| signed(count(summary)));
     GlobalThreatFeedStatus {
         last_successful_sync: feed.kept.as_ref().and_then(|record| rfc3339(record.synced_at)),
-        last_successful_search: feed
-            .resource
-            .status
-            .as_ref()
-            .and_then(|old| old.last_successful_search.clone()),
+        last_successful_search: last_search(feed),
         error_conditions: errors(feed),
         conditions: feed.conditions.clone(),
         entries: Some(if feed.is_in_set() {
@@ -69,6 +66,12 @@ pub fn status(feed: &mut Feed, now: Now) -> GlobalThreatFeedStatus {
         threat_set: feed.in_set.clone().filter(|_| feed.is_in_set()),
         observed_generation: generation,
     }
+}
+
+/// The last one of an earlier process counts while there is none of this one.
+fn last_search(feed: &Feed) -> Option<String> {
+    let before = || feed.resource.status.as_ref()?.last_successful_search.clone();
+    feed.searched_at.and_then(rfc3339).or_else(before)
 }
 
 /// The status of a resource that was never read whole.
@@ -216,7 +219,8 @@ fn synced(feed: &Feed) -> Claim {
 fn errors(feed: &Feed) -> Vec<ErrorCondition> {
     let invalid = feed.invalid.iter().map(|reason| ("Invalid", reason.clone()));
     let trouble = feed.trouble.iter().map(|trouble| (trouble.kind, trouble.message.clone()));
-    invalid.chain(trouble).map(|(kind, message)| ErrorCondition { kind: kind.to_owned(), message }).collect()
+    let own = invalid.chain(trouble).map(|(kind, message)| ErrorCondition { kind: kind.to_owned(), message });
+    own.chain(searched::error(feed)).collect()
 }
 
 /// Said once for each moment: computed anew it would differ by a second now and then.

@@ -85,6 +85,8 @@ fn leaf(kind: FieldType, types: Types) -> Value {
         FieldType::ConstantKeyword => json!({ "type": types.constant }),
         FieldType::Flattened if types.labels == "object" => json!({ "type": "object", "enabled": false }),
         FieldType::Flattened => json!({ "type": types.labels }),
-        FieldType::DateNanos | FieldType::Long | FieldType::Ip => json!({ "type": kind.name() }),
+        FieldType::DateNanos | FieldType::Long | FieldType::Ip | FieldType::Boolean => {
+            json!({ "type": kind.name() })
+        }
     }
 }

@@ -31,7 +31,7 @@ impl StoreSettings {
         state: &std::path::Path,
     ) -> anyhow::Result<Option<Self>> {
         // Taken apart whole: an option that nothing uses does not compile.
-        let StoreArgs { store, store_alert_days, store_log_days, store_mib } = arguments;
+        let StoreArgs { store, store_alert_days, store_log_days, store_mib, look_back_hours: _ } = arguments;
         let is_embedded = matches!(source, SourceSettings::Manifests(_));
         let folder = match store.as_deref() {
             None | Some("") if is_embedded => state.join("store"),

@@ -46,6 +46,8 @@ pub struct Readings {
     pub documents: u64,
     /// What the store holds.
     pub store: Vec<(&'static str, crate::store::Reading)>,
+    /// What came of looking back.
+    pub looked_back: crate::look_back::Looked,
     /// What the routes counted.
     pub counted: Counted,
     /// Seconds since the start.
@@ -74,6 +76,7 @@ pub fn list(readings: &Readings) -> Vec<Metric> {
     list.extend(set(readings));
     list.extend(agents(readings));
     list.extend(store(readings));
+    list.extend(look_back(readings));
     list.extend(requests(&readings.counted));
     list.push(plain(
         "leader",
@@ -200,6 +203,29 @@ fn store(readings: &Readings) -> Vec<Metric> {
             Kind::Counter,
             labels,
             each(|reading| reading.removed),
+        ),
+    ]
+}
+
+fn look_back(readings: &Readings) -> Vec<Metric> {
+    let crate::look_back::Looked { searches, failures, alerts, known } = readings.looked_back;
+    let by =
+        |results: [(&str, u64); 2]| results.map(|(result, count)| (vec![result.to_owned()], count)).to_vec();
+    let labels = &["result"];
+    vec![
+        family(
+            "look_backs",
+            "Searches of stored DNS logs for names that were listed later, by what came of it",
+            Kind::Counter,
+            labels,
+            by([("done", searches), ("failed", failures)]),
+        ),
+        family(
+            "retroactive_alerts",
+            "Alerts that they led to: written, or there already",
+            Kind::Counter,
+            labels,
+            by([("created", alerts), ("exists", known)]),
         ),
     ]
 }

@@ -3,7 +3,12 @@
 //! Two agents on one node, or one that was restarted, that see the same workload ask for the same entry within the same
 //! window give the first document the same `_id`: the second write collides and the search engine keeps one.
 
+use std::time::Duration;
+
 use sha2::{Digest, Sha256};
+
+/// Length of the windows that groups are made by.
+pub const WINDOW: Duration = Duration::from_hours(1);
 
 /// Group of an alert, and `_id` of its first document: 32 hexadecimal digits.
 ///

@@ -17,6 +17,8 @@ pub enum FieldType {
     Long,
     /// IPv4 or IPv6 address.
     Ip,
+    /// True or false.
+    Boolean,
     /// An object whose members are not known before, each found as a keyword.
     Flattened,
 }
@@ -31,6 +33,7 @@ impl FieldType {
             Self::ConstantKeyword => "constant_keyword",
             Self::Long => "long",
             Self::Ip => "ip",
+            Self::Boolean => "boolean",
             Self::Flattened => "flattened",
         }
     }
@@ -41,7 +44,7 @@ pub const NESTED: [&str; 1] = ["threat.enrichments"];
 
 /// Every field, by its path.
 pub const FIELDS: &[(&str, FieldType)] = {
-    use FieldType::{ConstantKeyword, DateNanos, Flattened, Ip, Keyword, Long, MatchOnlyText};
+    use FieldType::{Boolean, ConstantKeyword, DateNanos, Flattened, Ip, Keyword, Long, MatchOnlyText};
     &[
         ("@timestamp", DateNanos),
         ("message", MatchOnlyText),
@@ -83,6 +86,7 @@ pub const FIELDS: &[(&str, FieldType)] = {
         ("namewarden.latency.mean", Long),
         ("namewarden.latency.max", Long),
         ("namewarden.reason", Keyword),
+        ("namewarden.retroactive", Boolean),
         ("threat.indicator.type", Keyword),
         ("threat.indicator.name", Keyword),
         ("threat.feed.name", Keyword),

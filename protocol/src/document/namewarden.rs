@@ -65,6 +65,9 @@ pub struct Facts {
     /// Why nothing was captured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text>,
+    /// True where the entry was listed after the name was asked for: the alert was made of a stored DNS log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retroactive: Option<bool>,
 }
 
 impl Facts {

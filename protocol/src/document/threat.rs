@@ -26,6 +26,74 @@ pub struct Threat {
     pub technique: Techniques,
 }
 
+/// A feed that lists an entry, as far as an alert speaks of it.
+#[derive(Clone, Copy, Debug)]
+pub struct ListedBy<'f> {
+    /// Its name.
+    pub name: &'f str,
+    /// The operator's words on it; may be empty.
+    pub description: &'f str,
+    /// 1 to 100.
+    pub severity: u8,
+    /// MITRE ATT&CK technique ids.
+    pub techniques: &'f [String],
+}
+
+impl Threat {
+    /// What is said of an entry that covers `name`, which stood in that field of the document.
+    pub fn new<'f>(
+        entry: &str,
+        name: &str,
+        field: &'static str,
+        listed_by: impl IntoIterator<Item = ListedBy<'f>>,
+    ) -> Self {
+        let mut feeds: Vec<_> = listed_by.into_iter().collect();
+        feeds.sort_by_key(|feed| std::cmp::Reverse(feed.severity));
+        let mut techniques: Vec<String> = Vec::new();
+        for technique in feeds.iter().flat_map(|feed| feed.techniques) {
+            if !techniques.contains(technique) {
+                techniques.push(technique.clone());
+            }
+        }
+        if techniques.is_empty() {
+            techniques.push(DEFAULT_TECHNIQUE.to_owned());
+        }
+        let indicator = Indicator::domain(entry);
+        let descriptions = feeds.iter().map(|feed| feed.description).filter(|text| !text.is_empty());
+        let matched = Matched {
+            atomic: name.to_owned(),
+            field: Text::Borrowed(field),
+            kind: Text::Borrowed("indicator_match_rule"),
+        };
+        Self {
+            indicator: indicator.clone(),
+            feed: Feeds {
+                name: feeds.iter().map(|feed| feed.name.to_owned()).collect(),
+                description: descriptions.map(str::to_owned).collect(),
+            },
+            enrichments: vec![Enrichment { indicator, matched }],
+            framework: Text::Borrowed("MITRE ATT&CK"),
+            tactic: tactics(&techniques),
+            technique: Techniques { id: techniques },
+        }
+    }
+}
+
+impl Feeds {
+    /// Feeds named in a sentence; the others are counted.
+    const NAMED: usize = 3;
+
+    /// "feed urlhaus", "feeds urlhaus, ours and 3 more".
+    pub fn phrase(&self) -> String {
+        let word = if self.name.len() == 1 { "feed" } else { "feeds" };
+        let named = self.name.iter().take(Self::NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        match self.name.len().checked_sub(Self::NAMED).filter(|more| *more > 0) {
+            Some(more) => format!("{word} {named} and {more} more"),
+            None => format!("{word} {named}"),
+        }
+    }
+}
+
 /// `threat.indicator.*`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Indicator {

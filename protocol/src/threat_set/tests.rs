@@ -304,3 +304,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_set_lists_more_when_an_entry_comes_or_speaks_of_more_names() {
+    let more =
+        |one: &[Entry<'_>], before: &[Entry<'_>]| one_feed(one).lists_more_than(&one_feed(before)).unwrap();
+    let (evil, bad) = (listed("evil.example", Scope::Both), listed("bad.example", Scope::Both));
+    assert!(more(&[evil, bad], &[evil]));
+    assert!(more(&[bad], &[evil]));
+    assert!(more(&[evil], &[]));
+    assert!(!more(&[evil], &[evil, bad]));
+    assert!(!more(&[], &[evil]));
+    let below = listed("evil.example", Scope::Subdomains);
+    assert!(more(&[evil], &[below]));
+    assert!(!more(&[below], &[evil]));
+    let excepted = entry("evil.example", Scope::Both, Verdict::Excepted, 2);
+    assert!(more(&[evil], &[evil, excepted]), "the exception went");
+    assert!(!more(&[evil, excepted], &[evil]));
+}
+
+#[test]
+fn many_entries_are_compared_over_all_shards() {
+    let names: Vec<_> = (0..5_000).map(|number| format!("n{number}.example")).collect();
+    let entries: Vec<_> = names.iter().map(|name| listed(name, Scope::Both)).collect();
+    let (all, fewer) = (one_feed(&entries), one_feed(&entries[1..]));
+    assert!(all.lists_more_than(&fewer).unwrap());
+    assert!(!fewer.lists_more_than(&all).unwrap());
+}

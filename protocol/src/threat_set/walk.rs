@@ -33,6 +33,41 @@ pub struct Walk<'s> {
     ends: Vec<usize>,
 }
 
+impl ThreatSet {
+    /// Whether a name may be listed here that was not listed in `before`: an entry came, or speaks of more names. Where
+    /// `before` has exceptions they may hide names that another feed lists now: then it always may.
+    ///
+    /// # Errors
+    /// A set's file cannot be read any more.
+    pub fn lists_more_than(&self, before: &Self) -> io::Result<bool> {
+        if self.key != before.key || before.exceptions.count > 0 {
+            return Ok(!self.is_empty());
+        }
+        has_more(self, before)
+    }
+}
+
+/// Whether one lists something that the other does not.
+fn has_more(one: &ThreatSet, other: &ThreatSet) -> io::Result<bool> {
+    let (mut one, mut other) = (Walk::new(one, Table::Listed)?, Walk::new(other, Table::Listed)?);
+    while let Some((hash, marks)) = one.current() {
+        while other.current().is_some_and(|(behind, _)| behind < hash) {
+            other.advance()?;
+        }
+        let Some((_, known)) = other.current().filter(|(at, _)| *at == hash) else { return Ok(true) };
+        if marks.iter().any(|mark| !known.iter().any(|known| covers(*known, *mark))) {
+            return Ok(true);
+        }
+        one.advance()?;
+    }
+    Ok(false)
+}
+
+fn covers(known: Mark, mark: Mark) -> bool {
+    let (known, mark) = (known.scope(), mark.scope());
+    (known.covers_itself() || !mark.covers_itself()) && (known.covers_below() || !mark.covers_below())
+}
+
 impl<'s> Walk<'s> {
     /// Stands at the table's first entry.
     pub fn new(set: &'s ThreatSet, table: Table) -> io::Result<Self> {

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use namewarden_protocol::document::mapping::FIELDS;
+use namewarden_protocol::document::retroactive::{self, Author, Listed};
 use serde_json::Value;
 
 use super::tests::{alert, answered, composer, evil};
@@ -64,6 +65,7 @@ fn examples() -> Vec<(&'static str, Document)> {
             "named",
             composer().with_pods(std::sync::Arc::new(Cart)).alert(&alert(Saying::First, answered(), evil())),
         ),
+        ("retroactive", retroactive()),
         ("repeats", composer().alert(&repeats)),
         ("limit", composer().alert(&limit)),
         ("flood", composer().flood(&flood)),
@@ -73,6 +75,26 @@ fn examples() -> Vec<(&'static str, Document)> {
         ("owner-dns-log", counted(Aggregation::Owner)),
         ("unlogged", composer().log(&unlogged, at(300_000))),
     ]
+}
+
+/// What the controller makes of the DNS log below when its name is listed later.
+fn retroactive() -> Document {
+    let log = composer().log(&DnsLog::One(Box::new(answered())), at(4));
+    let evil = evil();
+    let feed = &evil.feeds[0];
+    let listed = Listed {
+        named: retroactive::names(&log)[0],
+        entry: &evil.entry,
+        scope: feed.scope,
+        feeds: vec![listed_by(feed)],
+        set: Set::new(evil.set.epoch, evil.set.number + 1, &evil.set.digest),
+    };
+    let author = Author {
+        instance: "c0a7e4f1d29b8356".to_owned(),
+        version: "0.1.0".to_owned(),
+        created: Time(at(7_200_000).0),
+    };
+    retroactive::alert(&log, &listed, &author)
 }
 
 /// Knows one pod only.

@@ -2,10 +2,10 @@
 //!
 //! Whatever comes from a packet, a process or a feed may hold control characters; none gets through.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use namewarden_protocol::document::{Dns, Time};
+use namewarden_protocol::printable;
 
 use crate::pipeline::attribute::pod::Pod;
 use crate::pipeline::attribute::{Kind, Workload};
@@ -13,12 +13,8 @@ use crate::pipeline::dns_log::{Counted, Owned};
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flood::{Report, Volume};
 use crate::pipeline::matching::Finding;
-use crate::pipeline::printable::printable;
 use crate::pipeline::roll_up::Alert;
 use crate::pipeline::screen::Section;
-
-/// Feeds named in full; the others are counted.
-const FEEDS_NAMED: usize = 3;
 
 /// "shop/cart-7d9f (curl) asked for a.evil.example, listed as evil.example in feed urlhaus".
 pub(super) fn listed(alert: &Alert, who: &str) -> String {
@@ -186,13 +182,5 @@ fn did(exchange: &Exchange, finding: &Finding) -> String {
 }
 
 fn feeds(finding: &Finding) -> String {
-    let mut text = if finding.feeds.len() == 1 { "feed ".to_owned() } else { "feeds ".to_owned() };
-    for (number, feed) in super::by_severity(finding).into_iter().take(FEEDS_NAMED).enumerate() {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{}{}", if number == 0 { "" } else { ", " }, feed.name);
-    }
-    if let Some(more) = finding.feeds.len().checked_sub(FEEDS_NAMED).filter(|more| *more > 0) {
-        let _ = write!(text, " and {more} more");
-    }
-    text
+    super::threat(finding).feed.phrase()
 }

@@ -58,6 +58,39 @@ fn a_first_alert_is_written_with_its_answer() {
     insta::assert_json_snapshot!(composer().alert(&alert(Saying::First, answered(), evil())));
 }
 
+/// What a stored DNS log says of itself is enough to find the group that the agent gave the same fact.
+#[test]
+fn a_retroactive_alert_has_the_group_of_the_agents_own() {
+    let paths = [
+        "/system.slice/nginx.service",
+        "/",
+        "/custom/path",
+        "/user.slice/user-1.slice/user@1.service/app.slice/x.scope",
+    ];
+    let pods = "/kubepods.slice/kubepods-pod11111111_2222_3333_4444_555555555555.slice";
+    let mut workloads: Vec<_> = paths.into_iter().chain([pods]).map(cgroup_path::workload).collect();
+    workloads.extend([Workload::address("10.1.2.3".parse().unwrap()), Workload::unknown()]);
+    workloads.push(Workload::clone(&workload('3')));
+    for (workload, server_side) in workloads.iter().flat_map(|workload| [(workload, false), (workload, true)])
+    {
+        let mut exchange = Exchange { server_side, ..of(workload.clone()) };
+        if workload.kind() == crate::pipeline::attribute::Kind::Unknown {
+            exchange.attributed.attribution = crate::pipeline::attribute::Attribution::None;
+        }
+        if let (crate::pipeline::attribute::Kind::Address, false) = (workload.kind(), server_side) {
+            exchange.client = "10.1.2.3:5353".parse().unwrap();
+        } else if workload.kind() == crate::pipeline::attribute::Kind::Address {
+            exchange.server = "10.1.2.3:53".parse().unwrap();
+        }
+        let log = composer().log(&DnsLog::One(Box::new(exchange)), at(4));
+        assert_eq!(
+            namewarden_protocol::document::retroactive::workload(&log),
+            workload.global_key("node-1"),
+            "{log:#?}"
+        );
+    }
+}
+
 #[test]
 fn repeats_are_written_with_count_and_times() {
     let mut alert = alert(Saying::Repeated, answered().without_records(), evil());

@@ -10,8 +10,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use jiff::tz::TimeZone;
 use namewarden_protocol::document::{Action, Dns, Document, Threat};
-
-use crate::pipeline::printable::printable;
+use namewarden_protocol::printable;
 
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();

@@ -82,20 +82,3 @@ impl Event {
         if asked.is_empty() { self.text("threat.enrichments.matched.atomic") } else { asked }
     }
 }
-
-/// Text of others that reaches no terminal: control characters, and those that turn or hide text, are escaped.
-pub fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for character in text.chars() {
-        let hides = matches!(
-            character,
-            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-        );
-        if hides || character.is_control() {
-            printable.extend(character.escape_unicode());
-        } else {
-            printable.push(character);
-        }
-    }
-    printable
-}

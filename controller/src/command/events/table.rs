@@ -4,8 +4,9 @@
 use std::fmt::Write as _;
 
 use jiff::{Timestamp, tz::TimeZone};
+use namewarden_protocol::printable;
 
-use super::event::{Event, printable};
+use super::event::Event;
 
 /// Where no terminal says.
 const WIDTH: usize = 110;

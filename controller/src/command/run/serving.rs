@@ -12,6 +12,7 @@ use crate::access::{Access, Htpasswd, KubernetesAccess, TokenFile};
 use crate::context::Context;
 use crate::feed::Source;
 use crate::feed::copy::Shelf;
+use crate::look_back;
 use crate::replication::{self, Follower, Peers};
 use crate::settings::{Certificate, ServeSettings, StoreSettings};
 use crate::store::{Store, sqlite::SqliteStore};
@@ -61,6 +62,23 @@ impl Serving {
             shutdown: ending,
         });
         Ok(Self { site, tls, listener, metrics: metrics.transpose()?, follower, shutdown })
+    }
+
+    /// What looking back needs, where it is wanted and there is something to look at.
+    pub fn looking_back(&self, context: &Context) -> Option<look_back::Parts> {
+        let span = context.settings.look_back;
+        let store = self.site.store.clone().filter(|_| !span.is_zero())?;
+        Some(look_back::Parts {
+            store,
+            publisher: context.publisher.clone(),
+            leadership: context.leadership.clone(),
+            feeds: context.feeds.clone(),
+            folder: context.settings.state_dir.join("look-back"),
+            cluster: context.settings.cluster_name.clone(),
+            span,
+            again: look_back::AGAIN,
+            counts: Arc::clone(&self.site.looked_back),
+        })
     }
 
     /// Serves, keeps the certificate, copies from the leader.

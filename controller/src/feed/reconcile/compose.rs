@@ -99,6 +99,8 @@ impl Run<'_> {
                 self.touched.insert(name.clone());
             }
         }
+        self.last_set = Some((published.id.epoch, published.id.number));
+        self.tell_search();
         if let Err(error) = self.parts.puller.shelf.sweep() {
             tracing::warn!("old copies cannot be removed: {error}");
         }

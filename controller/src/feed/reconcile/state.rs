@@ -60,6 +60,10 @@ pub struct Feed {
     pub running: Option<u64>,
     /// The document that is being judged.
     pub taking: Option<u64>,
+    /// When stored DNS logs were searched for its names, in seconds of the Unix epoch; as far as this process knows.
+    pub searched_at: Option<u64>,
+    /// Why they could not be since.
+    pub search_trouble: Option<String>,
     /// When it is pulled next, as it was said.
     pub next_said: Option<(Instant, String)>,
     /// The document that was refused: it is not judged again.
@@ -93,6 +97,8 @@ impl Feed {
             running: None,
             taking: None,
             next_said: None,
+            searched_at: None,
+            search_trouble: None,
             refused_document: None,
             shrank: false,
             again: false,

@@ -19,6 +19,8 @@ pub enum Kind {
     Long,
     /// Checked only.
     Address,
+    /// Checked only.
+    Truth,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
             Self::Time | Self::Date => FieldType::DateNanos.name(),
             Self::Severity | Self::Long => FieldType::Long.name(),
             Self::Address => FieldType::Ip.name(),
+            Self::Truth => FieldType::Boolean.name(),
         }
     }
 }
@@ -85,6 +88,7 @@ fn kind(path: &str, field: FieldType) -> Option<Kind> {
         (_, FieldType::DateNanos) => Some(Kind::Date),
         (_, FieldType::Long) => Some(Kind::Long),
         (_, FieldType::Ip) => Some(Kind::Address),
+        (_, FieldType::Boolean) => Some(Kind::Truth),
         (_, FieldType::Keyword | FieldType::ConstantKeyword) => {
             SEARCHED.contains(&path).then_some(Kind::Keyword)
         }

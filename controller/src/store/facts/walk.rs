@@ -88,6 +88,7 @@ impl Walk<'_> {
             Kind::Severity => long(value).map(|number| _ = self.collected.severity.get_or_insert(number)),
             Kind::Date => time(value).map(drop),
             Kind::Long => long(value).map(drop),
+            Kind::Truth => truth(value).then_some(()),
             Kind::Address => {
                 matches!(value, Value::Text(text) if text.parse::<IpAddr>().is_ok()).then_some(())
             }
@@ -154,6 +155,11 @@ fn time(value: &Value<'_>) -> Option<Time> {
 fn date(text: &str) -> Option<Timestamp> {
     let utc = |date: civil::DateTime| TimeZone::UTC.to_timestamp(date).ok();
     text.parse().ok().or_else(|| utc(text.parse::<civil::DateTime>().ok()?))
+}
+
+/// Texts that say so count, an empty one is false.
+fn truth(value: &Value<'_>) -> bool {
+    matches!(value, Value::Truth(_) | Value::Text("true" | "false" | ""))
 }
 
 /// Numbers in texts count, fractions are cut off.
