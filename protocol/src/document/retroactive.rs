@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use super::ecs::Owner;
 use super::threat::ListedBy;
-use super::{Action, Agent, DataStream, Document, Event, Facts, Set, Text, Threat, Time, id};
+use super::{Action, Agent, DataStream, Document, Event, Facts, Kubernetes, Set, Text, Threat, Time, id};
 use crate::entry::Scope;
 use crate::printable;
 
@@ -66,7 +67,7 @@ pub fn names(log: &Document) -> Vec<Named<'_>> {
         for record in records {
             let record_type = Some(&*record.kind);
             names.push(Named { name: &record.name, field: owner, record_type });
-            let in_data = in_data(&record.kind, &record.data).into_iter();
+            let in_data = record.data.all().iter().flat_map(|data| in_data(&record.kind, data));
             names.extend(in_data.map(|name| Named { name, field: data, record_type }));
         }
     }
@@ -193,13 +194,14 @@ fn sentence(log: &Document, listed: &Listed<'_>, threat: &Threat) -> String {
 
 /// The workload as the agent's sentences call it, and the process.
 fn who(log: &Document) -> String {
-    let pod = log.kubernetes.as_ref();
-    let named = pod.and_then(|pod| Some(format!("{}/{}", pod.namespace.as_ref()?, pod.pod.name.as_ref()?)));
+    let kubernetes = log.kubernetes.as_ref();
+    let pod = kubernetes.and_then(|kubernetes| kubernetes.pod.as_ref());
+    let named = kubernetes.and_then(named);
     let container = || {
         let id = log.container.as_ref().map(|container| container.id.chars().take(12).collect::<String>());
         id.map(|id| format!("container {id}"))
     };
-    let of_pod = || pod.map(|pod| format!("pod {}", pod.pod.uid));
+    let of_pod = || pod.map(|pod| format!("pod {}", pod.uid));
     let unit = || log.service.as_ref().map(|service| service.name.clone());
     let host = || log.namewarden.cgroup.as_deref().filter(|path| *path == "/").map(|_| "the host".to_owned());
     let cgroup = || log.namewarden.cgroup.as_ref().map(|path| format!("cgroup {path}"));
@@ -210,6 +212,16 @@ fn who(log: &Document) -> String {
     match log.process.as_ref().and_then(|process| process.name.as_ref()) {
         Some(process) => format!("{who} ({process})"),
         None => who,
+    }
+}
+
+/// A pod by its name, else what owns the pods that are counted together.
+fn named(kubernetes: &Kubernetes) -> Option<String> {
+    let namespace = kubernetes.namespace.as_ref()?;
+    match (&kubernetes.pod, &kubernetes.owner) {
+        (Some(pod), _) => Some(format!("{namespace}/{}", pod.name.as_ref()?)),
+        (None, Some(Owner { kind, name })) => Some(format!("{kind} {namespace}/{name}")),
+        (None, None) => None,
     }
 }
 
@@ -228,8 +240,16 @@ pub fn workload(document: &Document) -> String {
     if let Some(container) = &document.container {
         return format!("container/{}", container.id);
     }
-    if let Some(pod) = &document.kubernetes {
-        return format!("pod/{}", pod.pod.uid);
+    if let Some(kubernetes) = &document.kubernetes {
+        match (&kubernetes.pod, &kubernetes.owner) {
+            (Some(pod), _) => return format!("pod/{}", pod.uid),
+            // Counted together: no agent alerts of an owner, so that no group of an agent's can be met.
+            (None, Some(Owner { kind, name })) => {
+                let namespace = kubernetes.namespace.as_deref().unwrap_or_default();
+                return format!("owner/{namespace}/{kind}/{name}");
+            }
+            (None, None) => {}
+        }
     }
     let of_node = match (&document.namewarden.cgroup, own_address(document)) {
         (Some(path), _) if path == "/" => "host".to_owned(),

@@ -7,7 +7,7 @@ fn record(kind: &str, data: &str) -> ResourceRecord {
         kind: kind.to_owned().into(),
         class: "IN".into(),
         ttl: None,
-        data: data.to_owned(),
+        data: data.to_owned().into(),
     }
 }
 
