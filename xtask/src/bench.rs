@@ -22,6 +22,9 @@ mod hooks;
 // A steady rate, and as much as the machine can do.
 mod load;
 
+// DNS logs, with and without.
+mod logs;
+
 // Resident memory: without feeds, and while one set replaces another.
 mod memory;
 
@@ -66,6 +69,8 @@ enum Part {
     Hooks,
     /// The agent at 20,000 queries a second, and at the machine's top rate
     Load,
+    /// What DNS logs add at 20,000 queries a second
+    Logs,
     /// Resident memory
     Memory,
     /// The controller at rest, with a thousand agents, and from a manifest to an agent
@@ -91,6 +96,7 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
             Part::InProcess => in_process::measure(layout, &mut figures),
             Part::Hooks => hooks::measure(&binary, &mut figures),
             Part::Load => load::measure(&binary, &mut figures),
+            Part::Logs => logs::measure(&binary, &mut figures),
             Part::Memory => memory::measure(&binary, &mut figures),
             Part::Controller => controller::measure(layout, &binary, &mut figures),
             Part::Store => in_process::measure_store(layout, &mut figures),

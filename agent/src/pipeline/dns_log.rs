@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attribute::pod::{NoPods, Pods};
-use super::attribute::{Attributed, Attribution, Workload};
+use super::attribute::{Attribution, Workload};
 use super::exchange::{Exchange, UnreadExchange};
 use super::packet::Timestamp;
 
@@ -216,12 +216,11 @@ impl DnsLogger {
     fn log(&mut self, exchange: &UnreadExchange) {
         let (limit, owners) = (self.limit(), owners(self.settings.aggregation, &self.pods));
         let Self { settings, table, shares, ready, counts, .. } = self;
-        let mut may = |attributed: &Attributed| limit == u64::MAX || shares.take(attributed, limit);
         let logged = if settings.aggregation != Aggregation::Every {
-            let taken = table.count(exchange, owners, may);
+            let taken = table.count(exchange, owners, (shares, limit));
             counts.malformed += u64::from(taken.malformed);
             taken.counted
-        } else if may(&exchange.attributed) {
+        } else if limit == u64::MAX || shares.take(&exchange.attributed, limit) {
             let exchange = exchange.read();
             counts.malformed += u64::from(exchange.malformed.is_some());
             ready.push_back(DnsLog::One(Box::new(exchange)));

@@ -59,8 +59,20 @@ pub struct Account {
 impl Agent {
     /// Starts it at `root` with the feed at `feed`, and returns when it captures with that feed's set.
     pub fn start(binary: &Path, traffic: &Traffic, root: &Path, feed: &Path) -> Result<Agent> {
+        Self::start_with(binary, traffic, root, feed, &[])
+    }
+
+    /// The same, with more options.
+    pub fn start_with(
+        binary: &Path,
+        traffic: &Traffic,
+        root: &Path,
+        feed: &Path,
+        options: &[&str],
+    ) -> Result<Agent> {
         let feed = format!("load={}", feed.display());
         let builder = AgentBuilder::new(NAME).program(binary).cgroup_root(root).arguments(&["--feed", &feed]);
+        let builder = builder.arguments(options);
         let running = builder.start(traffic.node()).context("the agent does not start")?;
         Ok(Agent { running, cgroup: traffic.unit(&format!("namewarden-{NAME}.service")) })
     }

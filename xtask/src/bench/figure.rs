@@ -126,6 +126,21 @@ pub const KINDS: &[Kind] = &[
     ),
     scale("load", "agent_cpu_top", "% of a core", Lower, "the agent at that rate"),
     budget("load", "agent_lost_top", "messages", 0.0, "messages lost at that rate"),
+    budget(
+        "logs",
+        "dns_logs_cpu_20k",
+        "% of a core",
+        15.0,
+        "what DNS logs counted by owner add at 20,000 queries a second, for 1,000 names",
+    ),
+    scale(
+        "logs",
+        "dns_logs_random_cpu_20k",
+        "% of a core",
+        Lower,
+        "the same for 100,000 names, most of them beyond what is counted in an interval",
+    ),
+    budget("logs", "dns_logs_lost_20k", "messages", 0.0, "messages and documents lost meanwhile"),
     budget("memory", "rss_empty", "MB", 25.0, "resident memory with an empty set"),
     scale("memory", "rss_1m", "MB", Lower, "resident memory with a set of 1 M"),
     budget(

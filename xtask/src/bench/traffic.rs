@@ -18,6 +18,9 @@ const ZONE: ZoneText<'_> =
 /// Different names that are asked for: more than any cache of the agent's could hold cheaply.
 const NAMES: u32 = 100_000;
 
+/// Names that are asked for over and over, as a node's programs do.
+const FEW: u32 = 1_000;
+
 /// Queries a second of the steady rate.
 pub const STEADY: u32 = 20_000;
 
@@ -27,6 +30,7 @@ pub struct Traffic {
     // Before the node: the server's cgroup and namespace are the node's.
     _server: Nsd,
     queries: PathBuf,
+    few: PathBuf,
     node: Node,
 }
 
@@ -48,8 +52,10 @@ impl Traffic {
         let server = Nsd::start(&node, &[ZONE])?;
         let pod = node.pod().start()?;
         let queries = node.folder().join("queries");
-        fs::write(&queries, names())?;
-        Ok(Traffic { pod, _server: server, queries, node })
+        fs::write(&queries, names(NAMES))?;
+        let few = node.folder().join("few");
+        fs::write(&few, names(FEW))?;
+        Ok(Traffic { pod, _server: server, queries, few, node })
     }
 
     /// The node that it all happens on.
@@ -67,6 +73,11 @@ impl Traffic {
         self.ask_port(53, seconds, rate)
     }
 
+    /// Asks for few names over and over: `rate` queries a second.
+    pub fn repeat(&self, seconds: u32, rate: u32) -> Result<Asked> {
+        self.ask_for(&self.few, 53, seconds, Some(rate))
+    }
+
     /// Lets the server answer on another port too: it never sees that port, the client sees no other.
     pub fn add_port(&self, port: u16) -> Result<()> {
         self.node.iptables(&format!(
@@ -76,8 +87,12 @@ impl Traffic {
 
     /// Asks another port of the server.
     pub fn ask_port(&self, port: u16, seconds: u32, rate: Option<u32>) -> Result<Asked> {
+        self.ask_for(&self.queries, port, seconds, rate)
+    }
+
+    fn ask_for(&self, names: &Path, port: u16, seconds: u32, rate: Option<u32>) -> Result<Asked> {
         let (server, port, seconds) = (DNS_V4.to_string(), port.to_string(), seconds.to_string());
-        let queries = self.queries.to_string_lossy();
+        let queries = names.to_string_lossy();
         let rate = rate.map(|rate| rate.to_string());
         let mut arguments =
             vec!["-s", &server, "-p", &port, "-d", &queries, "-l", &seconds, "-c", "4", "-t", "2"];
@@ -111,9 +126,9 @@ pub fn used(cgroup: &Path) -> Result<u64> {
 }
 
 /// Names as long as those of real traffic, drawn by a fixed generator: every run asks the same.
-fn names() -> String {
+fn names(count: u32) -> String {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    (0..NAMES).fold(String::new(), |mut text, _| {
+    (0..count).fold(String::new(), |mut text, _| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
@@ -161,7 +176,7 @@ mod tests {
 
     #[test]
     fn every_name_is_asked_in_the_zone() {
-        let names = names();
+        let names = names(NAMES);
         assert_eq!(names.lines().count(), NAMES as usize);
         assert!(names.lines().all(|line| line.ends_with(".load.example A")));
     }

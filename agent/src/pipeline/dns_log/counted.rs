@@ -8,8 +8,9 @@ use namewarden_protocol::document::{Dns, Latency, ResourceRecord};
 
 use super::clients::{Clients, Whose};
 use super::digest::Digests;
+use super::share::Shares;
+use crate::pipeline::attribute::Attribution;
 use crate::pipeline::attribute::pod::Pods;
-use crate::pipeline::attribute::{Attributed, Attribution};
 use crate::pipeline::exchange::UnreadExchange;
 use crate::pipeline::packet::{Timestamp, Transport};
 
@@ -88,17 +89,19 @@ pub(super) struct Table {
 pub(super) struct Taken {
     /// Otherwise it is one that was not met before, and no more of them may be kept.
     pub counted: bool,
+    /// Whether it was read, and could not be to its end.
     pub malformed: bool,
 }
 
 impl Table {
-    /// Counts one exchange; `owners` knows the owners whose pods are counted together, where any are. `may` says whether
-    /// one that was not met before may be kept.
+    /// Counts one exchange; `owners` knows the owners whose pods are counted together, where any are. One that was not
+    /// met before takes a share of the limit. Where there is none left, what has a digest is not read: a workload whose
+    /// share is used up counts as what it asked before, and costs no more than that.
     pub(super) fn count(
         &mut self,
         exchange: &UnreadExchange,
         owners: Option<&dyn Pods>,
-        may: impl FnOnce(&Attributed) -> bool,
+        (shares, limit): (&mut Shares, u64),
     ) -> Taken {
         let digest = self.digests.of(exchange);
         let known = digest.and_then(|digest| self.by_digest.get(&digest));
@@ -106,14 +109,22 @@ impl Table {
             entry.add(exchange.time, exchange.latency());
             return Taken { counted: true, malformed: entry.key.is_malformed };
         }
+        let is_certain = digest.is_some() && self.by_digest.len() < DIGESTS_MAX;
+        if is_certain && !shares.take(&exchange.attributed, limit) {
+            return Taken { counted: false, malformed: false };
+        }
         let entry = Entry::new(exchange);
         let malformed = entry.key.is_malformed;
         let entry = if self.members < MEMBERS_MAX { entry.with_owner(owners) } else { entry };
-        if !self.by_key.contains_key(&entry.key) && !may(&exchange.attributed) {
+        let is_new = !self.by_key.contains_key(&entry.key);
+        if is_certain && !is_new {
+            shares.give_back(&exchange.attributed);
+        }
+        if !is_certain && is_new && !shares.take(&exchange.attributed, limit) {
             return Taken { counted: false, malformed };
         }
         let at = self.put(entry);
-        if let Some(digest) = digest.filter(|_| self.by_digest.len() < DIGESTS_MAX) {
+        if let Some(digest) = digest.filter(|_| is_certain) {
             self.by_digest.insert(digest, at);
         }
         Taken { counted: true, malformed }

@@ -48,6 +48,13 @@ impl Shares {
         may
     }
 
+    /// What was taken is not needed after all.
+    pub(super) fn give_back(&mut self, attributed: &Attributed) {
+        let account = self.account(attributed);
+        account.spent = account.spent.saturating_sub(1);
+        self.spent = self.spent.saturating_sub(1);
+    }
+
     /// Ends the interval: how much of whom was not logged, the most first.
     pub(super) fn end(&mut self) -> Vec<(Option<Whose>, u64)> {
         self.spent = 0;
@@ -115,6 +122,14 @@ mod tests {
             }
         }
         assert_eq!(logged, [200; 4]);
+    }
+
+    #[test]
+    fn what_is_given_back_may_be_taken_again() {
+        let mut shares = Shares::default();
+        assert_eq!(spend(&mut shares, 1, 500), 500);
+        shares.give_back(&of(1));
+        assert_eq!(spend(&mut shares, 1, 5), 1);
     }
 
     #[test]
