@@ -2,6 +2,9 @@
 //!
 //! Each doc comment is the help text; each option is an environment variable too.
 
+// What DNS logs say.
+mod dns_log;
+
 // How search engines are reached.
 mod search;
 
@@ -12,6 +15,7 @@ use namewarden_protocol::obtain::address::Reach;
 
 use crate::command::{lookup::LookupArgs, replay::ReplayArgs};
 
+pub use dns_log::{DnsLogAggregation, DnsLogArgs, Switch};
 pub use search::SearchArgs;
 
 /// Tells within a second that a workload asked for, or was answered with, a domain name that a threat feed lists.
@@ -54,7 +58,7 @@ pub enum CommandArgs {
     Run(Box<RunArgs>),
 
     /// Read capture files (pcap, pcapng) instead of the kernel: same pipeline, same options.
-    Replay(ReplayArgs),
+    Replay(Box<ReplayArgs>),
 
     /// Say whether names are listed, by which feed, entry, line and scope. Exit status: 0 listed, 1 not, 2 error.
     Lookup(LookupArgs),
@@ -251,35 +255,9 @@ pub struct OutputArgs {
     #[arg(long, env = "NAMEWARDEN_DNS_LOGS", default_value = "off", value_name = "off|stdout|file:PATH|URL")]
     pub dns_logs: String,
 
-    /// What one DNS log stands for: every exchange alone, equal exchanges of a container or unit and an interval (0), or those
-    /// of all pods of one owner, as Deployment or `DaemonSet` (1).
-    #[arg(
-        long,
-        env = "NAMEWARDEN_DNS_LOG_AGGREGATION",
-        value_enum,
-        default_value_t = DnsLogAggregation::Every,
-        value_name = "LEVEL"
-    )]
-    pub dns_log_aggregation: DnsLogAggregation,
-
-    /// Seconds after which counted DNS logs are written and the limit of DNS logs begins anew.
-    #[arg(
-        long,
-        env = "NAMEWARDEN_DNS_LOG_INTERVAL",
-        default_value_t = 300,
-        value_parser = clap::value_parser!(u64).range(1..=3600),
-        value_name = "SECONDS"
-    )]
-    pub dns_log_interval: u64,
-
-    /// Whether DNS logs bear labels of pods, those of --pod-label.
-    #[arg(long, env = "NAMEWARDEN_DNS_LOG_LABELS", value_enum, default_value_t = Switch::On, value_name = "SWITCH")]
-    pub dns_log_labels: Switch,
-
-    /// DNS logs of this node in one interval at most, of which one workload gets half at most; what goes beyond is counted,
-    /// in a document for each workload. 0: no limit.
-    #[arg(long, env = "NAMEWARDEN_DNS_LOG_LIMIT", default_value_t = 0, value_name = "DOCUMENTS")]
-    pub dns_log_limit: u64,
+    /// What DNS logs say.
+    #[command(flatten)]
+    pub dns_log: DnsLogArgs,
 
     /// How documents on standard output look. Files are always NDJSON.
     #[arg(long, env = "NAMEWARDEN_FORMAT", value_enum, default_value_t = OutputFormat::Auto)]
@@ -292,28 +270,6 @@ pub struct OutputArgs {
     /// Name of this node, in every document (default: the host's name).
     #[arg(long, env = "NAMEWARDEN_NODE_NAME", value_name = "NAME")]
     pub node_name: Option<String>,
-}
-
-/// What one DNS log stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DnsLogAggregation {
-    /// One exchange, with process, ports, id and times to live.
-    Every,
-    /// Equal exchanges of a container or unit: how many, and how long they took.
-    #[value(name = "0")]
-    Workload,
-    /// Equal exchanges of an owner's pods: how many of how many pods, and how long they took.
-    #[value(name = "1")]
-    Owner,
-}
-
-/// Whether something is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Switch {
-    /// It is done.
-    On,
-    /// It is not.
-    Off,
 }
 
 /// How documents on standard output look.

@@ -60,7 +60,7 @@ use namewarden_protocol::{
 
 use self::{
     attribute::{AttributeCounts, Attributed, Attributor, Machine, pod::Pods},
-    compose::Composer,
+    compose::{Composer, LogFields},
     decode::{DecodeCounts, Decoder, WallOffset},
     dns_log::{DnsLogCounts, DnsLogger},
     exchange::UnreadExchange,
@@ -83,8 +83,8 @@ pub struct PipelineSettings {
     pub roll_up: roll_up::Settings,
     /// How DNS logs are made; `None` for none.
     pub dns_log: Option<dns_log::Settings>,
-    /// Whether they bear their pods' labels.
-    pub log_labels: bool,
+    /// What each of them bears.
+    pub log_fields: LogFields,
 }
 
 /// What every stage counted.
@@ -120,12 +120,12 @@ pub struct Pipeline<M> {
 impl<M: Machine> Pipeline<M> {
     /// A pipeline that matches against whatever `set` holds at the moment.
     pub fn new(settings: PipelineSettings, set: Arc<Current>, machine: M, pods: Arc<dyn Pods>) -> Self {
-        let PipelineSettings { identity, limits, roll_up, dns_log, log_labels } = settings;
+        let PipelineSettings { identity, limits, roll_up, dns_log, log_fields } = settings;
         Self {
             decoder: Decoder::new(),
             streams: Reassembler::new(limits),
             inspection: Inspection {
-                composer: Composer::new(identity).with_pods(Arc::clone(&pods)).with_log_labels(log_labels),
+                composer: Composer::new(identity).with_pods(Arc::clone(&pods)).with_log_fields(log_fields),
                 set,
                 screen: Screen::new(),
                 attributor: Attributor::new(machine),

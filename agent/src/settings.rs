@@ -1,5 +1,8 @@
 //! Settings as used: every option validated, every default filled in. The rest of the agent sees only these.
 
+// What DNS logs say.
+mod dns_log;
+
 // How search engines are reached.
 mod search;
 
@@ -8,7 +11,6 @@ use std::{
     io::{self, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -16,13 +18,12 @@ use namewarden_protocol::{document::Identity, obtain::client};
 
 use crate::{
     args::{
-        CaptureArgs, ControllerArgs, DEFAULT_STATE_DIR, DnsLogAggregation, FeedArgs, OutputArgs,
-        OutputFormat, PodArgs, PodNames, RunArgs, StateArgs, Switch,
+        CaptureArgs, ControllerArgs, DEFAULT_STATE_DIR, FeedArgs, OutputArgs, OutputFormat, PodArgs,
+        PodNames, RunArgs, StateArgs,
     },
     kernel::KernelSettings,
     pipeline::{
         PipelineSettings,
-        dns_log::{self, Aggregation},
         reassemble::Limits,
         roll_up,
         sink::{self, Style, Target},
@@ -221,22 +222,9 @@ pub fn pipeline(
 ) -> anyhow::Result<PipelineSettings> {
     let identity = identity(arguments)?;
     let roll_up = roll_up::Settings::new(&identity.cluster, &identity.node);
-    let dns_log = output.dns_logs.is_some().then(|| dns_log(arguments));
-    let log_labels = arguments.dns_log_labels == Switch::On;
-    Ok(PipelineSettings { identity, limits, roll_up, dns_log, log_labels })
-}
-
-fn dns_log(arguments: &OutputArgs) -> dns_log::Settings {
-    dns_log::Settings {
-        aggregation: match arguments.dns_log_aggregation {
-            DnsLogAggregation::Every => Aggregation::Every,
-            DnsLogAggregation::Workload => Aggregation::Workload,
-            DnsLogAggregation::Owner => Aggregation::Owner,
-        },
-        interval: Duration::from_secs(arguments.dns_log_interval),
-        limit: if arguments.dns_log_limit == 0 { u64::MAX } else { arguments.dns_log_limit },
-        ..dns_log::Settings::default()
-    }
+    let dns_log = output.dns_logs.is_some().then(|| dns_log::settings(&arguments.dns_log)).transpose()?;
+    let log_fields = dns_log::fields(&arguments.dns_log);
+    Ok(PipelineSettings { identity, limits, roll_up, dns_log, log_fields })
 }
 
 fn kernel(arguments: &CaptureArgs) -> KernelSettings {

@@ -1,6 +1,6 @@
 //! `status`: asks the running agent and says in words what it sees.
 
-use std::{fmt::Write as _, io::Write as _, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, process::ExitCode, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
 use namewarden_protocol::endpoint::{AgentStatus, ControllerStatus, FeedStatus, STATUS_PATH, SearchStatus};
@@ -91,6 +91,7 @@ pub fn in_words(status: &AgentStatus) -> String {
     if let Some(controller) = &status.controller {
         text.push_str(&controller_line(controller));
     }
+    text.push_str(&dns_log_line(&status.counters));
     status.search.iter().for_each(|search| text.push_str(&search_line(search)));
     status.feeds.iter().for_each(|feed| text.push_str(&feed_line(feed)));
     let _ = writeln!(text, "{} workloads are known by their cgroup.", grouped(status.workloads));
@@ -123,6 +124,27 @@ fn loss(status: &AgentStatus) -> String {
         return "Nothing was lost since the start.\n".to_owned();
     }
     format!("Lost since the start: {}.\n", said.join(", "))
+}
+
+/// What became of exchanges, where DNS logs are made.
+fn dns_log_line(counters: &BTreeMap<String, u64>) -> String {
+    let count = |name: &str| {
+        let total = counters.get(&format!("namewarden_dns_log_{name}_total"));
+        total.copied().unwrap_or_default()
+    };
+    if count("messages") == 0 {
+        return String::new();
+    }
+    let mut line = format!("  DNS logs: {} exchanges logged", grouped(count("logged")));
+    for (name, what) in
+        [("unlogged", "beyond the limit"), ("excluded", "excluded"), ("sampled_out", "sampled out")]
+    {
+        if count(name) > 0 {
+            let _ = write!(line, ", {} {what}", grouped(count(name)));
+        }
+    }
+    line.push('\n');
+    line
 }
 
 fn controller_line(controller: &ControllerStatus) -> String {
@@ -259,6 +281,19 @@ mod tests {
         Threat set 3 holds 1,000,000 entries, in use for 0 s (digest abababababab).
         41 workloads are known by their cgroup.
         ");
+    }
+
+    #[test]
+    fn what_dns_logs_leave_out_is_said() {
+        let counters = |counts: &[(&str, u64)]| {
+            let name = |name: &str| format!("namewarden_dns_log_{name}_total");
+            dns_log_line(&counts.iter().map(|(of, count)| (name(of), *count)).collect())
+        };
+        assert_eq!(counters(&[("messages", 0)]), "");
+        assert_eq!(counters(&[("messages", 3), ("logged", 2)]), "  DNS logs: 2 exchanges logged\n");
+        let all = [("messages", 9), ("logged", 1), ("unlogged", 2), ("excluded", 3_000), ("sampled_out", 4)];
+        let said = "  DNS logs: 1 exchanges logged, 2 beyond the limit, 3,000 excluded, 4 sampled out\n";
+        assert_eq!(counters(&all), said);
     }
 
     #[test]

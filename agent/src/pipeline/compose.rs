@@ -35,14 +35,29 @@ pub struct Composer {
     pods: Arc<dyn Pods>,
     /// DNS logs written so far: what their ids are numbered by.
     logs: u64,
-    /// Whether DNS logs bear their pods' labels.
-    log_labels: bool,
+    log_fields: LogFields,
+}
+
+/// What every DNS log bears, whatever it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogFields {
+    /// Whether it bears its pod's labels.
+    pub labels: bool,
+    /// One exchange in so many is logged.
+    pub sample: u64,
+}
+
+impl Default for LogFields {
+    /// Labels, and every exchange.
+    fn default() -> Self {
+        Self { labels: true, sample: 1 }
+    }
 }
 
 impl Composer {
     /// A composer that signs documents so.
     pub fn new(identity: Identity) -> Self {
-        Self { identity, pods: Arc::new(NoPods), logs: 0, log_labels: true }
+        Self { identity, pods: Arc::new(NoPods), logs: 0, log_fields: LogFields::default() }
     }
 
     /// The same, which names pods as these do.
@@ -51,10 +66,10 @@ impl Composer {
         Self { pods, ..self }
     }
 
-    /// The same, whose DNS logs bear their pods' labels, or do not.
+    /// The same, whose DNS logs bear this.
     #[must_use]
-    pub fn with_log_labels(self, log_labels: bool) -> Self {
-        Self { log_labels, ..self }
+    pub fn with_log_fields(self, log_fields: LogFields) -> Self {
+        Self { log_fields, ..self }
     }
 
     /// Names of the workload's pod, as far as they are known now.

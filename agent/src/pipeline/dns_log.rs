@@ -27,13 +27,18 @@ mod clients;
 // What each workload may use of the limit.
 mod share;
 
+// What is left out, and what is drawn.
+mod choice;
+
 // What became of messages and exchanges.
 mod counts;
 
+pub use choice::Suffixes;
 pub use clients::{Clients, Owned};
 pub use counted::Counted;
 pub use counts::DnsLogCounts;
 
+use choice::Lot;
 use counted::Table;
 use share::Shares;
 use waiting::Waiting;
@@ -53,7 +58,7 @@ pub enum Aggregation {
 }
 
 /// What bounds the stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// What one document stands for.
     pub aggregation: Aggregation,
@@ -65,6 +70,10 @@ pub struct Settings {
     pub waiting_max: usize,
     /// Documents an interval at most, shared out among the workloads; exchanges beyond are counted.
     pub limit: u64,
+    /// Names that are not logged, with all below them.
+    pub exclude: Suffixes,
+    /// Of all others one exchange in so many is logged.
+    pub sample: u64,
 }
 
 impl Default for Settings {
@@ -76,6 +85,8 @@ impl Default for Settings {
             answer_wait: Duration::from_secs(5),
             waiting_max: 8_192,
             limit: u64::MAX,
+            exclude: Suffixes::default(),
+            sample: 1,
         }
     }
 }
@@ -121,6 +132,7 @@ pub struct DnsLogger {
     began: Option<Timestamp>,
     /// Of this interval's limit.
     shares: Shares,
+    lot: Lot,
     counts: DnsLogCounts,
 }
 
@@ -135,6 +147,7 @@ impl DnsLogger {
             ready: VecDeque::new(),
             began: None,
             shares: Shares::default(),
+            lot: Lot::default(),
             counts: DnsLogCounts::default(),
         }
     }
@@ -160,10 +173,10 @@ impl DnsLogger {
         } else if let Some(mut query) = self.waiting.take(&message) {
             self.counts.joined += 1;
             query.join(message);
-            self.log(&query);
+            self.complete(&query);
         } else {
             self.counts.lone_answers += 1;
-            self.log(&message);
+            self.complete(&message);
         }
     }
 
@@ -209,7 +222,19 @@ impl DnsLogger {
 
     fn unanswered(&mut self, query: &UnreadExchange) {
         self.counts.unanswered += 1;
-        self.log(query);
+        self.complete(query);
+    }
+
+    /// Logs one exchange, if it is one of those that are to be logged.
+    fn complete(&mut self, exchange: &UnreadExchange) {
+        let Settings { exclude, sample, .. } = &self.settings;
+        if !exclude.is_empty() && exchange.name().is_some_and(|name| exclude.cover(&name)) {
+            self.counts.excluded += 1;
+        } else if self.lot.draws(exchange, *sample) {
+            self.log(exchange);
+        } else {
+            self.counts.sampled_out += 1;
+        }
     }
 
     /// Logs one exchange, if its workload's share of the limit allows it.

@@ -30,8 +30,13 @@ fn pipeline(listed: u16, change: impl FnOnce(&mut PipelineSettings)) -> Pipeline
         version: "0".into(),
     };
     let roll_up = roll_up::Settings::new("cluster", "node-1");
-    let mut settings =
-        PipelineSettings { identity, limits: Limits::LIVE, roll_up, dns_log: None, log_labels: true };
+    let mut settings = PipelineSettings {
+        identity,
+        limits: Limits::LIVE,
+        roll_up,
+        dns_log: None,
+        log_fields: LogFields::default(),
+    };
     change(&mut settings);
     Pipeline::new(settings, set, NoMachine, Arc::new(NoPods))
 }

@@ -167,9 +167,11 @@ stage!(dns_log, DnsLogCounts, "dns_log", {
     lone_answers: counter "Answers whose query was not seen",
     unanswered: counter "Queries logged without an answer",
     evicted: counter "Queries logged early to make room",
-    malformed: counter "Malformed messages",
+    malformed: counter "Exchanges of which a message could not be read to its end",
     logged: counter "Exchanges that a document stands for",
     unlogged: counter "Exchanges beyond their workload's share of the node's limit, counted only",
+    excluded: counter "Exchanges left out because of their name",
+    sampled_out: counter "Exchanges left out because only one in so many is logged",
     waiting: gauge "Queries that wait now",
     documents: counter "DNS logs handed out",
 });

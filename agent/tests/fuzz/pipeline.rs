@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use namewarden_agent::pipeline::attribute::NoMachine;
 use namewarden_agent::pipeline::attribute::pod::NoPods;
+use namewarden_agent::pipeline::compose::LogFields;
 use namewarden_agent::pipeline::decode::WallOffset;
 use namewarden_agent::pipeline::dns_log::{self, Aggregation};
 use namewarden_agent::pipeline::packet::Timestamp;
@@ -41,7 +42,15 @@ fn settings(options: u8) -> PipelineSettings {
     let mut roll_up = roll_up::Settings::new("cluster", "node");
     (roll_up.groups_max, roll_up.workloads_max, roll_up.names_per_workload) = (3, 2, 2);
     let aggregation = if options & 1 == 0 { Aggregation::Every } else { Aggregation::Workload };
-    let dns_log = dns_log::Settings { aggregation, limit: 9, waiting_max: 4, ..dns_log::Settings::default() };
+    let exclude = dns_log::Suffixes::new(&["test".to_owned()]).unwrap();
+    let dns_log = dns_log::Settings {
+        aggregation,
+        limit: 9,
+        waiting_max: 4,
+        sample: 2,
+        exclude,
+        ..dns_log::Settings::default()
+    };
     PipelineSettings {
         identity: Identity {
             cluster: "cluster".into(),
@@ -53,7 +62,7 @@ fn settings(options: u8) -> PipelineSettings {
         limits: LIMITS,
         roll_up,
         dns_log: (options & 2 == 0).then_some(dns_log),
-        log_labels: true,
+        log_fields: LogFields::default(),
     }
 }
 
@@ -122,7 +131,8 @@ fn logs(counts: &PipelineCounts, wanted: bool) {
     let log = counts.dns_log;
     assert_eq!(log.messages, if wanted { counts.screen.messages } else { 0 });
     assert_eq!(log.messages, log.joined + log.queries + log.lone_answers);
-    assert_eq!(log.queries + log.lone_answers, log.logged + log.unlogged + log.waiting);
+    let known = log.logged + log.unlogged + log.excluded + log.sampled_out + log.waiting;
+    assert_eq!(log.queries + log.lone_answers, known);
     assert_eq!(log.waiting, 0);
 }
 

@@ -82,6 +82,7 @@ pub const FIELDS: &[(&str, FieldType)] = {
         ("namewarden.uncaptured.bytes", Long),
         ("namewarden.unchecked_names", Long),
         ("namewarden.limit", Long),
+        ("namewarden.sample", Long),
         ("namewarden.latency.count", Long),
         ("namewarden.latency.mean", Long),
         ("namewarden.latency.max", Long),

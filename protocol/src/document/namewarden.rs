@@ -59,6 +59,9 @@ pub struct Facts {
     /// Limit that was reached: listed names a workload and window, or DNS logs a node and interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
+    /// Only one exchange in so many is logged; absent where each is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<u64>,
     /// Time from query to answer of the exchanges that this DNS log stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,

@@ -5,15 +5,15 @@ use anyhow::{Context as _, Result, ensure};
 /// Lines of the totals that hold a sum, by their first word.
 const SUMS: [&str; 3] = ["packets", "records", "sightings"];
 
-/// Those that are there only where documents go to a search engine.
-const SPOOLS: [&str; 2] = ["alerts", "dns-logs"];
+/// Those that are there only where DNS logs are made, and where documents go to a search engine.
+const OPTIONAL: [&str; 3] = ["exchanges", "alerts", "dns-logs"];
 
 /// Compares both sides of each sum.
 pub(super) fn check(log: &str) -> Result<()> {
     let (_, totals) = log.split_once("Totals of ").with_context(|| format!("no totals:\n{log}"))?;
     let line_of = |word| totals.lines().find(|line| line.split_whitespace().next() == Some(word));
-    let spools = SPOOLS.into_iter().filter(|word| line_of(word).is_some());
-    for word in SUMS.into_iter().chain(spools) {
+    let optional = OPTIONAL.into_iter().filter(|word| line_of(word).is_some());
+    for word in SUMS.into_iter().chain(optional) {
         let line = line_of(word);
         let (whole, parts) =
             line.and_then(|line| line.split_once(" = ")).with_context(|| totals.to_owned())?;

@@ -102,6 +102,23 @@ fn dns_logs_beyond_the_limit_are_counted_in_one_document() -> Result<()> {
 }
 
 #[test]
+fn excluded_and_sampled_exchanges_are_counted_and_alerts_do_not_depend_on_it() -> Result<()> {
+    for aggregation in ["every", "0", "1"] {
+        let arguments = ["--dns-logs", "stdout", "--dns-log-aggregation", aggregation];
+        let choice = ["--dns-log-exclude", "example", "--dns-log-sample", "1000000", "--dns-log-limit", "1"];
+        let scene = Scene::with(Zone::new(), &agent(&arguments).arguments(&choice))?;
+        let (pod, mut client) = scene.pod()?;
+        client.tell_all(&["udp4", &ask("evil.example"), &ask("a.example"), &ask("b.test")])?;
+        let said = |name| scene.agent.counter(name);
+        wait::until("three exchanges", || Ok((said("dns_log_joined")? == 3).then_some(())))?;
+        assert_eq!((said("dns_log_excluded")?, said("dns_log_sampled_out")?), (2, 1), "{aggregation}");
+        let ended = scene.expect(&[Alert::on("evil.example").by(&pod, &client)])?;
+        assert!(ended.log.contains("exchanges 3 = 0 logged"), "{}", ended.log);
+    }
+    Ok(())
+}
+
+#[test]
 fn counted_dns_logs_are_written_when_their_interval_ends() -> Result<()> {
     let arguments = ["--dns-logs", "stdout", "--dns-log-aggregation", "0", "--dns-log-interval", "1"];
     let scene = Scene::with(Zone::new(), &agent(&arguments))?;

@@ -6,6 +6,7 @@ use crate::{
     kernel::Reading,
     pipeline::{
         PipelineCounts,
+        dns_log::DnsLogCounts,
         sink::{SinkCounts, search::LaneView},
     },
 };
@@ -37,6 +38,7 @@ pub fn in_words(
         format!("{} with a listed name\n", counts.listed_messages),
         format!("  sightings {} = {} first + {} answers", roll_up.sightings, roll_up.first, roll_up.answers),
         format!(" + {} repeats + {} beyond a workload's limit\n", roll_up.repeats, roll_up.left_out),
+        exchanges(&counts.dns_log),
         format!(
             "  documents {} alerts and {} DNS logs written, ",
             written.alerts.written, written.logs.written
@@ -44,6 +46,22 @@ pub fn in_words(
         format!("{dropped} dropped\n"),
     ]
     .concat()
+}
+
+/// What became of the exchanges that came to be logged, where any did; a sum.
+fn exchanges(counts: &DnsLogCounts) -> String {
+    if counts.messages == 0 {
+        return String::new();
+    }
+    format!(
+        "  exchanges {} = {} logged + {} beyond the limit + {} excluded + {} sampled out + {} waiting\n",
+        counts.queries + counts.lone_answers,
+        counts.logged,
+        counts.unlogged,
+        counts.excluded,
+        counts.sampled_out,
+        counts.waiting
+    )
 }
 
 /// What became of the documents of one lane that goes to search engines; a sum.
@@ -86,5 +104,12 @@ mod tests {
         assert!(text.starts_with("Totals of 1.5 s\n"), "{text}");
         assert!(text.contains("101 wanted = 90 captured + 7 lost + 3 over budget + 1 muted\n"), "{text}");
         assert!(text.contains("98 submitted = 98 read\n"), "{text}");
+        assert!(!text.contains("exchanges"), "{text}");
+        (counts.dns_log.messages, counts.dns_log.queries, counts.dns_log.lone_answers) = (20, 11, 4);
+        (counts.dns_log.logged, counts.dns_log.unlogged, counts.dns_log.excluded) = (8, 1, 2);
+        (counts.dns_log.sampled_out, counts.dns_log.waiting) = (3, 1);
+        let text = in_words(&readings, &counts, &SinkCounts::default(), Duration::from_millis(1_500));
+        let sum = "15 = 8 logged + 1 beyond the limit + 2 excluded + 3 sampled out + 1 waiting\n";
+        assert!(text.contains(sum), "{text}");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use namewarden_protocol::document::{Action, Document, Endpoint, Event, Latency, Server, Time, id};
 
-use super::{Composer, common, sentence};
+use super::{Composer, LogFields, common, sentence};
 use crate::pipeline::attribute::{Attribution, Workload};
 use crate::pipeline::dns_log::{Clients, Counted, DnsLog};
 use crate::pipeline::exchange::Exchange;
@@ -22,7 +22,7 @@ impl Composer {
                 self.unlogged(whose.as_ref(), (*count, *limit), (*start, *end), created)
             }
         };
-        self.labelled(document)
+        self.with_fields(document)
     }
 
     fn unlogged(
@@ -111,10 +111,12 @@ impl Composer {
         Some(Server { namespace: pod.namespace.clone(), pod: pod.name.clone() })
     }
 
-    fn labelled(&self, mut document: Document) -> Document {
-        if let Some(kubernetes) = document.kubernetes.as_mut().filter(|_| !self.log_labels) {
+    fn with_fields(&self, mut document: Document) -> Document {
+        let LogFields { labels, sample } = self.log_fields;
+        if let Some(kubernetes) = document.kubernetes.as_mut().filter(|_| !labels) {
             kubernetes.labels.clear();
         }
+        document.namewarden.sample = Some(sample).filter(|sample| *sample > 1);
         document
     }
 

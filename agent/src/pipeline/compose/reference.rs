@@ -149,6 +149,12 @@ fn rare() -> Document {
     composer().alert(&alert(Saying::First, exchange, finding))
 }
 
+/// A DNS log with what those of the examples happen not to have.
+fn rare_log() -> Document {
+    let log_fields = LogFields { sample: 10, ..LogFields::default() };
+    composer().with_log_fields(log_fields).log(&DnsLog::One(Box::new(answered())), at(4))
+}
+
 /// Paths of all values, lists left out: `dns.answers.name`.
 fn fields(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     match value {
@@ -231,7 +237,7 @@ fn the_table_names_every_field_and_no_other() {
     let page = std::fs::read_to_string(path()).unwrap();
     let listed: BTreeSet<String> = table(&page).into_iter().map(|(field, _)| field.to_owned()).collect();
     let mut written = BTreeSet::new();
-    for document in examples().into_iter().map(|(_, document)| document).chain([rare()]) {
+    for document in examples().into_iter().map(|(_, document)| document).chain([rare(), rare_log()]) {
         fields(&serde_json::to_value(document).unwrap(), "", &mut written);
     }
     let missing: Vec<_> = written.difference(&listed).collect();

@@ -1,7 +1,8 @@
 //! The stage's book-keeping.
 
 /// Messages and exchanges by what became of them: `messages = joined + queries + lone_answers` and
-/// `queries + lone_answers = logged + unlogged + waiting`, where `logged` counts every exchange a document stands for.
+/// `queries + lone_answers = logged + unlogged + excluded + sampled_out + waiting`, where `logged` counts every exchange that a
+/// document stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DnsLogCounts {
     /// Messages that came in.
@@ -22,6 +23,10 @@ pub struct DnsLogCounts {
     pub logged: u64,
     /// Exchanges beyond their workload's share of the limit.
     pub unlogged: u64,
+    /// Exchanges whose name is left out.
+    pub excluded: u64,
+    /// Exchanges that were not drawn.
+    pub sampled_out: u64,
     /// Queries that wait now.
     pub waiting: u64,
     /// Documents handed out.

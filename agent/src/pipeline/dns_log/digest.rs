@@ -49,7 +49,7 @@ impl Digests {
         Some(hasher.finish128().as_u128())
     }
 
-    fn hasher(&self) -> SipHasher13 {
+    pub(super) fn hasher(&self) -> SipHasher13 {
         let [one, two] = self.keys;
         SipHasher13::new_with_keys(one, two)
     }

@@ -328,6 +328,33 @@ fn of_an_owners_servers_the_clients_are_told_apart() {
     assert_eq!((one.count, one.client, one.server), (2, "10.1.0.7".parse().ok(), None));
 }
 
+#[test]
+fn what_is_left_out_is_counted_once_for_query_and_answer() {
+    let mut logger = logger(|settings| settings.exclude = Suffixes::new(&["example".to_owned()]).unwrap());
+    for (time, name) in [(1, "WWW.example"), (2, "www.test")] {
+        ask(&mut logger, time, 1, name);
+        reply(&mut logger, time, 1, name);
+    }
+    ask(&mut logger, 3, 2, "silent.example");
+    assert_eq!(said(&flush(&mut logger, 4)).len(), 1);
+    let counts = logger.counts();
+    assert_eq!((counts.queries, counts.excluded, counts.logged), (3, 2, 1));
+}
+
+#[test]
+fn what_is_not_drawn_is_counted() {
+    for aggregation in [Aggregation::Every, Aggregation::Workload] {
+        let mut logger = logger(|settings| (settings.aggregation, settings.sample) = (aggregation, 4));
+        for id in 0..2_000 {
+            reply(&mut logger, u64::from(id), id, "www.example");
+        }
+        flush(&mut logger, 2_000);
+        let counts = logger.counts();
+        assert!((350..=650).contains(&counts.logged), "{counts:?}");
+        assert_eq!(counts.logged + counts.sampled_out, 2_000);
+    }
+}
+
 fn unlogged(logs: &[DnsLog]) -> Vec<(Option<String>, u64)> {
     logs.iter()
         .filter_map(|log| match log {
@@ -414,10 +441,14 @@ proptest::proptest! {
     fn every_message_ends_in_a_document_or_a_count(
         counted_together in proptest::bool::ANY,
         limit in 0_u64..20,
+        sample in 1_u64..4,
         steps in proptest::collection::vec((0_u8..3, 0_u16..4, 0_u64..9_000, proptest::bool::ANY), 0..300),
     ) {
         let aggregation = if counted_together { Aggregation::Workload } else { Aggregation::Every };
-        let mut logger = logger(|settings| (settings.aggregation, settings.limit, settings.waiting_max) = (aggregation, limit, 5));
+        let mut logger = logger(|settings| {
+            (settings.aggregation, settings.limit, settings.waiting_max) = (aggregation, limit, 5);
+            (settings.sample, settings.exclude) = (sample, Suffixes::new(&["n2.example".to_owned()]).unwrap());
+        });
         let (mut logs, mut time) = (Vec::new(), 0);
         for (name, id, later, is_answer) in steps {
             time += later;
@@ -430,7 +461,8 @@ proptest::proptest! {
         let counts = logger.counts();
         assert_eq!(counts.messages, counts.joined + counts.queries + counts.lone_answers);
         assert_eq!(counts.queries, counts.joined + counts.unanswered);
-        assert_eq!(counts.queries + counts.lone_answers, counts.logged + counts.unlogged);
+        let known = counts.logged + counts.unlogged + counts.excluded + counts.sampled_out;
+        assert_eq!(counts.queries + counts.lone_answers, known);
         let stands_for = |log: &DnsLog| match log {
             DnsLog::One(_) => (1, 0),
             DnsLog::Counted(counted) => (counted.count, 0),

@@ -74,6 +74,12 @@ impl UnreadExchange {
         asked(&self.answer).or_else(|| asked(&self.query))
     }
 
+    /// The same in lower case.
+    pub fn name(&self) -> Option<Vec<u8>> {
+        // Lengths are below any letter.
+        self.asked().map(<[u8]>::to_ascii_lowercase)
+    }
+
     /// Bytes that it holds.
     pub fn size(&self) -> usize {
         self.query.len() + self.answer.len()
