@@ -9,19 +9,40 @@ mod schema;
 // One file: opened, checked, set aside.
 mod file;
 
-// Rows of one document.
+// Texts as numbers.
+mod hash;
+
+// Facts of documents, in columns.
+mod block;
+
+// The blocks of a file.
+mod blocks;
+
+// Documents by their ids.
+mod ids;
+
+// Documents put in.
 mod rows;
 
-// The thread that writes.
-mod writer;
+// Documents taken out.
+mod removal;
 
 // What gives way.
 mod retention;
 
-// A filter as a statement.
-mod query;
+// The thread that writes.
+mod writer;
 
-// Questions and answers.
+// Which rows of a block a filter means.
+mod matching;
+
+// Pages in the order of time and of arrival.
+mod pages;
+
+// Documents by their spread and their values.
+mod counts;
+
+// Documents, as they are told.
 mod read;
 
 // Documents by the names in them.
@@ -150,7 +171,7 @@ fn check(incoming: Incoming) -> Result<(Stream, Prepared), Appended> {
     let Incoming { stream, namespace, id, source } = incoming;
     let id = id.unwrap_or_else(random_id);
     match facts::read(&source, &id, stream, &namespace) {
-        Ok(facts) => Ok((stream, Prepared { namespace, id, facts, source })),
+        Ok(facts) => Ok((stream, Prepared { namespace, hash: hash::id(&id), id, facts, source })),
         Err(refusal) => Err(Appended { id, outcome: Outcome::Refused(refusal) }),
     }
 }
@@ -195,29 +216,29 @@ impl Store for SqliteStore {
 
     fn search(&self, search: Search) -> Answer<'_, Page> {
         let readers = &self.file(search.stream).readers;
-        readers.ask(move |connection| read::search(connection, &search)).boxed()
+        readers.ask(move |asked| read::search(asked, &search)).boxed()
     }
 
     fn histogram(&self, histogram: Histogram) -> Answer<'_, Vec<Bucket>> {
         let readers = &self.file(histogram.stream).readers;
-        readers.ask(move |connection| read::histogram(connection, &histogram)).boxed()
+        readers.ask(move |asked| counts::histogram(asked, &histogram)).boxed()
     }
 
     fn top(&self, top: Top) -> Answer<'_, Vec<TopValue>> {
         let readers = &self.file(top.stream).readers;
-        readers.ask(move |connection| read::top(connection, &top)).boxed()
+        readers.ask(move |asked| counts::top(asked, &top)).boxed()
     }
 
     fn naming(&self, naming: Naming) -> Answer<'_, NamingPage> {
-        self.logs.readers.ask(move |connection| naming::page(connection, &naming)).boxed()
+        self.logs.readers.ask(move |asked| naming::page(asked.connection, &naming)).boxed()
     }
 
     fn get(&self, stream: Stream, cluster: String, id: String) -> Answer<'_, Option<Hit>> {
-        self.file(stream).readers.ask(move |connection| read::get(connection, &cluster, &id)).boxed()
+        self.file(stream).readers.ask(move |asked| read::get(asked.connection, &cluster, &id)).boxed()
     }
 
     fn holds(&self, stream: Stream, namespace: String, ids: Vec<String>) -> Answer<'_, Vec<bool>> {
-        self.file(stream).readers.ask(move |connection| read::holds(connection, &namespace, &ids)).boxed()
+        self.file(stream).readers.ask(move |asked| read::holds(asked.connection, &namespace, &ids)).boxed()
     }
 
     fn annotate(&self, cluster: String, group: String, annotation: Annotation) -> Answer<'_, ()> {

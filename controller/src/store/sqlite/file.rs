@@ -15,8 +15,10 @@ use crate::store::Stream;
 const CHECK_PATIENCE: Duration = Duration::from_secs(10);
 /// Steps of `SQLite` between two looks at the clock.
 const STEPS: i32 = 10_000;
+/// Bytes of a page: several documents fit into one.
+const PAGE_BYTES: u32 = 16_384;
 /// Pages of the log that are written back together: hot pages are written once for many commits.
-const CHECKPOINT_PAGES: u32 = 16_384;
+const CHECKPOINT_PAGES: u32 = 4096;
 /// KiB of pages that the writer keeps in memory.
 const WRITER_CACHE_KIB: i32 = 32 * 1024;
 /// KiB of pages that a reader keeps in memory.
@@ -79,7 +81,8 @@ fn opened(path: &Path, stream: Stream) -> Result<Connection, MigrationError> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(LOCK_PATIENCE)?;
-    // Takes effect in a new file only, before its first table.
+    // Both take effect in a new file only, before its first table.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
     connection.query_row("PRAGMA journal_mode = wal", [], |_| Ok(()))?;
     // What an agent was told is kept survives the machine's end; of DNS logs the last second may be lost then.

@@ -12,7 +12,7 @@ use namewarden_protocol::document::Time;
 use rusqlite::{Connection, Row, params};
 use serde::Deserialize;
 
-use super::{query, read};
+use super::{matching, read};
 use crate::store::{Hit, Naming, NamingPage};
 
 /// Documents that a page looks through at most.
@@ -29,11 +29,15 @@ pub fn page(connection: &Connection, naming: &Naming) -> rusqlite::Result<Naming
         return Ok(NamingPage { hits: Vec::new(), next: None, arrived });
     };
     let mut statement = connection.prepare_cached(
-        "SELECT f.seq, f.id, f.space, f.time, d.source FROM fact f NOT INDEXED JOIN document d ON d.seq = f.seq
-         WHERE f.seq > ?1 AND f.cluster = ?2 AND f.time >= ?3 ORDER BY f.seq LIMIT ?4",
+        "SELECT i.seq, i.id, i.space, i.time, d.source FROM identity i JOIN document d ON d.seq = i.seq
+         WHERE i.seq > ?1 AND i.cluster = ?2 AND i.time >= ?3 ORDER BY i.seq LIMIT ?4",
     )?;
-    let mut rows =
-        statement.query(params![at, naming.cluster, query::time(naming.since), as_limit(DOCUMENTS_MAX)])?;
+    let mut rows = statement.query(params![
+        at,
+        naming.cluster,
+        matching::time(naming.since),
+        as_limit(DOCUMENTS_MAX)
+    ])?;
     let (began, mut looked, mut hits) = (Instant::now(), 0, Vec::new());
     while let Some(row) = rows.next()? {
         looked += 1;
@@ -54,8 +58,8 @@ fn start(connection: &Connection, naming: &Naming) -> rusqlite::Result<Option<i6
         return Ok(after.parse().ok());
     }
     let first: Option<i64> = connection.query_row(
-        "SELECT min(seq) FROM fact INDEXED BY fact_time WHERE cluster = ?1 AND time >= ?2",
-        params![naming.cluster, query::time(naming.since)],
+        "SELECT min(id) FROM block WHERE newest >= ?1",
+        [matching::time(naming.since)],
         |row| row.get(0),
     )?;
     let arrived = naming.arrived_after.map_or(i64::MIN, |arrival| i64::try_from(arrival).unwrap_or(i64::MAX));

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use namewarden_protocol::document::Time;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 
-use super::rows;
+use super::{
+    block::{GONE, Number},
+    blocks::{self, Head, Opened},
+    removal,
+};
 
 /// Documents that are taken out together at least, so that others are not kept waiting for long.
 const TOGETHER: usize = 1000;
@@ -31,11 +35,14 @@ pub fn turn(
 ) -> rusqlite::Result<u64> {
     let together = at_least.max(TOGETHER);
     let transaction = connection.transaction()?;
-    let mut seqs = too_old(&transaction, limits.age, now, together)?;
-    if seqs.is_empty() && used(&transaction)? > limits.bytes {
-        seqs = oldest(&transaction, together)?;
+    let mut parts = too_old(&transaction, limits.age, now, together)?;
+    if parts.is_empty() && used(&transaction)? > limits.bytes {
+        parts = oldest(&transaction, together)?;
     }
-    let removed = rows::remove(&transaction, &seqs)?;
+    let mut removed = 0;
+    for (head, rows) in parts {
+        removed += removal::remove(&transaction, head, &rows)?;
+    }
     if removed > 0 {
         let less = i64::try_from(removed).unwrap_or(i64::MAX);
         transaction.prepare_cached("UPDATE tally SET documents = documents - ?1")?.execute([less])?;
@@ -57,38 +64,56 @@ fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     connection.prepare_cached(&format!("PRAGMA {name}"))?.query_row([], |row| row.get(0))
 }
 
-fn too_old(connection: &Connection, age: Duration, now: Time, together: usize) -> rusqlite::Result<Vec<i64>> {
+/// A part of a block: places of rows.
+type Part = (Head, Vec<usize>);
+
+fn too_old(
+    connection: &Connection,
+    age: Duration,
+    now: Time,
+    together: usize,
+) -> rusqlite::Result<Vec<Part>> {
     let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
     let before = i64::try_from(now.0.saturating_sub(age)).unwrap_or(i64::MAX);
-    let mut seqs = Vec::new();
-    let mut cluster = first_cluster(connection, "SELECT min(cluster) FROM fact", [].as_slice())?;
-    while let Some(name) = cluster {
-        let left = i64::try_from(together - seqs.len()).unwrap_or(i64::MAX);
-        let mut statement = connection.prepare_cached(
-            "SELECT seq FROM fact INDEXED BY fact_time WHERE cluster = ?1 AND time < ?2 ORDER BY time LIMIT ?3",
-        )?;
-        let found = statement.query_map(rusqlite::params![name, before, left], |row| row.get(0))?;
-        for seq in found {
-            seqs.push(seq?);
-        }
-        if seqs.len() >= together {
+    let (mut parts, mut left) = (Vec::new(), together);
+    for head in blocks::heads(connection)?.into_iter().filter(|head| head.oldest < before) {
+        let block = Opened::new(connection, head);
+        let (times, states) = (block.numbers(Number::Time)?, block.states()?);
+        let rows = times.iter().zip(states).enumerate().take_while(|(_, (time, _))| **time < before);
+        let live = rows.filter(|(_, (_, state))| *state != GONE).map(|(row, _)| row);
+        left = take(&mut parts, head, live.collect(), left);
+        if left == 0 {
             break;
         }
-        cluster = first_cluster(connection, "SELECT min(cluster) FROM fact WHERE cluster > ?1", &[name])?;
     }
-    Ok(seqs)
+    Ok(parts)
 }
 
-fn first_cluster(connection: &Connection, text: &str, values: &[String]) -> rusqlite::Result<Option<String>> {
-    let mut statement = connection.prepare_cached(text)?;
-    let found = statement.query_row(rusqlite::params_from_iter(values), |row| row.get(0)).optional()?;
-    Ok(found.flatten())
+/// Those that arrived first.
+fn oldest(connection: &Connection, together: usize) -> rusqlite::Result<Vec<Part>> {
+    let (mut parts, mut left) = (Vec::new(), together);
+    for head in blocks::heads(connection)? {
+        let block = Opened::new(connection, head);
+        let (seqs, states) = (block.numbers(Number::Seq)?, block.states()?);
+        let rows = seqs.into_iter().zip(states).enumerate().filter(|(_, (_, state))| *state != GONE);
+        let mut rows: Vec<(i64, usize)> = rows.map(|(row, (seq, _))| (seq, row)).collect();
+        rows.sort_unstable();
+        left = take(&mut parts, head, rows.into_iter().map(|(_, row)| row).collect(), left);
+        if left == 0 {
+            break;
+        }
+    }
+    Ok(parts)
 }
 
-fn oldest(connection: &Connection, together: usize) -> rusqlite::Result<Vec<i64>> {
-    let limit = i64::try_from(together).unwrap_or(i64::MAX);
-    let mut statement = connection.prepare_cached("SELECT seq FROM fact ORDER BY seq LIMIT ?1")?;
-    statement.query_map([limit], |row| row.get(0))?.collect()
+/// As many rows of a block as are left to be taken; how many are left then.
+fn take(parts: &mut Vec<Part>, head: Head, mut rows: Vec<usize>, left: usize) -> usize {
+    rows.truncate(left);
+    let left = left - rows.len();
+    if !rows.is_empty() {
+        parts.push((head, rows));
+    }
+    left
 }
 
 /// Gives free pages back where they are more than a tenth of the file; the rest will be used again.

@@ -1,57 +1,44 @@
-//! Tables and indices of a file, and the way from each version to the next. Why they are as they are:
+//! Tables of a file, and the way from each version to the next. Why they are as they are:
 //! `docs/decisions/051-embedded-store.md`.
 
-use rusqlite::Connection;
+// Files of the version that had a row for each value of a document.
+mod version_1;
+
+use rusqlite::{Connection, Transaction};
+
+/// A way from one version to the next.
+type Step = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// Each step leads from the version of its place to the next one; what was released is never changed.
-const STEPS: &[&str] = &["
-    -- What came in, whole.
-    CREATE TABLE document (seq INTEGER PRIMARY KEY, source TEXT NOT NULL);
-    -- What is filtered and counted by: a narrow row for each document.
-    CREATE TABLE fact (
+const STEPS: &[Step] =
+    &[|file| file.execute_batch(version_1::TABLES), |file| version_1::take_over(file, TABLES)];
+
+const TABLES: &str = "
+    -- What a document is called and to whom it belongs.
+    CREATE TABLE identity (
         seq INTEGER PRIMARY KEY,
         space TEXT NOT NULL,
         id TEXT NOT NULL,
         cluster TEXT NOT NULL,
         time INTEGER NOT NULL,
-        action TEXT,
-        severity INTEGER,
-        state INTEGER NOT NULL,
-        alert_group TEXT,
-        namespace TEXT,
-        pod TEXT,
-        pod_uid TEXT,
-        node TEXT,
-        question TEXT,
-        entry TEXT,
-        feeds TEXT,
-        UNIQUE (id, space)
+        alert_group TEXT
     );
-    CREATE INDEX fact_time ON fact (cluster, time, severity, action, state);
-    CREATE INDEX fact_group ON fact (cluster, alert_group) WHERE alert_group IS NOT NULL;
-    -- Where each searched value occurs, by time.
-    CREATE TABLE term (
-        cluster TEXT NOT NULL,
-        field INTEGER NOT NULL,
-        value TEXT NOT NULL,
-        time INTEGER NOT NULL,
-        seq INTEGER NOT NULL,
-        PRIMARY KEY (cluster, field, value, time, seq)
-    ) WITHOUT ROWID;
-    -- What people say of alert groups.
-    CREATE TABLE annotation (
-        cluster TEXT NOT NULL,
-        alert_group TEXT NOT NULL,
-        state INTEGER NOT NULL,
-        by TEXT NOT NULL,
-        at INTEGER NOT NULL,
-        reason TEXT NOT NULL,
-        PRIMARY KEY (cluster, alert_group)
-    ) WITHOUT ROWID;
-    -- How many documents there are.
-    CREATE TABLE tally (documents INTEGER NOT NULL);
-    INSERT INTO tally VALUES (0);
-"];
+    -- What documents that arrived one after the other are filtered and counted by, in columns; `id` is the first's seq.
+    CREATE TABLE block (
+        id INTEGER PRIMARY KEY,
+        last INTEGER NOT NULL,
+        rows INTEGER NOT NULL,
+        live INTEGER NOT NULL,
+        oldest INTEGER NOT NULL,
+        newest INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        is_sealed INTEGER NOT NULL
+    );
+    -- The columns of the blocks: 32 numbers for each block, from 32 times its id.
+    CREATE TABLE part (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+    -- Documents of sealed blocks by the hash of their ids.
+    CREATE TABLE key (hash INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (hash, seq)) WITHOUT ROWID;
+";
 
 /// The version that this program writes.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of steps")]
@@ -69,7 +56,7 @@ pub fn migrate(connection: &mut Connection) -> Result<(), MigrationError> {
     let done = usize::try_from(version).unwrap_or_default();
     for (step, next) in STEPS.iter().zip(1_i64..).skip(done) {
         let transaction = connection.transaction()?;
-        transaction.execute_batch(step)?;
+        step(&transaction)?;
         transaction.pragma_update(None, "user_version", next)?;
         transaction.commit()?;
     }
