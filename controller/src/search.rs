@@ -10,7 +10,7 @@ mod mapping;
 mod lifecycle;
 
 // Components and index templates.
-mod template;
+pub mod template;
 
 // What is said of each thing that was to be installed.
 pub mod step;

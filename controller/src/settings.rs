@@ -91,7 +91,7 @@ impl RunSettings {
         }
         let used = source_settings(source)?;
         Ok(Self {
-            store: StoreSettings::new(store, &used, serve, state_dir)?,
+            store: StoreSettings::new(store, &used, serve, !search.elasticsearch.is_empty(), state_dir)?,
             source: used,
             look_back: Duration::from_hours(store.look_back_hours.into()),
             feeds: FeedSettings {

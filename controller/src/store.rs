@@ -15,6 +15,9 @@ mod facts;
 // Files of SQLite's in a folder.
 pub mod sqlite;
 
+// Data streams of a search engine.
+pub mod engine;
+
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -97,6 +100,9 @@ pub enum StoreError {
         /// What a search may take.
         seconds: u64,
     },
+    /// The search engine: what it says, and a remedy.
+    #[error("{0}")]
+    Engine(String),
     /// No document bears that group.
     #[error("there is no alert of the group {0}")]
     NoSuchGroup(String),

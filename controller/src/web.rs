@@ -115,8 +115,10 @@ pub struct Site {
     pub followers: Followers,
     /// What agents report.
     pub agents: Agents,
-    /// Where documents are kept, where they are.
+    /// Where documents are looked for.
     pub store: Option<Arc<dyn Store>>,
+    /// Whether documents are sent to this controller to be kept there; else whoever has them sends them there itself.
+    pub keeps_documents: bool,
     /// What is counted.
     pub counts: Counts,
     /// What came of looking back.
@@ -150,8 +152,10 @@ pub struct Parts {
     pub leadership: Leadership,
     /// How other controllers are reached, where there may be some.
     pub peers: Option<Arc<Peers>>,
-    /// Where documents are kept, where they are.
+    /// Where documents are looked for.
     pub store: Option<Arc<dyn Store>>,
+    /// Whether documents are sent to this controller to be kept there; else whoever has them sends them there itself.
+    pub keeps_documents: bool,
     /// Name of the cluster.
     pub cluster: String,
     /// Becomes true when the controller is to end.
@@ -161,14 +165,26 @@ pub struct Parts {
 impl Site {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { access, publisher, pushes, feeds, shelf, leadership, peers, store, cluster, shutdown } =
-            parts;
+        let Parts {
+            access,
+            publisher,
+            pushes,
+            feeds,
+            shelf,
+            leadership,
+            peers,
+            store,
+            keeps_documents,
+            cluster,
+            shutdown,
+        } = parts;
         Arc::new(Self {
             transfers: Transfers::new(publisher.clone()),
             waiting: Semaphore::new(set::WAITING_MAX),
             bodies: Semaphore::new(BODIES_KIB as usize),
             bulks: Semaphore::new(BULKS_KIB as usize),
             store,
+            keeps_documents,
             forward: Forward::new(peers),
             followers: Followers::default(),
             agents: Agents::default(),

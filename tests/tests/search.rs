@@ -51,3 +51,14 @@ mod pushed;
 // Servers that know who asks.
 #[path = "search/rights.rs"]
 mod rights;
+
+// The controller's store in a search engine.
+#[path = "search/stores.rs"]
+mod stores;
+
+// What a controller tells of documents in a search engine.
+#[path = "search/told.rs"]
+mod told;
+
+// What the controller's own tests of stores speak of.
+use namewarden_controller::store;

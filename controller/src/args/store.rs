@@ -6,8 +6,8 @@ use clap::Args;
 #[derive(Clone, Debug, Args)]
 pub struct StoreArgs {
     /// Folder to keep alerts and DNS logs in, which agents send to this controller as they would to a search engine; or `off`
-    /// (default: `store` in the state folder with --manifests, else off). Other controllers do not see them: with a store
-    /// there is exactly one controller.
+    /// (default: `store` in the state folder with --manifests and without --elasticsearch, else off). Other controllers do not
+    /// see them: with a store there is exactly one controller.
     #[arg(long, env = "NAMEWARDEN_STORE", value_name = "DIR|off")]
     pub store: Option<String>,
 

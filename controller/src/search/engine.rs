@@ -37,6 +37,8 @@ pub enum EngineError {
         location: String,
         /// Why.
         why: String,
+        /// A server is there and cannot answer now: in a moment it may.
+        is_up: bool,
     },
     /// The credentials are not good, or not good enough.
     #[error(
@@ -192,6 +194,15 @@ impl Engine {
         self.ask(path, |url| self.asker.post(url, body.to_string().into_bytes())).await
     }
 
+    /// Sends lines of JSON (`_bulk`).
+    ///
+    /// # Errors
+    ///
+    /// No server answers.
+    pub async fn post_lines(&self, path: &str, lines: &[u8]) -> Result<Reply, EngineError> {
+        self.ask(path, |url| self.asker.post(url, lines.to_vec())).await
+    }
+
     /// Which server it is.
     ///
     /// # Errors
@@ -230,20 +241,26 @@ impl Engine {
     where
         F: Future<Output = Result<Answer, Missed>>,
     {
-        let mut why = "no URL was given".to_owned();
+        let (mut why, mut is_up) = ("no URL was given".to_owned(), false);
         for server in &self.servers {
             let url = format!("{}{path}", server.as_str().trim_end_matches('/'));
             let url = url.parse().map_err(|_| EngineError::Away {
                 location: shown(server),
                 why: "its URL cannot be used".to_owned(),
+                is_up: false,
             })?;
             match request(url).await {
                 Ok(answer) if answer.status != 502 && answer.status != 503 => return Ok(answer),
-                Ok(answer) => why = format!("it answers HTTP {}", answer.status),
+                Ok(answer) => {
+                    (why, is_up) = (
+                        format!("it answers HTTP {} ({})", answer.status, Reply::of(&answer).reason()),
+                        true,
+                    );
+                }
                 Err(missed) => why = missed.why,
             }
         }
-        Err(EngineError::Away { location: self.location(), why })
+        Err(EngineError::Away { location: self.location(), why, is_up })
     }
 }
 

@@ -7,7 +7,7 @@ use super::engine::{Engine, EngineError, Server};
 use super::lifecycle;
 use super::mapping::Types;
 use super::step::{Outcome, Step};
-use super::template::{self, FIELDS_COMPONENT, Lane, PUSH_PREFIX, PUSH_TEMPLATE};
+use super::template::{self, ANNOTATIONS, FIELDS_COMPONENT, Lane, PUSH_PREFIX, PUSH_TEMPLATE};
 
 /// What is installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,7 @@ pub async fn install(engine: &Engine, plan: &Plan) -> Result<(Server, Vec<Step>)
         steps.extend(existing_streams(engine, types).await?);
     }
     steps.extend(pushed_feeds(engine, &plan.cluster).await?);
+    steps.extend(annotations(engine).await?);
     Ok((server, steps))
 }
 
@@ -178,5 +179,18 @@ async fn pushed_feeds(engine: &Engine, cluster: &str) -> Result<Vec<Step>, Engin
     let index = format!("{alias}namewarden-000001");
     let body = json!({ "aliases": { (&alias): { "is_write_index": true } } });
     engine.put(&format!("/{index}"), &body).await?.or_refused(&format!("make the {what}"))?;
+    Ok(vec![template, Step::new(what, Outcome::Created)])
+}
+
+/// The index with what is said of alert groups, where there is none.
+async fn annotations(engine: &Engine) -> Result<Vec<Step>, EngineError> {
+    let template = index_template(engine, ANNOTATIONS, &template::annotations_template()).await?;
+    let (what, path) = (format!("index {ANNOTATIONS}"), format!("/{ANNOTATIONS}"));
+    let found = engine.get(&path).await?;
+    if found.status != 404 {
+        found.or_refused(&format!("show the {what}"))?;
+        return Ok(vec![template, Step::new(what, Outcome::Kept)]);
+    }
+    engine.put(&path, &json!({})).await?.or_refused(&format!("make the {what}"))?;
     Ok(vec![template, Step::new(what, Outcome::Created)])
 }

@@ -1,6 +1,8 @@
 //! While a controller leads it sees to the search engine: what documents need is installed, pushed feeds are found.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use namewarden_protocol::document::Time;
 
 use super::engine::EngineError;
 use super::install::install;
@@ -8,11 +10,14 @@ use super::pushed::{LookError, Looked, Watch};
 use crate::feed::{Feeds, Pushes};
 use crate::leader::{Leadership, Role};
 use crate::settings::search::SearchSettings;
+use crate::store::engine::EngineStore;
 
 /// Between two looks for pushed documents.
 const LOOK: Duration = Duration::from_secs(3);
 /// Between two tries to install, the first ones and the later ones.
 const INSTALL: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(300)];
+/// Between two looks for alert groups that are gone.
+const FORGET: Duration = Duration::from_hours(12);
 
 /// Runs for ever.
 pub async fn keep(settings: SearchSettings, leadership: Leadership, pushes: Pushes, feeds: Feeds) {
@@ -48,7 +53,7 @@ struct Keeper {
 impl Keeper {
     async fn lead(&mut self) {
         let settings = self.settings.clone();
-        tokio::join!(install_once(&settings), self.look_for_ever());
+        tokio::join!(install_once(&settings), self.look_for_ever(), forget_for_ever(&settings));
     }
 
     async fn look_for_ever(&mut self) {
@@ -107,5 +112,20 @@ async fn install_once(settings: &SearchSettings) {
             }
         };
         tokio::time::sleep(wait).await;
+    }
+}
+
+/// What is said of alert groups goes when the groups have gone.
+async fn forget_for_ever(settings: &SearchSettings) {
+    let store = EngineStore::new(settings.engine.clone());
+    loop {
+        tokio::time::sleep(FORGET).await;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let now = Time(u64::try_from(now).unwrap_or(u64::MAX));
+        match store.forget(&settings.plan.cluster, now).await {
+            Ok(0) => {}
+            Ok(groups) => tracing::info!(groups, "what was said of alert groups that are gone was taken out"),
+            Err(error) => tracing::warn!("what is said of alert groups that are gone stays: {error}"),
+        }
     }
 }

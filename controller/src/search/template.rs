@@ -18,6 +18,8 @@ pub const FIELDS_COMPONENT: &str = "namewarden@mappings";
 pub const PUSH_TEMPLATE: &str = "namewarden-pushed-feeds";
 /// What their names begin with.
 pub const PUSH_PREFIX: &str = "tigera_secure_ee_threatfeeds_domainnameset.";
+/// Index with what people say of alert groups, and its template.
+pub const ANNOTATIONS: &str = "namewarden-annotations";
 
 /// One kind of documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +121,27 @@ pub fn push_template() -> Value {
                 "properties": {
                     "created_at": { "type": "date" },
                     "domains": { "type": "object", "enabled": false },
+                },
+            },
+        },
+    })
+}
+
+/// The template of the index with what is said of alert groups: one document a group.
+pub fn annotations_template() -> Value {
+    let keyword = json!({ "type": "keyword" });
+    json!({
+        "index_patterns": [format!("{ANNOTATIONS}*")],
+        "priority": PRIORITY,
+        "version": VERSION,
+        "_meta": meta(),
+        "template": {
+            "settings": { "index": { "auto_expand_replicas": "0-1" } },
+            "mappings": {
+                "dynamic": false,
+                "properties": {
+                    "cluster": keyword, "group": keyword, "state": keyword, "by": keyword,
+                    "at": { "type": "date_nanos" },
                 },
             },
         },

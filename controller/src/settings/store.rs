@@ -23,18 +23,20 @@ pub struct StoreSettings {
 }
 
 impl StoreSettings {
-    /// Validates the options; `None` where no documents are kept.
+    /// Validates the options; `None` where no documents are kept. Where there is a search engine they are kept there, unless a
+    /// folder is named.
     pub fn new(
         arguments: &StoreArgs,
         source: &SourceSettings,
         serve: &ServeArgs,
+        has_search_engine: bool,
         state: &std::path::Path,
     ) -> anyhow::Result<Option<Self>> {
         // Taken apart whole: an option that nothing uses does not compile.
         let StoreArgs { store, store_alert_days, store_log_days, store_mib, look_back_hours: _ } = arguments;
         let is_embedded = matches!(source, SourceSettings::Manifests(_));
         let folder = match store.as_deref() {
-            None | Some("") if is_embedded => state.join("store"),
+            None | Some("") if is_embedded && !has_search_engine => state.join("store"),
             None | Some("" | "off") => return Ok(None),
             Some(folder) => PathBuf::from(folder),
         };

@@ -55,7 +55,7 @@ pub struct Hit {
     pub namespace: String,
     /// Its `@timestamp`.
     pub time: Time,
-    /// JSON, as it came in.
+    /// JSON, as it came in; of a search engine the same value, its members sorted by their names.
     pub source: Bytes,
     /// What is said of its group.
     pub annotation: Option<Annotation>,

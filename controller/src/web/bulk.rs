@@ -170,7 +170,7 @@ pub fn query(uri: &Uri) -> Vec<(String, String)> {
 }
 
 fn store<'s>(site: &'s Site, style: &Style) -> Result<&'s dyn Store, Response> {
-    site.store.as_deref().ok_or_else(|| {
+    site.store.as_deref().filter(|_| site.keeps_documents).ok_or_else(|| {
         let reason =
             "this controller keeps no documents; send them to a search engine, or start it with --store DIR";
         style.error(StatusCode::NOT_FOUND, "resource_not_found_exception", reason, Value::Null)

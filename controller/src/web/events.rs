@@ -33,8 +33,8 @@ pub async fn list(State(site): State<Arc<Site>>, uri: Uri) -> Response {
 }
 
 fn without_store() -> Response {
-    let reason = "this controller keeps no documents: ask the search engine that the agents send them to, or start it \
-                  with --store DIR";
+    let reason = "this controller knows of no documents: start it with --elasticsearch URL, where the agents send them, or with \
+                  --store DIR, and have them sent to it";
     plain::error(StatusCode::NOT_FOUND, reason)
 }
 
@@ -42,7 +42,9 @@ fn failed(error: &StoreError) -> Response {
     let status = match error {
         StoreError::Busy => StatusCode::TOO_MANY_REQUESTS,
         StoreError::NoSuchGroup(_) => StatusCode::NOT_FOUND,
-        StoreError::Unavailable(_) | StoreError::TooSlow { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        StoreError::Unavailable(_) | StoreError::Engine(_) | StoreError::TooSlow { .. } => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     };
     plain::error(status, &error.to_string())
 }

@@ -32,6 +32,13 @@ impl Controller {
         Ok(following)
     }
 
+    /// What `annotate` prints, given these options and groups.
+    pub fn annotate(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(&self.program);
+        command.args(["annotate", "--url", &self.url(), "--ca"]).arg(&self.authority).args(arguments);
+        program::finish(&mut command)
+    }
+
     fn events_command(&self, options: &[&str], columns: usize) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["events", "--url", &self.url(), "--ca"]).arg(&self.authority).args(options);

@@ -14,6 +14,8 @@ use namewarden_tests::{program, wait};
 use serde_json::{Value, json};
 
 use crate::rig::{AMPLE, PATIENCE, Rig, expect, stream};
+use crate::store::{Incoming, Outcome, Store as _, Stream};
+use crate::{stores, told};
 
 const REFERENCE: &str = include_str!("../../../docs/reference/search-engines.md");
 const ALIAS: &str = "tigera_secure_ee_threatfeeds_domainnameset.cluster.";
@@ -136,7 +138,40 @@ fn finds_pushed_feeds(guarded: &Guarded) -> Result<()> {
         let answer: Value = serde_json::from_str(&controller.curl("/v1/feeds", &[])?)?;
         Ok((answer.pointer("/feeds/0/status/entries") == Some(&1.into())).then_some(()))
     })
-    .with_context(|| controller.log())
+    .with_context(|| controller.log())?;
+    told::write(&guarded.engine, "cluster", "told", "evil.example")?;
+    let found = told::entries(&controller, &["--domain", "evil.example"])?;
+    ensure!(found == ["evil.example"], "{found:?}");
+    controller.annotate(&["--state", "acknowledged", "group-of-told"])?;
+    let found = told::entries(&controller, &["--state", "acknowledged"])?;
+    ensure!(found == ["evil.example"], "{found:?}");
+    appends_as_the_controller(guarded)
+}
+
+/// Retroactive alerts are written with the same rights.
+fn appends_as_the_controller(guarded: &Guarded) -> Result<()> {
+    let settings = Settings {
+        credentials: Credentials::Basic {
+            user: "namewarden-controller".to_owned(),
+            password: Secret::File(guarded.password_file("namewarden-controller")?),
+        },
+        authorities: Some(guarded.engine.authority()),
+        certificate: None,
+    };
+    let store = stores::open_as(&guarded.engine, &settings)?;
+    let document = Incoming {
+        stream: Stream::Alerts,
+        namespace: "appended".to_owned(),
+        id: Some("1".to_owned()),
+        source: r#"{"@timestamp":"2026-11-28T12:00:00Z"}"#.into(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for is_new in [true, false] {
+        let appended = runtime.block_on(store.append(vec![document.clone()]))?;
+        let outcome = appended.into_iter().next().context("nothing is said")?.outcome;
+        ensure!(matches!(outcome, Outcome::Created { .. }) == is_new, "{outcome:?}");
+    }
+    Ok(())
 }
 
 /// A certificate that nobody vouches for, nobody, a wrong password.

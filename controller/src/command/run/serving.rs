@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio::net::TcpSocket;
@@ -14,13 +15,16 @@ use crate::feed::Source;
 use crate::feed::copy::Shelf;
 use crate::look_back;
 use crate::replication::{self, Follower, Peers};
-use crate::settings::{Certificate, ServeSettings, StoreSettings};
-use crate::store::{Store, sqlite::SqliteStore};
+use crate::settings::{Certificate, RunSettings, ServeSettings, StoreSettings};
+use crate::store::{Store, engine::EngineStore, sqlite::SqliteStore};
 use crate::tls::{self, Authority, Pair, Tls};
 use crate::web::{self, Parts, Site};
 
 /// Connections that wait to be accepted: all agents come back at once after a restart.
 const BACKLOG: u32 = 4096;
+
+/// Between two questions for how much there is in a search engine.
+const MEASURE: Duration = Duration::from_secs(60);
 
 /// What serves until it is told to end.
 pub struct Serving {
@@ -29,6 +33,7 @@ pub struct Serving {
     listener: TcpListener,
     metrics: Option<TcpListener>,
     follower: Option<Follower>,
+    engine: Option<Arc<EngineStore>>,
     /// Becomes true when it is to end.
     pub shutdown: watch::Sender<bool>,
 }
@@ -47,7 +52,7 @@ impl Serving {
         });
         let peers = peers(settings)?;
         let follower = peers.clone().map(|peers| follower(context, shelf.clone(), peers));
-        let store = store(context.settings.store.as_ref())?;
+        let Documents { store, engine } = documents(&context.settings)?;
         let (shutdown, ending) = watch::channel(false);
         let site = Site::new(Parts {
             access,
@@ -58,10 +63,11 @@ impl Serving {
             leadership: context.leadership.clone(),
             peers,
             store,
+            keeps_documents: context.settings.store.is_some(),
             cluster: context.settings.cluster_name.clone(),
             shutdown: ending,
         });
-        Ok(Self { site, tls, listener, metrics: metrics.transpose()?, follower, shutdown })
+        Ok(Self { site, tls, listener, metrics: metrics.transpose()?, follower, engine, shutdown })
     }
 
     /// What looking back needs, where it is wanted and there is something to look at.
@@ -97,6 +103,9 @@ impl Serving {
         if let Some(follower) = self.follower {
             aside.spawn(follower.run());
         }
+        if let Some(engine) = self.engine {
+            aside.spawn(measure(engine));
+        }
         let served = web::serve(self.site.clone(), self.listener, config);
         match self.metrics {
             Some(metrics) => tokio::try_join!(served, web::serve_metrics(self.site, metrics)).map(|_| ()),
@@ -124,16 +133,40 @@ fn access(context: &Context, settings: &ServeSettings) -> anyhow::Result<Access>
     }
 }
 
-fn store(settings: Option<&StoreSettings>) -> anyhow::Result<Option<Arc<dyn Store>>> {
-    let Some(StoreSettings { folder, limits }) = settings else { return Ok(None) };
-    let store = SqliteStore::open(folder, *limits).context("cannot keep documents")?;
-    let documents: Vec<_> = store
-        .reading()
-        .into_iter()
-        .map(|(stream, reading)| format!("{} {stream}", reading.documents))
-        .collect();
-    tracing::info!("documents are kept in {}: {} now", folder.display(), documents.join(", "));
-    Ok(Some(Arc::new(store)))
+/// Where documents are looked for.
+#[derive(Default)]
+struct Documents {
+    store: Option<Arc<dyn Store>>,
+    /// The search engine that they are in.
+    engine: Option<Arc<EngineStore>>,
+}
+
+/// A folder where one is named, else the search engine.
+fn documents(settings: &RunSettings) -> anyhow::Result<Documents> {
+    if let Some(StoreSettings { folder, limits }) = &settings.store {
+        let store = SqliteStore::open(folder, *limits).context("cannot keep documents")?;
+        let documents: Vec<_> = store
+            .reading()
+            .into_iter()
+            .map(|(stream, reading)| format!("{} {stream}", reading.documents))
+            .collect();
+        tracing::info!("documents are kept in {}: {} now", folder.display(), documents.join(", "));
+        return Ok(Documents { store: Some(Arc::new(store)), engine: None });
+    }
+    let Some(search) = &settings.search else { return Ok(Documents::default()) };
+    tracing::info!("documents are looked for in the search engine at {}", search.engine.location());
+    let engine = Arc::new(EngineStore::new(search.engine.clone()));
+    Ok(Documents { store: Some(engine.clone()), engine: Some(engine) })
+}
+
+/// Has it asked again and again how much there is; what it cannot tell stays as it was.
+async fn measure(engine: Arc<EngineStore>) {
+    loop {
+        if let Err(error) = engine.measure().await {
+            tracing::debug!("it is not known how many documents there are: {error}");
+        }
+        tokio::time::sleep(MEASURE).await;
+    }
 }
 
 fn certificate(state: &Path, settings: &ServeSettings) -> anyhow::Result<Tls> {

@@ -2,11 +2,15 @@
 //!
 //! Servers are shared: each test has clusters and ids of its own, told by a tag.
 
+use std::sync::Arc;
+
 use namewarden_protocol::document::{Action, Time};
+use serde_json::json;
 
 use super::made_up::Spec;
 use crate::store::{
-    Annotation, Appended, Field, Filter, Order, Outcome, Search, State, Store, StoreError, Stream, Top,
+    Annotation, Appended, Field, Filter, Histogram, Hit, Incoming, Naming, Order, Outcome, Search, State,
+    Store, StoreError, Stream, Top,
 };
 
 /// Calls a macro with the name of every test.
@@ -20,6 +24,11 @@ macro_rules! each_test {
             documents_of_a_group_share_what_is_said_of_it,
             a_cluster_sees_its_own_documents_only,
             values_are_counted_by_document,
+            times_are_exact_to_the_nanosecond,
+            steps_are_counted_from_wherever_they_begin,
+            documents_that_nothing_tells_apart_come_once_in_pages,
+            logs_are_found_by_each_name_in_them,
+            many_logs_come_in_pages_and_later_ones_by_their_arrival,
         }
     };
 }
@@ -146,4 +155,138 @@ pub async fn values_are_counted_by_document(store: &dyn Store, tag: &str) {
     let kinds = store.top(top(Field::Kind)).await.unwrap();
     let kinds: Vec<_> = kinds.iter().map(|top| (top.value.as_str(), top.documents)).collect();
     assert_eq!(kinds, [("listed-name", 3)]);
+}
+
+/// An hour that no document of another test is of.
+const NOON: u64 = 1_795_348_800_000_000_000;
+
+pub async fn times_are_exact_to_the_nanosecond(store: &dyn Store, tag: &str) {
+    let times = [NOON - 1, NOON, NOON + 1];
+    let documents = times.map(|time| Spec::new(time, &(time + 1 - NOON).to_string()).of(tag).incoming());
+    store.append(documents.to_vec()).await.unwrap();
+    let mut search = all(Stream::Alerts, tag);
+    (search.filter.since, search.filter.until) = (Some(Time(NOON)), Some(Time(NOON + 1)));
+    let hits = store.search(search.clone()).await.unwrap().hits;
+    assert_eq!(hits.iter().map(|hit| hit.time).collect::<Vec<_>>(), [Time(NOON)]);
+    (search.filter.since, search.filter.until) = (None, Some(Time(u64::MAX)));
+    assert_eq!(ids(store, tag, search).await, ["2", "1", "0"]);
+}
+
+pub async fn steps_are_counted_from_wherever_they_begin(store: &dyn Store, tag: &str) {
+    const MILLISECOND: u64 = 1_000_000;
+    let at = |number: u64, time: u64| Spec::new(time, &number.to_string()).of(tag).incoming();
+    let times = [NOON, NOON + 1, NOON + 7 * MILLISECOND - 1, NOON + 7 * MILLISECOND, NOON + 30 * MILLISECOND];
+    store.append(times.into_iter().zip(0..).map(|(time, number)| at(number, time)).collect()).await.unwrap();
+    let counted = async |from, step, steps| {
+        let filter = all(Stream::Alerts, tag).filter;
+        let asked = Histogram { stream: Stream::Alerts, filter, from: Time(from), step, steps };
+        let buckets = store.histogram(asked).await.unwrap();
+        assert!(buckets.iter().zip(0..).all(|(bucket, number)| bucket.from == Time(from + number * step)));
+        buckets.into_iter().map(|bucket| bucket.documents).collect::<Vec<_>>()
+    };
+    assert_eq!(counted(NOON, 7 * MILLISECOND, 3).await, [3, 1, 0]);
+    assert_eq!(counted(NOON - 3 * MILLISECOND, 5 * MILLISECOND, 4).await, [2, 1, 1, 0]);
+    assert_eq!(counted(NOON + 1, 7 * MILLISECOND, 5).await, [3, 0, 0, 0, 1]);
+    assert_eq!(counted(NOON, 7 * MILLISECOND, 0).await, [0; 0]);
+}
+
+pub async fn documents_that_nothing_tells_apart_come_once_in_pages(store: &dyn Store, tag: &str) {
+    let nameless = |number: u64| {
+        let spec = Spec::new(NOON, &number.to_string()).of(tag);
+        let mut document: serde_json::Value = serde_json::from_slice(&spec.source()).unwrap();
+        document.as_object_mut().unwrap().remove("event");
+        Incoming { source: document.to_string().into(), ..spec.incoming() }
+    };
+    store.append((0..10).map(nameless).collect()).await.unwrap();
+    for order in [Order::NewestFirst, Order::OldestFirst, Order::Arrival] {
+        let (mut search, mut found) = (Search { order, limit: 3, ..all(Stream::Alerts, tag) }, Vec::new());
+        loop {
+            let page = store.search(search.clone()).await.unwrap();
+            found.extend(page.hits.iter().map(|hit| hit.id.clone()));
+            if page.hits.len() < 3 {
+                break;
+            }
+            search.after = page.next;
+        }
+        found.sort();
+        assert_eq!(
+            found,
+            (0..10).map(|number| id(tag, &number.to_string())).collect::<Vec<_>>(),
+            "{order:?}"
+        );
+    }
+}
+
+fn log(tag: &str, number: usize, time: u64, named: &str, dns: &serde_json::Value) -> Incoming {
+    let cluster = format!("{tag}-{named}");
+    let source =
+        json!({ "@timestamp": Time(time), "orchestrator": { "cluster": { "name": cluster } }, "dns": dns });
+    let (stream, namespace) = (Stream::Logs, "default".to_owned());
+    Incoming { stream, namespace, id: Some(id(tag, &number.to_string())), source: source.to_string().into() }
+}
+
+fn naming(tag: &str, name: &'static str) -> Naming {
+    let is_meant = Arc::new(move |value: &str| value.split(' ').any(|part| part == name));
+    Naming { cluster: cluster(tag), since: Time(5), arrived_after: None, is_meant, after: None }
+}
+
+/// Every page's documents by their number, and what arrived before the first page was asked for.
+async fn named(store: &dyn Store, tag: &str, mut naming: Naming) -> (Vec<usize>, u64) {
+    let (mut numbers, mut arrived) = (Vec::new(), None);
+    loop {
+        let page = store.naming(naming.clone()).await.unwrap();
+        arrived.get_or_insert(page.arrived);
+        let number = |hit: &Hit| hit.id.strip_prefix(&format!("{tag}-")).unwrap().parse::<usize>().unwrap();
+        numbers.extend(page.hits.iter().map(number));
+        naming.after = page.next;
+        if naming.after.is_none() {
+            numbers.sort_unstable();
+            return (numbers, arrived.unwrap());
+        }
+    }
+}
+
+pub async fn logs_are_found_by_each_name_in_them(store: &dyn Store, tag: &str) {
+    let evil = json!({ "name": "evil.example" });
+    let documents = [
+        log(tag, 0, 9, "c", &json!({ "question": evil })),
+        log(
+            tag,
+            1,
+            9,
+            "c",
+            &json!({ "answers": [{ "name": "x" }, { "name": "evil.example", "data": "192.0.2.1" }] }),
+        ),
+        log(tag, 2, 9, "c", &json!({ "answers": [{ "name": "x", "data": ["10 evil.example", "y"] }] })),
+        log(tag, 3, 9, "c", &json!({ "authorities": [{ "data": "evil.example" }], "additionals": [{}] })),
+        log(tag, 4, 9, "c", &json!({ "additionals": [evil] })),
+        log(tag, 5, 9, "c", &json!({ "question": { "name": "good.example" } })),
+        log(tag, 6, 9, "d", &json!({ "question": evil })),
+        log(tag, 7, 4, "c", &json!({ "question": evil })),
+        // In several places, and by several names: found once.
+        log(
+            tag,
+            8,
+            9,
+            "c",
+            &json!({ "question": evil, "answers": [evil, { "data": ["evil.example", "1 evil.example"] }] }),
+        ),
+    ];
+    store.append(documents.into()).await.unwrap();
+    assert_eq!(named(store, tag, naming(tag, "evil.example")).await.0, [0, 1, 2, 3, 4, 8]);
+    assert_eq!(named(store, tag, naming(tag, "nobody.example")).await.0, [0; 0]);
+}
+
+pub async fn many_logs_come_in_pages_and_later_ones_by_their_arrival(store: &dyn Store, tag: &str) {
+    const MANY: usize = 1201;
+    let evil = json!({ "question": { "name": "evil.example" } });
+    store.append((0..MANY).map(|number| log(tag, number, 9, "c", &evil)).collect()).await.unwrap();
+    let first = store.naming(naming(tag, "evil.example")).await.unwrap();
+    assert!(first.hits.len() < MANY && first.next.is_some(), "{} at once", first.hits.len());
+    let (numbers, arrived) = named(store, tag, naming(tag, "evil.example")).await;
+    assert_eq!(numbers, (0..MANY).collect::<Vec<_>>());
+    let later = || Naming { arrived_after: Some(arrived), ..naming(tag, "evil.example") };
+    assert_eq!(named(store, tag, later()).await.0, [0; 0]);
+    store.append(vec![log(tag, MANY, 7, "c", &evil)]).await.unwrap();
+    assert_eq!(named(store, tag, later()).await.0, [MANY]);
 }

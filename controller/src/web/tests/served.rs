@@ -85,6 +85,7 @@ pub fn start_with(with: With) -> Served {
         leadership: with.leadership.unwrap_or_else(Leadership::alone),
         peers: with.peers,
         store,
+        keeps_documents: true,
         cluster: "cluster".to_owned(),
         shutdown: ending,
     });

@@ -1,0 +1,98 @@
+//! One search, and what an answer must be to be believed: of every shard, in time.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::search::engine::{Engine, EngineError, Reply};
+use crate::store::StoreError;
+
+/// What a search may take.
+const SECONDS: u64 = 30;
+/// How long it is asked again.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(100);
+/// Names that are not there are no mistake; what a shard that is away holds must not be missing unsaid.
+const OPTIONS: &str = "ignore_unavailable=true&allow_no_indices=true&allow_partial_search_results=false";
+
+/// Asks for documents or counts of these indices; what the answer holds.
+pub async fn search(engine: &Engine, indices: &str, body: Value) -> Result<Value, StoreError> {
+    search_with(engine, indices, "", body).await
+}
+
+/// The same with further parameters (`&name=value`).
+pub async fn search_with(
+    engine: &Engine,
+    indices: &str,
+    parameters: &str,
+    mut body: Value,
+) -> Result<Value, StoreError> {
+    if let Some(members) = body.as_object_mut() {
+        members.insert("timeout".to_owned(), json!(format!("{SECONDS}s")));
+        members.insert("track_total_hits".to_owned(), json!(false));
+    }
+    let path = format!("/{indices}/_search?{OPTIONS}{parameters}");
+    let reply = patiently(engine, &path, &body).await?;
+    if is_late(&reply) {
+        return Err(StoreError::TooSlow { seconds: SECONDS });
+    }
+    whole(reply.or_refused("search documents")?)
+}
+
+/// Asks again for a while where a shard is not ready: that of an index that was made a moment ago, as at a rollover.
+async fn patiently(engine: &Engine, path: &str, body: &Value) -> Result<Reply, EngineError> {
+    let began = Instant::now();
+    loop {
+        match engine.post(path, body).await {
+            Err(EngineError::Away { is_up: true, .. }) if began.elapsed() < PATIENCE => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            answered => return answered,
+        }
+    }
+}
+
+fn is_late(reply: &Reply) -> bool {
+    let error = || reply.body.get("error").map(Value::to_string).unwrap_or_default().to_lowercase();
+    reply.body.get("timed_out") == Some(&json!(true))
+        || (!reply.is_success()
+            && ["time exceeded", "search_timeout_exception"].iter().any(|late| error().contains(late)))
+}
+
+fn whole(reply: Reply) -> Result<Value, StoreError> {
+    let failed = reply.body.pointer("/_shards/failed").and_then(Value::as_u64).unwrap_or(0);
+    if failed == 0 {
+        return Ok(reply.body);
+    }
+    let reason = format!("{failed} of its shards do not answer");
+    Err(EngineError::Refused { what: "search all documents".to_owned(), status: reply.status, reason }.into())
+}
+
+/// The list at a place of an answer; empty where there is none.
+pub fn list<'a>(answer: &'a Value, place: &str) -> &'a [Value] {
+    answer.pointer(place).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(status: u16, body: Value) -> Reply {
+        Reply { status, body, is_elasticsearch: true }
+    }
+
+    #[test]
+    fn an_answer_of_some_shards_is_an_error() {
+        let of = |failed: u64| whole(reply(200, json!({ "_shards": { "failed": failed }, "hits": {} })));
+        assert!(of(0).is_ok());
+        assert!(of(2).unwrap_err().to_string().contains("2 of its shards do not answer"));
+    }
+
+    #[test]
+    fn a_search_that_takes_too_long_is_told_in_each_form() {
+        assert!(is_late(&reply(200, json!({ "timed_out": true }))));
+        assert!(is_late(&reply(429, json!({ "error": { "reason": "Time exceeded" } }))));
+        assert!(!is_late(&reply(200, json!({ "timed_out": false, "hits": [] }))));
+        assert!(!is_late(&reply(429, json!({ "error": { "reason": "rejected execution" } }))));
+    }
+}
