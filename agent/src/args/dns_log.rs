@@ -35,6 +35,11 @@ pub struct DnsLogArgs {
     #[arg(long, env = "NAMEWARDEN_DNS_LOG_LIMIT", default_value_t = 0, value_name = "DOCUMENTS")]
     pub dns_log_limit: u64,
 
+    /// Domain of resolvers' search lists, as cluster.local: what is looked for in DOMAIN, svc.DOMAIN or NAMESPACE.svc.DOMAIN and
+    /// does not exist is counted in the log of the name that was meant. Repeatable; separated by commas in the environment.
+    #[arg(long, env = "NAMEWARDEN_DNS_LOG_FOLD_SEARCH", value_delimiter = ',', value_name = "DOMAIN")]
+    pub dns_log_fold_search: Vec<String>,
+
     /// Names that no DNS log is written of, with all below them; they are counted. Alerts do not depend on it. Repeatable;
     /// separated by commas in the environment.
     #[arg(long, env = "NAMEWARDEN_DNS_LOG_EXCLUDE", value_delimiter = ',', value_name = "SUFFIX")]

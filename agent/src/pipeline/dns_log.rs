@@ -30,6 +30,9 @@ mod share;
 // What is left out, and what is drawn.
 mod choice;
 
+// Names of a search list that nobody meant.
+mod folding;
+
 // What became of messages and exchanges.
 mod counts;
 
@@ -40,6 +43,7 @@ pub use counts::DnsLogCounts;
 
 use choice::Lot;
 use counted::Table;
+use folding::{Folding, Next};
 use share::Shares;
 use waiting::Waiting;
 
@@ -64,7 +68,7 @@ pub struct Settings {
     pub aggregation: Aggregation,
     /// Counts are written, and the limit begins anew, this often.
     pub interval: Duration,
-    /// How long a query waits for its answer.
+    /// How long a query waits for its answer, and a name of a search list for the one that was meant.
     pub answer_wait: Duration,
     /// Queries that wait at most; the oldest is logged without an answer.
     pub waiting_max: usize,
@@ -74,6 +78,8 @@ pub struct Settings {
     pub exclude: Suffixes,
     /// Of all others one exchange in so many is logged.
     pub sample: u64,
+    /// Domains of search lists whose noise is folded into what was meant.
+    pub fold_search: Suffixes,
 }
 
 impl Default for Settings {
@@ -87,6 +93,7 @@ impl Default for Settings {
             limit: u64::MAX,
             exclude: Suffixes::default(),
             sample: 1,
+            fold_search: Suffixes::default(),
         }
     }
 }
@@ -102,7 +109,12 @@ impl Settings {
 #[derive(Clone, Debug, PartialEq)]
 pub enum DnsLog {
     /// One exchange; without an answer where none came.
-    One(Box<Exchange>),
+    One {
+        /// The exchange.
+        exchange: Box<Exchange>,
+        /// Exchanges of the resolver's search list that are folded into it.
+        folded: u64,
+    },
     /// Equal exchanges of one interval.
     Counted(Box<Counted>),
     /// Exchanges of one workload that were not logged.
@@ -133,6 +145,7 @@ pub struct DnsLogger {
     /// Of this interval's limit.
     shares: Shares,
     lot: Lot,
+    folding: Folding,
     counts: DnsLogCounts,
 }
 
@@ -148,6 +161,7 @@ impl DnsLogger {
             began: None,
             shares: Shares::default(),
             lot: Lot::default(),
+            folding: Folding::default(),
             counts: DnsLogCounts::default(),
         }
     }
@@ -160,7 +174,7 @@ impl DnsLogger {
 
     /// Counted so far.
     pub fn counts(&self) -> DnsLogCounts {
-        DnsLogCounts { waiting: self.waiting.len() as u64, ..self.counts }
+        DnsLogCounts { waiting: self.waits() as u64, ..self.counts }
     }
 
     /// Takes in one message; what it leads to comes out of a `poll`.
@@ -173,10 +187,10 @@ impl DnsLogger {
         } else if let Some(mut query) = self.waiting.take(&message) {
             self.counts.joined += 1;
             query.join(message);
-            self.complete(&query);
+            self.complete(query);
         } else {
             self.counts.lone_answers += 1;
-            self.complete(&message);
+            self.complete(message);
         }
     }
 
@@ -186,14 +200,14 @@ impl DnsLogger {
             || self.waiting.bytes() + bytes > Settings::WAITING_BYTES_MAX
         {
             let Some(oldest) = self.waiting.pop() else { break };
-            self.evict(&oldest);
+            self.evict(oldest);
         }
         if let Some(one_too_many) = self.waiting.push(query) {
-            self.evict(&one_too_many);
+            self.evict(one_too_many);
         }
     }
 
-    fn evict(&mut self, query: &UnreadExchange) {
+    fn evict(&mut self, query: UnreadExchange) {
         self.counts.evicted += 1;
         self.unanswered(query);
     }
@@ -202,7 +216,10 @@ impl DnsLogger {
     pub fn poll(&mut self, now: Timestamp, each: &mut impl FnMut(DnsLog)) {
         let wait = self.settings.answer_wait;
         while let Some(query) = self.waiting.pop_if(|since| since.has_passed(wait, CLOCK_SLACK, now)) {
-            self.unanswered(&query);
+            self.unanswered(query);
+        }
+        while let Some(held) = self.folding.pop_if(|since| since.has_passed(wait, CLOCK_SLACK, now)) {
+            self.draw(&held, 0);
         }
         let interval = self.settings.interval;
         if self.began.is_some_and(|began| began.has_passed(interval, interval, now)) {
@@ -214,47 +231,71 @@ impl DnsLogger {
     /// Hands out everything, queries that still wait for their answer too.
     pub fn flush(&mut self, now: Timestamp, each: &mut impl FnMut(DnsLog)) {
         while let Some(query) = self.waiting.pop() {
-            self.unanswered(&query);
+            self.unanswered(query);
+        }
+        while let Some(held) = self.folding.pop_if(|_| true) {
+            self.draw(&held, 0);
         }
         self.end_interval(now);
         self.hand_out(each);
     }
 
-    fn unanswered(&mut self, query: &UnreadExchange) {
+    fn unanswered(&mut self, query: UnreadExchange) {
         self.counts.unanswered += 1;
         self.complete(query);
     }
 
     /// Logs one exchange, if it is one of those that are to be logged.
-    fn complete(&mut self, exchange: &UnreadExchange) {
-        let Settings { exclude, sample, .. } = &self.settings;
+    fn complete(&mut self, exchange: UnreadExchange) {
+        let Settings { exclude, fold_search, .. } = &self.settings;
         if !exclude.is_empty() && exchange.name().is_some_and(|name| exclude.cover(&name)) {
             self.counts.excluded += 1;
-        } else if self.lot.draws(exchange, *sample) {
-            self.log(exchange);
+        } else if fold_search.is_empty() {
+            self.draw(&exchange, 0);
         } else {
-            self.counts.sampled_out += 1;
+            match self.folding.take(exchange, fold_search, &*self.pods) {
+                Next::Log(exchange, folded) => self.draw(&exchange, folded),
+                Next::Held(oldest) => oldest.iter().for_each(|oldest| self.draw(oldest, 0)),
+            }
+        }
+    }
+
+    /// Logs one exchange, with those that are folded into it, if it is drawn.
+    fn draw(&mut self, exchange: &UnreadExchange, folded: u64) {
+        if self.lot.draws(exchange, self.settings.sample) {
+            self.log(exchange, folded);
+        } else {
+            self.counts.sampled_out += 1 + folded;
         }
     }
 
     /// Logs one exchange, if its workload's share of the limit allows it.
-    fn log(&mut self, exchange: &UnreadExchange) {
+    fn log(&mut self, exchange: &UnreadExchange, folded: u64) {
         let (limit, owners) = (self.limit(), owners(self.settings.aggregation, &self.pods));
         let Self { settings, table, shares, ready, counts, .. } = self;
         let logged = if settings.aggregation != Aggregation::Every {
-            let taken = table.count(exchange, owners, (shares, limit));
+            let taken = table.count(exchange, folded, owners, (shares, limit));
             counts.malformed += u64::from(taken.malformed);
             taken.counted
-        } else if limit == u64::MAX || shares.take(&exchange.attributed, limit) {
-            let exchange = exchange.read();
+        } else if limit == u64::MAX || shares.take(&exchange.attributed, limit, 1 + folded) {
+            let exchange = Box::new(exchange.read());
             counts.malformed += u64::from(exchange.malformed.is_some());
-            ready.push_back(DnsLog::One(Box::new(exchange)));
+            ready.push_back(DnsLog::One { exchange, folded });
             true
         } else {
             false
         };
-        counts.logged += u64::from(logged);
-        counts.unlogged += u64::from(!logged);
+        if logged {
+            counts.logged += 1 + folded;
+            counts.folded += folded;
+        } else {
+            counts.unlogged += 1 + folded;
+        }
+    }
+
+    /// Exchanges that wait: for their answer, or for the name that was meant.
+    fn waits(&self) -> usize {
+        self.waiting.len() + self.folding.len()
     }
 
     fn end_interval(&mut self, now: Timestamp) {
@@ -267,7 +308,7 @@ impl DnsLogger {
             self.ready.push_back(DnsLog::Unlogged { whose, count, limit, start, end: now });
         }
         // An interval that ends while queries wait goes on with the next message or poll.
-        self.began = (self.waiting.len() > 0).then_some(now);
+        self.began = (self.waits() > 0).then_some(now);
     }
 
     fn limit(&self) -> u64 {

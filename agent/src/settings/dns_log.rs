@@ -18,6 +18,7 @@ pub fn settings(arguments: &DnsLogArgs) -> anyhow::Result<Settings> {
         dns_log_interval,
         dns_log_labels: _,
         dns_log_limit,
+        dns_log_fold_search,
         dns_log_exclude,
         dns_log_sample,
     } = arguments;
@@ -31,6 +32,7 @@ pub fn settings(arguments: &DnsLogArgs) -> anyhow::Result<Settings> {
         limit: if *dns_log_limit == 0 { u64::MAX } else { *dns_log_limit },
         exclude: suffixes("--dns-log-exclude", dns_log_exclude)?,
         sample: *dns_log_sample,
+        fold_search: suffixes("--dns-log-fold-search", dns_log_fold_search)?,
         ..Settings::default()
     })
 }

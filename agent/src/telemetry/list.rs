@@ -169,10 +169,11 @@ stage!(dns_log, DnsLogCounts, "dns_log", {
     evicted: counter "Queries logged early to make room",
     malformed: counter "Exchanges of which a message could not be read to its end",
     logged: counter "Exchanges that a document stands for",
+    folded: counter "Of these, exchanges of search lists folded into the log of what was meant",
     unlogged: counter "Exchanges beyond their workload's share of the node's limit, counted only",
     excluded: counter "Exchanges left out because of their name",
     sampled_out: counter "Exchanges left out because only one in so many is logged",
-    waiting: gauge "Queries that wait now",
+    waiting: gauge "Exchanges that wait now: for their answer, or for the name that was meant",
     documents: counter "DNS logs handed out",
 });
 

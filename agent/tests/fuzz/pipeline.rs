@@ -43,12 +43,14 @@ fn settings(options: u8) -> PipelineSettings {
     (roll_up.groups_max, roll_up.workloads_max, roll_up.names_per_workload) = (3, 2, 2);
     let aggregation = if options & 1 == 0 { Aggregation::Every } else { Aggregation::Workload };
     let exclude = dns_log::Suffixes::new(&["test".to_owned()]).unwrap();
+    let fold_search = dns_log::Suffixes::new(&["example".to_owned()]).unwrap();
     let dns_log = dns_log::Settings {
         aggregation,
         limit: 9,
         waiting_max: 4,
         sample: 2,
         exclude,
+        fold_search,
         ..dns_log::Settings::default()
     };
     PipelineSettings {
@@ -145,7 +147,9 @@ fn said(counts: &PipelineCounts, documents: &[Document]) {
     let sighted = sum(&alerts, |document| document.namewarden.count)
         + sum(&alerts, |document| document.namewarden.suppressed);
     assert_eq!(sighted, counts.roll_up.sightings - counts.roll_up.answers);
-    assert_eq!(sum(&[Action::DnsLog], |document| document.namewarden.count), counts.dns_log.logged);
+    let logged = sum(&[Action::DnsLog], |document| document.namewarden.count)
+        + sum(&[Action::DnsLog], |document| document.namewarden.folded);
+    assert_eq!(logged, counts.dns_log.logged);
     assert_eq!(sum(&[Action::Unlogged], |document| document.namewarden.count), counts.dns_log.unlogged);
     assert_eq!(documents.len() as u64, counts.roll_up.alerts + counts.dns_log.documents);
     let mut ids: Vec<_> = documents.iter().map(|document| (document.stream(), document.id())).collect();

@@ -72,6 +72,7 @@ pub const FIELDS: &[(&str, FieldType)] = {
         ("namewarden.set.digest", Keyword),
         ("namewarden.group", Keyword),
         ("namewarden.count", Long),
+        ("namewarden.folded", Long),
         ("namewarden.clients", Long),
         ("namewarden.server.namespace", Keyword),
         ("namewarden.server.pod", Keyword),

@@ -35,6 +35,9 @@ pub struct Facts {
     /// Sightings (or exchanges) that this document stands for; the sum over a group is the number of sightings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// Exchanges of the resolver's search list, whose names do not exist, that are folded into this DNS log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folded: Option<u64>,
     /// Pods of the owner that this DNS log stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<u64>,

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use namewarden_tests::{
     agent::{AgentBuilder, program},
     expect::{Alert, expect_alerts, text},
+    message::Reply,
     node::Node,
     server::{Server, Zone},
     wait,
@@ -98,6 +99,33 @@ fn equal_exchanges_are_counted_in_one_dns_log() -> Result<()> {
 fn dns_logs_beyond_the_limit_are_counted_in_one_document() -> Result<()> {
     let limited = [("a.example", 1), ("a.example", 1), ("unlogged", 3)];
     assert_eq!(dns_logs(&["--dns-log-limit", "4", "--dns-log-interval", "3600"])?, logs(&limited));
+    Ok(())
+}
+
+#[test]
+fn a_search_lists_noise_is_folded_into_the_log_of_what_was_meant() -> Result<()> {
+    let endings = ["shop.svc.cluster.local", "svc.cluster.local", "cluster.local"];
+    let noise = endings.map(|ending| format!("a.example.{ending}"));
+    let nothing = Reply { response_code: 3, ..Reply::default() };
+    let zone = || noise.iter().fold(Zone::new(), |zone, name| zone.reply(name, nothing.clone()));
+    for aggregation in ["every", "0", "1"] {
+        let arguments = ["--dns-logs", "stdout", "--dns-log-aggregation", aggregation];
+        let fold = ["--dns-log-fold-search", "cluster.local"];
+        let scene = Scene::with(zone(), &agent(&arguments).arguments(&fold))?;
+        let (_pod, mut client) = scene.pod()?;
+        client.tell("udp4")?;
+        for name in noise.iter().map(String::as_str).chain(["a.example", "b.example.cluster.local"]) {
+            client.tell(&ask(name))?;
+        }
+        let ended = scene.expect(&[])?;
+        let said = |log: &Value| {
+            let folded = log.pointer("/namewarden/folded").and_then(Value::as_u64);
+            (text(log, "/dns/question/name").unwrap_or_default(), folded)
+        };
+        let logs: Vec<_> = ended.documents.iter().map(said).collect();
+        let expected = [("a.example".to_owned(), Some(3)), ("b.example.cluster.local".to_owned(), None)];
+        assert_eq!(logs, expected, "{aggregation}");
+    }
     Ok(())
 }
 

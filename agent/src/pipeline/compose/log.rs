@@ -16,7 +16,7 @@ impl Composer {
     /// The document of a DNS log.
     pub fn log(&mut self, log: &DnsLog, created: Timestamp) -> Document {
         let document = match log {
-            DnsLog::One(exchange) => self.exchange(exchange, created),
+            DnsLog::One { exchange, folded } => self.exchange(exchange, *folded, created),
             DnsLog::Counted(counted) => self.counted(counted, created),
             DnsLog::Unlogged { whose, count, limit, start, end } => {
                 self.unlogged(whose.as_ref(), (*count, *limit), (*start, *end), created)
@@ -47,7 +47,7 @@ impl Composer {
         document
     }
 
-    fn exchange(&mut self, exchange: &Exchange, created: Timestamp) -> Document {
+    fn exchange(&mut self, exchange: &Exchange, folded: u64, created: Timestamp) -> Document {
         let mut event = self.numbered(Action::DnsLog, created);
         event.outcome = Some(common::outcome(&exchange.dns));
         event.start = Some(Time(exchange.time.0));
@@ -57,7 +57,8 @@ impl Composer {
         let workload = &exchange.attributed.workload;
         let pod = self.pod(workload);
         common::describe(&mut document, exchange, pod.as_deref());
-        document.message = sentence::exchange(exchange, &sentence::who(workload, pod.as_deref()));
+        document.message = sentence::exchange(exchange, folded, &sentence::who(workload, pod.as_deref()));
+        document.namewarden.folded = Some(folded).filter(|folded| *folded > 0);
         document.namewarden.server = self.server(exchange.server_side, Some(exchange.server.ip()));
         document.namewarden.count = Some(1);
         document.namewarden.latency =
@@ -86,6 +87,7 @@ impl Composer {
         document.dns = Some(counted.dns.clone());
         document.message = sentence::counted(counted, &who);
         document.namewarden.count = Some(counted.count);
+        document.namewarden.folded = Some(counted.folded).filter(|folded| *folded > 0);
         document.namewarden.latency = counted.latency;
         document
     }

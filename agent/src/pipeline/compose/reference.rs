@@ -70,7 +70,7 @@ fn examples() -> Vec<(&'static str, Document)> {
         ("limit", composer().alert(&limit)),
         ("flood", composer().flood(&flood)),
         ("gap", composer().gap(at(0), at(8_250), at(8_251), "the agent was restarted")),
-        ("dns-log", composer().log(&DnsLog::One(Box::new(answered())), at(4))),
+        ("dns-log", composer().log(&DnsLog::One { exchange: Box::new(answered()), folded: 0 }, at(4))),
         ("counted-dns-log", counted(Aggregation::Workload)),
         ("owner-dns-log", counted(Aggregation::Owner)),
         ("unlogged", composer().log(&unlogged, at(300_000))),
@@ -79,7 +79,7 @@ fn examples() -> Vec<(&'static str, Document)> {
 
 /// What the controller makes of the DNS log below when its name is listed later.
 fn retroactive() -> Document {
-    let log = composer().log(&DnsLog::One(Box::new(answered())), at(4));
+    let log = composer().log(&DnsLog::One { exchange: Box::new(answered()), folded: 0 }, at(4));
     let evil = evil();
     let feed = &evil.feeds[0];
     let listed = Listed {
@@ -152,7 +152,9 @@ fn rare() -> Document {
 /// A DNS log with what those of the examples happen not to have.
 fn rare_log() -> Document {
     let log_fields = LogFields { sample: 10, ..LogFields::default() };
-    composer().with_log_fields(log_fields).log(&DnsLog::One(Box::new(answered())), at(4))
+    composer()
+        .with_log_fields(log_fields)
+        .log(&DnsLog::One { exchange: Box::new(answered()), folded: 3 }, at(4))
 }
 
 /// Paths of all values, lists left out: `dns.answers.name`.

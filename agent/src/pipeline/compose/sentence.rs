@@ -78,13 +78,13 @@ fn size(bytes: u64) -> String {
 }
 
 /// "container 3f1c2b9d8e7a (curl) asked 10.0.0.53 for www.example (A): NOERROR".
-pub(super) fn exchange(exchange: &Exchange, who: &str) -> String {
+pub(super) fn exchange(exchange: &Exchange, folded: u64, who: &str) -> String {
     let deed = if exchange.server_side {
         was_asked(exchange.client.ip())
     } else {
         format!("asked {}", exchange.server.ip().to_canonical())
     };
-    log(&format!("{} {deed}", subject(exchange, who)), &exchange.dns, 1)
+    log(&format!("{} {deed}", subject(exchange, who)), &exchange.dns, 1, folded)
 }
 
 /// "container 3f1c2b9d8e7a asked 10.0.0.53 for www.example (A) 12 times: NOERROR".
@@ -95,7 +95,7 @@ pub(super) fn counted(counted: &Counted, who: &str) -> String {
         (false, _, Some(server)) => format!("asked {}", server.to_canonical()),
         (false, _, None) => "asked".to_owned(),
     };
-    log(&format!("{who} {deed}"), &counted.dns, counted.count)
+    log(&format!("{who} {deed}"), &counted.dns, counted.count, counted.folded)
 }
 
 /// "Deployment shop/cart (3 pods)".
@@ -122,14 +122,19 @@ fn was_asked(client: IpAddr) -> String {
     format!("was asked by {}", client.to_canonical())
 }
 
-fn log(deed: &str, dns: &Dns, count: u64) -> String {
+fn log(deed: &str, dns: &Dns, count: u64, folded: u64) -> String {
     let asked = match &dns.question {
         Some(question) => format!("{} ({})", question.name, question.kind),
         None => "what cannot be read".to_owned(),
     };
     let again = if count == 1 { String::new() } else { format!(" {count} times") };
     let outcome = dns.response_code.as_deref().unwrap_or("no answer");
-    printable(&format!("{deed} for {asked}{again}: {outcome}"))
+    let noise = match folded {
+        0 => String::new(),
+        1 => " (after 1 name of the search list)".to_owned(),
+        names => format!(" (after {names} names of the search list)"),
+    };
+    printable(&format!("{deed} for {asked}{again}: {outcome}{noise}"))
 }
 
 /// Workload and process.

@@ -82,7 +82,7 @@ fn a_retroactive_alert_has_the_group_of_the_agents_own() {
         } else if workload.kind() == crate::pipeline::attribute::Kind::Address {
             exchange.server = "10.1.2.3:53".parse().unwrap();
         }
-        let log = composer().log(&DnsLog::One(Box::new(exchange)), at(4));
+        let log = composer().log(&DnsLog::One { exchange: Box::new(exchange), folded: 0 }, at(4));
         assert_eq!(
             namewarden_protocol::document::retroactive::workload(&log),
             workload.global_key("node-1"),
@@ -113,7 +113,9 @@ fn a_gap_is_written_with_its_start_and_end() {
 
 #[test]
 fn an_exchange_is_logged_with_its_latency() {
-    insta::assert_json_snapshot!(composer().log(&DnsLog::One(Box::new(answered())), at(4)));
+    insta::assert_json_snapshot!(
+        composer().log(&DnsLog::One { exchange: Box::new(answered()), folded: 0 }, at(4))
+    );
 }
 
 #[test]
@@ -141,7 +143,7 @@ fn what_was_not_logged_is_said() {
 #[test]
 fn no_two_dns_logs_share_an_id() {
     let mut composer = composer();
-    let mut id = || composer.log(&DnsLog::One(Box::new(answered())), at(4)).event.id;
+    let mut id = || composer.log(&DnsLog::One { exchange: Box::new(answered()), folded: 0 }, at(4)).event.id;
     assert_eq!((id(), id()), ("8d1f0c6a2b7e4935-0".to_owned(), "8d1f0c6a2b7e4935-1".to_owned()));
 }
 
@@ -150,7 +152,7 @@ fn a_malformed_message_is_logged_with_the_reason() {
     let mut exchange = answered();
     exchange.dns.question = None;
     exchange.malformed = Some("question at byte 12: pointer to itself".into());
-    let document = composer().log(&DnsLog::One(Box::new(exchange)), at(4));
+    let document = composer().log(&DnsLog::One { exchange: Box::new(exchange), folded: 0 }, at(4));
     assert_eq!(document.error.unwrap().message, "question at byte 12: pointer to itself");
     let said = "container 333333333333 (curl) asked 10.96.0.10 for what cannot be read: NOERROR";
     assert_eq!(document.message, said);
@@ -186,10 +188,13 @@ fn a_server_is_said_to_be_asked_and_to_answer_and_is_flagged() {
             "{who} answered 10.1.0.7 with edge.example.net for a.evil.example, listed as edge.example.net in feed urlhaus"
         )
     );
-    let log = composer().log(&DnsLog::One(Box::new(asked())), at(4));
+    let log = composer().log(&DnsLog::One { exchange: Box::new(asked()), folded: 0 }, at(4));
     assert_eq!(log.message, format!("{who} was asked by 10.1.0.7 for a.evil.example (A): NOERROR"));
     assert_eq!(log.namewarden.side.as_deref(), Some("server"));
-    assert_eq!(composer().log(&DnsLog::One(Box::new(answered())), at(4)).namewarden.side, None);
+    assert_eq!(
+        composer().log(&DnsLog::One { exchange: Box::new(answered()), folded: 0 }, at(4)).namewarden.side,
+        None
+    );
 }
 
 #[test]

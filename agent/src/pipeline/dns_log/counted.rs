@@ -40,6 +40,8 @@ pub struct Counted {
     pub malformed: Option<String>,
     /// How many.
     pub count: u64,
+    /// Exchanges of the resolver's search list that are folded into them.
+    pub folded: u64,
     /// From query to answer.
     pub latency: Option<Latency>,
     /// The first one.
@@ -66,6 +68,7 @@ struct Entry {
     attribution: Option<Attribution>,
     malformed: Option<String>,
     count: u64,
+    folded: u64,
     latency_count: u64,
     latency_sum: u64,
     latency_max: u64,
@@ -100,27 +103,28 @@ impl Table {
     pub(super) fn count(
         &mut self,
         exchange: &UnreadExchange,
+        folded: u64,
         owners: Option<&dyn Pods>,
         (shares, limit): (&mut Shares, u64),
     ) -> Taken {
         let digest = self.digests.of(exchange);
         let known = digest.and_then(|digest| self.by_digest.get(&digest));
         if let Some(entry) = known.and_then(|at| self.entries.get_mut(*at)) {
-            entry.add(exchange.time, exchange.latency());
+            entry.add(exchange.time, exchange.latency(), folded);
             return Taken { counted: true, malformed: entry.key.is_malformed };
         }
         let is_certain = digest.is_some() && self.by_digest.len() < DIGESTS_MAX;
-        if is_certain && !shares.take(&exchange.attributed, limit) {
+        if is_certain && !shares.take(&exchange.attributed, limit, 1 + folded) {
             return Taken { counted: false, malformed: false };
         }
-        let entry = Entry::new(exchange);
+        let entry = Entry::new(exchange, folded);
         let malformed = entry.key.is_malformed;
         let entry = if self.members < MEMBERS_MAX { entry.with_owner(owners) } else { entry };
         let is_new = !self.by_key.contains_key(&entry.key);
         if is_certain && !is_new {
             shares.give_back(&exchange.attributed);
         }
-        if !is_certain && is_new && !shares.take(&exchange.attributed, limit) {
+        if !is_certain && is_new && !shares.take(&exchange.attributed, limit, 1 + folded) {
             return Taken { counted: false, malformed };
         }
         let at = self.put(entry);
@@ -161,7 +165,7 @@ impl Table {
 
 impl Entry {
     /// Of one exchange, which is read for it.
-    fn new(exchange: &UnreadExchange) -> Self {
+    fn new(exchange: &UnreadExchange, folded: u64) -> Self {
         let exchange = exchange.read();
         let latency = exchange.latency();
         let clients = Clients::One(exchange.attributed.workload);
@@ -180,6 +184,7 @@ impl Entry {
             attribution: Some(exchange.attributed.attribution),
             malformed: exchange.malformed,
             count: 1,
+            folded,
             latency_count: latency.is_some().into(),
             latency_sum: latency.unwrap_or_default(),
             latency_max: latency.unwrap_or_default(),
@@ -198,8 +203,9 @@ impl Entry {
         self
     }
 
-    fn add(&mut self, time: Timestamp, latency: Option<u64>) {
+    fn add(&mut self, time: Timestamp, latency: Option<u64>, folded: u64) {
         self.count += 1;
+        self.folded += folded;
         self.first_seen = self.first_seen.min(time);
         self.last_seen = self.last_seen.max(time);
         if let Some(latency) = latency {
@@ -211,6 +217,7 @@ impl Entry {
 
     fn join(&mut self, other: Self) {
         self.count += other.count;
+        self.folded += other.folded;
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
         self.latency_count += other.latency_count;
@@ -227,7 +234,7 @@ impl Entry {
 
 impl From<Entry> for Counted {
     fn from(entry: Entry) -> Self {
-        let Entry { key, clients, attribution, malformed, count, first_seen, last_seen, .. } = entry;
+        let Entry { key, clients, attribution, malformed, count, folded, first_seen, last_seen, .. } = entry;
         let mean = entry.latency_sum.checked_div(entry.latency_count);
         Self {
             clients,
@@ -239,6 +246,7 @@ impl From<Entry> for Counted {
             dns: Arc::unwrap_or_clone(key.dns),
             malformed,
             count,
+            folded,
             latency: mean.map(|mean| Latency { count: entry.latency_count, mean, max: entry.latency_max }),
             first_seen,
             last_seen,

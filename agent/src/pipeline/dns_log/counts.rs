@@ -21,13 +21,15 @@ pub struct DnsLogCounts {
     pub malformed: u64,
     /// Exchanges that a document stands for, or will at the end of the interval.
     pub logged: u64,
+    /// Of those, exchanges of search lists that are folded into the log of what was meant.
+    pub folded: u64,
     /// Exchanges beyond their workload's share of the limit.
     pub unlogged: u64,
     /// Exchanges whose name is left out.
     pub excluded: u64,
     /// Exchanges that were not drawn.
     pub sampled_out: u64,
-    /// Queries that wait now.
+    /// Exchanges that wait now: for their answer, or for the name that was meant.
     pub waiting: u64,
     /// Documents handed out.
     pub documents: u64,

@@ -37,13 +37,13 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Whether one more document of this workload may be written; what may not is counted.
-    pub(super) fn take(&mut self, attributed: &Attributed, limit: u64) -> bool {
+    /// Whether one more document of this workload may be written, of so many exchanges; what may not is counted.
+    pub(super) fn take(&mut self, attributed: &Attributed, limit: u64, exchanges: u64) -> bool {
         let left = limit.saturating_sub(self.spent);
         let account = self.account(attributed);
         let may = account.spent < left;
         account.spent += u64::from(may);
-        account.unlogged += u64::from(!may);
+        account.unlogged += if may { 0 } else { exchanges };
         self.spent += u64::from(may);
         may
     }
@@ -101,7 +101,7 @@ mod tests {
 
     fn spend(shares: &mut Shares, number: usize, times: usize) -> usize {
         let attributed = of(number);
-        (0..times).filter(|_| shares.take(&attributed, 1_000)).count()
+        (0..times).filter(|_| shares.take(&attributed, 1_000, 1)).count()
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
         let mut shares = Shares::default();
         for number in 0..50 {
             for _ in 0..=number {
-                shares.take(&of(number), 0);
+                shares.take(&of(number), 0, 1);
             }
         }
         let said = shares.end();

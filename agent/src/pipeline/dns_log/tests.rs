@@ -43,7 +43,7 @@ fn flush(logger: &mut DnsLogger, time: u64) -> Vec<DnsLog> {
 fn said(logs: &[DnsLog]) -> Vec<(&str, Option<u64>, usize)> {
     let mut said = Vec::new();
     for log in logs {
-        let DnsLog::One(one) = log else { panic!("{log:?}") };
+        let DnsLog::One { exchange: one, .. } = log else { panic!("{log:?}") };
         said.push((one.name(), one.latency().map(|latency| latency / 1_000_000), one.dns.answers.len()));
     }
     said
@@ -421,7 +421,7 @@ fn a_malformed_message_is_logged_with_what_was_read() {
     bytes[11] = 1;
     logger.message(unread(query(workload('a'), at(0), 1, "www.example"), bytes));
     let logs = flush(&mut logger, 1);
-    let DnsLog::One(one) = &logs[0] else { panic!("{logs:?}") };
+    let DnsLog::One { exchange: one, .. } = &logs[0] else { panic!("{logs:?}") };
     assert_eq!(
         (one.name(), one.malformed.as_deref()),
         ("www.example", Some("additional at byte 29: it ends inside a field"))
@@ -464,8 +464,8 @@ proptest::proptest! {
         let known = counts.logged + counts.unlogged + counts.excluded + counts.sampled_out;
         assert_eq!(counts.queries + counts.lone_answers, known);
         let stands_for = |log: &DnsLog| match log {
-            DnsLog::One(_) => (1, 0),
-            DnsLog::Counted(counted) => (counted.count, 0),
+            DnsLog::One { folded, .. } => (1 + folded, 0),
+            DnsLog::Counted(counted) => (counted.count + counted.folded, 0),
             DnsLog::Unlogged { count, .. } => (0, *count),
         };
         let (logged, unlogged) = logs.iter().map(stands_for).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));

@@ -71,7 +71,22 @@ impl UnreadExchange {
 
     /// Name asked for, as it stands on the wire, in the case it was sent in; `None` where no question repeats it.
     pub fn asked(&self) -> Option<&[u8]> {
-        asked(&self.answer).or_else(|| asked(&self.query))
+        Some(self.question()?.0)
+    }
+
+    /// Type and class asked for, as they stand on the wire.
+    pub fn kind_asked(&self) -> Option<[u8; 4]> {
+        Some(self.question()?.1)
+    }
+
+    /// Response code of the header, of an ordinary query's answer.
+    pub fn response_code(&self) -> Option<u8> {
+        let [_, _, high, low] = self.answer.first_chunk()?;
+        (high & 0x78 == 0).then_some(low & 0x0F)
+    }
+
+    fn question(&self) -> Option<(&[u8], [u8; 4])> {
+        question(&self.answer).or_else(|| question(&self.query))
     }
 
     /// The same in lower case.
@@ -141,8 +156,8 @@ fn is_answer(bytes: &[u8]) -> bool {
     bytes.first_chunk::<4>().is_some_and(|[_, _, high, _]| high & 0x80 != 0)
 }
 
-/// The first question's name, which nothing before it could be pointed at.
-fn asked(bytes: &[u8]) -> Option<&[u8]> {
+/// The first question: its name, which nothing before it could be pointed at, and its type and class.
+fn question(bytes: &[u8]) -> Option<(&[u8], [u8; 4])> {
     let questions = bytes.get(4..6)?;
     if questions == [0, 0] {
         return None;
@@ -150,9 +165,10 @@ fn asked(bytes: &[u8]) -> Option<&[u8]> {
     let mut end = HEADER;
     loop {
         match usize::from(*bytes.get(end)?) {
-            0 => return bytes.get(HEADER..=end),
+            0 => break,
             length @ 1..=0x3F => end += 1 + length,
             _ => return None,
         }
     }
+    Some((bytes.get(HEADER..=end)?, *bytes.get(end + 1..)?.first_chunk()?))
 }
