@@ -5,6 +5,9 @@
 // What DNS logs say.
 mod dns_log;
 
+// How files are kept within a size.
+mod rotation;
+
 // How search engines are reached.
 mod search;
 
@@ -16,6 +19,7 @@ use namewarden_protocol::obtain::address::Reach;
 use crate::command::{lookup::LookupArgs, replay::ReplayArgs};
 
 pub use dns_log::{DnsLogAggregation, DnsLogArgs, Switch};
+pub use rotation::RotationArgs;
 pub use search::SearchArgs;
 
 /// Tells within a second that a workload asked for, or was answered with, a domain name that a threat feed lists.
@@ -258,6 +262,10 @@ pub struct OutputArgs {
     /// What DNS logs say.
     #[command(flatten)]
     pub dns_log: DnsLogArgs,
+
+    /// How files are kept within a size.
+    #[command(flatten)]
+    pub rotation: RotationArgs,
 
     /// How documents on standard output look. Files are always NDJSON.
     #[arg(long, env = "NAMEWARDEN_FORMAT", value_enum, default_value_t = OutputFormat::Auto)]

@@ -19,14 +19,14 @@ use namewarden_protocol::{document::Identity, obtain::client};
 use crate::{
     args::{
         CaptureArgs, ControllerArgs, DEFAULT_STATE_DIR, FeedArgs, OutputArgs, OutputFormat, PodArgs,
-        PodNames, RunArgs, StateArgs,
+        PodNames, RotationArgs, RunArgs, StateArgs,
     },
     kernel::KernelSettings,
     pipeline::{
         PipelineSettings,
         reassemble::Limits,
         roll_up,
-        sink::{self, Style, Target},
+        sink::{self, Rotation, Style, Target},
     },
     pods,
     threat_source::{Options as SourceOptions, controller, spec::FeedSpec},
@@ -209,9 +209,15 @@ pub fn sink(arguments: &OutputArgs) -> anyhow::Result<sink::Settings> {
             OutputFormat::Text => Style::readable(),
             OutputFormat::Json => Style::Json,
         },
+        rotation: rotation(&arguments.rotation),
         capacity: sink::Settings::CAPACITY,
         search: None,
     })
+}
+
+fn rotation(arguments: &RotationArgs) -> Option<Rotation> {
+    let RotationArgs { rotate_mib, rotate_files } = arguments;
+    (*rotate_mib > 0).then(|| Rotation { bytes: rotate_mib << 20, files: *rotate_files })
 }
 
 /// How the pipeline works, for `run` and `replay`.

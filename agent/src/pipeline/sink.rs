@@ -12,8 +12,11 @@ use std::time::{Duration, Instant};
 use namewarden_protocol::document::Document;
 use reqwest::Url;
 
-// Where bytes go: standard output, a file that may be rotated away.
+// Where bytes go: standard output, a file.
 mod destination;
+
+// A file that is moved away when it is full.
+mod file;
 
 // The queue between the pipeline and a writer.
 mod queue;
@@ -30,7 +33,10 @@ pub mod spool;
 // Spool -> Elasticsearch or OpenSearch.
 pub mod search;
 
+pub use file::{FileCounts, Rotation};
+
 use destination::Destination;
+use file::Tally;
 use queue::Queue;
 use search::{LaneView, Search, SearchError};
 
@@ -105,6 +111,8 @@ pub struct Settings {
     pub dns_logs: Option<Target>,
     /// Of standard output.
     pub style: Style,
+    /// When files are moved away; `None` for never.
+    pub rotation: Option<Rotation>,
     /// Documents that wait for one output at most.
     pub capacity: usize,
     /// How search engines are reached, where documents go to one.
@@ -184,6 +192,8 @@ pub struct SinkCounts {
     pub alerts: KindCounts,
     /// DNS logs.
     pub logs: KindCounts,
+    /// What rotation did to files.
+    pub files: FileCounts,
 }
 
 /// The stage; documents may be handed to it from any thread.
@@ -192,17 +202,21 @@ pub struct Sink {
     alerts: Arc<Queue>,
     logs: Option<Arc<Queue>>,
     search: Option<Search>,
+    files: Arc<Tally>,
 }
 
 impl Sink {
     /// Opens the outputs and starts a writer for each.
     pub fn open(settings: &Settings) -> Result<Self, SinkError> {
         let search = start_search(settings)?;
+        let files = Arc::<Tally>::default();
         let start = |target: &Target| {
             let destination = match (target, &search) {
                 (Target::Search(_), Some(search)) => return Ok(search.queue()),
                 (Target::Search(_), None) => return Err(SinkError::NoSpool),
-                (Target::Stdout | Target::File(_), _) => Destination::open(target)?,
+                (Target::Stdout | Target::File(_), _) => {
+                    Destination::open(target)?.rotated(settings.rotation, &files)
+                }
             };
             let style = if *target == Target::Stdout { settings.style } else { Style::Json };
             writer::start(destination, style, settings.capacity).map_err(SinkError::Thread)
@@ -213,7 +227,7 @@ impl Sink {
             Some(target) if *target == settings.alerts => Some(alerts.clone()),
             Some(target) => Some(start(target)?),
         };
-        Ok(Self { alerts, logs, search })
+        Ok(Self { alerts, logs, search, files })
     }
 
     /// Hands on one document; never waits. A DNS log goes nowhere when they are off.
@@ -243,7 +257,7 @@ impl Sink {
     pub fn counts(&self) -> SinkCounts {
         let alerts = self.alerts.counts();
         let logs = self.logs.as_ref().map_or(alerts.logs, |logs| logs.counts().logs);
-        SinkCounts { alerts: alerts.alerts, logs }
+        SinkCounts { alerts: alerts.alerts, logs, files: self.files.counts() }
     }
 
     /// The lanes that go to search engines.

@@ -15,7 +15,7 @@ use crate::{
         roll_up::RollUpCounts,
         screen::ScreenCounts,
         sink::{
-            KindCounts, SinkCounts,
+            FileCounts, KindCounts, SinkCounts,
             search::{Contact as SearchContact, LaneView},
             spool::{Counts as SpoolCounts, Kind as SpoolKind},
         },
@@ -59,6 +59,7 @@ pub fn pipeline(counts: &PipelineCounts) -> Vec<Metric> {
 pub fn sink(counts: &SinkCounts) -> Vec<Metric> {
     let mut list = alerts(&counts.alerts);
     list.extend(logs(&counts.logs));
+    list.extend(files(&counts.files));
     list
 }
 
@@ -191,6 +192,12 @@ stage!(logs, KindCounts, "dns_log_documents", {
     dropped: counter "DNS logs dropped because the queue was full, or because nobody read until the end",
     failed: counter "DNS logs that could not be written",
     queued: gauge "DNS logs that wait now",
+});
+
+stage!(files, FileCounts, "document_files", {
+    rotations: counter "Files of documents moved away because they were full",
+    removed_documents: counter "Documents in the oldest of them, which were removed",
+    failures: counter "Times that a full file could not be moved away and was written on to",
 });
 
 stage!(alert_spool, SpoolCounts, "alert_spool", {

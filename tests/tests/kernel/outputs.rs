@@ -80,6 +80,37 @@ fn logs(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
     expected.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
 }
 
+/// Full after a mebibyte of DNS logs of two to three kilobytes each.
+#[test]
+fn a_full_file_is_moved_away_and_each_document_is_in_one_file() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("dns.json");
+    let file = format!("file:{}", path.display());
+    let scene = Scene::with(Zone::new(), &agent(&["--dns-logs", &file, "--rotate-mib", "1"]))?;
+    let (_pod, mut client) = scene.pod()?;
+    client.tell("udp4")?;
+    for number in 0..1_000 {
+        client.tell(&ask(&format!("n{number}.example")))?;
+    }
+    wait::until("a thousand DNS logs", || {
+        Ok((scene.agent.counter("dns_log_documents_written")? == 1_000).then_some(()))
+    })?;
+    let rotations = scene.agent.counter("document_files_rotations")?;
+    scene.expect(&[])?;
+    let mut all = read(&path)?;
+    for number in 1..=rotations {
+        let moved = format!("{}.{number}", path.display());
+        assert!(fs::metadata(&moved)?.len() <= 1 << 20, "{moved}");
+        all.extend(read(Path::new(&moved))?);
+    }
+    let mut names: Vec<_> = all.iter().filter_map(|log| text(log, "/dns/question/name")).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert!(rotations > 0);
+    assert_eq!((all.len(), names.len()), (1_000, 1_000));
+    Ok(())
+}
+
 #[test]
 fn every_exchange_has_a_dns_log_of_its_own() -> Result<()> {
     let each = ["a.example", "a.example", "b.example", "a.example", "c.example"].map(|name| (name, 1));

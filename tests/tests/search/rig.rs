@@ -73,6 +73,7 @@ impl Rig {
             alerts: target.clone(),
             dns_logs: Some(target),
             style: Style::Json,
+            rotation: None,
             capacity: 1 << 16,
             search: Some(SearchSettings {
                 client,

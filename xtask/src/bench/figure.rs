@@ -126,6 +126,13 @@ pub const KINDS: &[Kind] = &[
     ),
     scale("load", "agent_cpu_top", "% of a core", Lower, "the agent at that rate"),
     budget("load", "agent_lost_top", "messages", 0.0, "messages lost at that rate"),
+    scale(
+        "logs",
+        "dns_logs_rate",
+        "queries/s",
+        Higher,
+        "what the client asked at the rate of 20,000, at least",
+    ),
     budget(
         "logs",
         "dns_logs_cpu_20k",

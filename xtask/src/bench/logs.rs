@@ -12,8 +12,10 @@ use super::traffic::{STEADY, Traffic};
 /// How long each traffic goes on, in seconds.
 const SECONDS: u32 = 10;
 
-/// Processor time in hundredths of a core, on names that repeat themselves and on names that do not, and what was lost.
+/// The lower rate of both traffics; processor time in hundredths of a core, on names that repeat themselves and on names that
+/// do not; what was lost.
 struct Cost {
+    rate: f64,
     few: f64,
     many: f64,
     lost: f64,
@@ -25,6 +27,7 @@ pub fn measure(binary: &Path, figures: &mut Figures) -> Result<()> {
     let file = format!("file:{}", traffic.node().folder().join("dns.json").display());
     let without = cost(binary, &traffic, &[])?;
     let with = cost(binary, &traffic, &["--dns-logs", &file, "--dns-log-aggregation", "1"])?;
+    figures.add("dns_logs_rate", with.rate.min(without.rate))?;
     figures.add("dns_logs_cpu_20k", (with.few - without.few).max(0.0))?;
     figures.add("dns_logs_random_cpu_20k", (with.many - without.many).max(0.0))?;
     figures.add("dns_logs_lost_20k", with.lost)
@@ -37,7 +40,12 @@ fn cost(binary: &Path, traffic: &Traffic, options: &[&str]) -> Result<Cost> {
     traffic.repeat(2, STEADY)?;
     let few = run(&agent, || traffic.repeat(SECONDS, STEADY))?;
     let many = run(&agent, || traffic.ask(SECONDS, Some(STEADY)))?;
-    let cost = Cost { few: few.percent(), many: many.percent(), lost: few.lost() + many.lost() };
+    let cost = Cost {
+        rate: few.asked.rate.min(many.asked.rate),
+        few: few.percent(),
+        many: many.percent(),
+        lost: few.lost() + many.lost(),
+    };
     agent.stop()?;
     Ok(cost)
 }

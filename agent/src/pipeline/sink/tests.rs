@@ -68,7 +68,7 @@ impl Write for Gone {
 
 fn sink(pipe: impl Write + Send + 'static, capacity: usize) -> Sink {
     let queue = writer::start(Destination::Pipe(Box::new(pipe)), Style::Json, capacity).unwrap();
-    Sink { alerts: queue.clone(), logs: Some(queue), search: None }
+    Sink { alerts: queue.clone(), logs: Some(queue), search: None, files: Arc::default() }
 }
 
 fn slow(capacity: usize) -> (Sink, mpsc::Sender<()>, mpsc::Receiver<Vec<u8>>) {
@@ -78,7 +78,8 @@ fn slow(capacity: usize) -> (Sink, mpsc::Sender<()>, mpsc::Receiver<Vec<u8>>) {
 
 fn file_sink(path: &std::path::Path) -> Sink {
     let (alerts, style) = (Target::File(path.to_owned()), Style::Json);
-    Sink::open(&Settings { alerts, dns_logs: None, style, capacity: 8, search: None }).unwrap()
+    Sink::open(&Settings { alerts, dns_logs: None, style, rotation: None, capacity: 8, search: None })
+        .unwrap()
 }
 
 fn ids(text: &str) -> Vec<String> {
@@ -242,6 +243,7 @@ fn a_file_in_no_folder_is_refused_with_the_remedy() {
         alerts: Target::File("/nowhere/at/all.json".into()),
         dns_logs: None,
         style: Style::Json,
+        rotation: None,
         capacity: 8,
         search: None,
     };
@@ -304,6 +306,7 @@ fn alerts_and_logs_may_go_to_different_places() {
         alerts: Target::File(alerts.clone()),
         dns_logs: Some(Target::File(logs.clone())),
         style: Style::Json,
+        rotation: None,
         capacity: 8,
         search: None,
     })

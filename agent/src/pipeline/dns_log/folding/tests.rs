@@ -137,7 +137,7 @@ fn counts_close_whatever_becomes_of_what_was_meant() {
         (Aggregation::Owner, 1, 0),
         (Aggregation::Owner, 1_000_000, u64::MAX),
     ] {
-        let mut logger = DnsLogger::new(Settings { aggregation, sample, limit, ..settings() });
+        let mut logger = DnsLogger::new(Settings { aggregation, limit, sample, ..settings() });
         for round in 0..10 {
             for (name, code) in [(NAMESPACED, 3), (SERVICE, 3), (DOMAIN, 3), (MEANT, 0)] {
                 logger.message(exchange(round, name, code));

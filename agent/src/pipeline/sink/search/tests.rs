@@ -30,6 +30,7 @@ fn settings(folder: &std::path::Path, urls: &[Url]) -> sink::Settings {
         alerts: target.clone(),
         dns_logs: Some(target),
         style: Style::Json,
+        rotation: None,
         capacity: 4096,
         search: Some(Settings {
             client: search_engine::Settings::default(),
