@@ -41,7 +41,7 @@ pub use threat::{Enrichment, Threat};
 pub use time::Time;
 
 /// Version of the Elastic Common Schema that documents follow.
-pub const ECS_VERSION: &str = "9.5.0";
+pub const ECS_VERSION: &str = "9.4.0";
 
 /// A string that is nearly always a constant.
 pub type Text = Cow<'static, str>;

@@ -146,6 +146,11 @@ impl SearchEngine {
         Ok(engine)
     }
 
+    /// Whether it is OpenSearch, not Elasticsearch.
+    pub fn is_opensearch(&self) -> bool {
+        self.kind == Kind::OpenSearch
+    }
+
     /// Where it answers.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()

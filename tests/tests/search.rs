@@ -16,6 +16,10 @@ mod rig;
 #[path = "search/setup.rs"]
 mod setup;
 
+// Fields that are searched for, panels that show something.
+#[path = "search/fields.rs"]
+mod fields;
+
 // Documents arrive as they are written.
 #[path = "search/arriving.rs"]
 mod arriving;

@@ -29,6 +29,9 @@ mod controller_binary;
 // CustomResourceDefinitions as files.
 mod crds;
 
+// Dashboards as files.
+mod dashboards;
+
 // Suites, and the one line that counts them all.
 mod test;
 
@@ -78,6 +81,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Write the custom resource definitions of both API groups to deploy/crds
     Crds,
+    /// Write the dashboards for Kibana and OpenSearch Dashboards to deploy/dashboards
+    Dashboards,
     /// Check format, clippy on both targets, licences and sources, tidiness
     Lint,
     /// Write generated files anew; report files and functions that are too long, headers, words
@@ -108,6 +113,7 @@ fn run() -> Result<()> {
         Task::Kernels(arguments) => kernels::run(&layout, &arguments),
         Task::Bench(arguments) => bench::run(&layout, &arguments),
         Task::Crds => crds::run(&layout),
+        Task::Dashboards => dashboards::run(&layout),
         Task::Lint => lint::run(&layout),
         Task::Tidy(arguments) => tidy::run(&layout, &arguments),
         Task::Demo(arguments) => demo::run(&layout, &arguments),

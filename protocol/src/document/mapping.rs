@@ -178,3 +178,62 @@ pub const FIELDS: &[(&str, FieldType)] = {
         ("ecs.version", Keyword),
     ]
 };
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::document::ECS_VERSION;
+
+    /// The schema of the version that documents name: types by field.
+    fn schema() -> BTreeMap<&'static str, &'static str> {
+        let rows = include_str!("../../fixtures/ecs/fields.csv").lines().skip(1);
+        rows.filter_map(|row| row.split(',').next().zip(row.split(',').nth(1))).collect()
+    }
+
+    /// What the schema has no field for: ours, those of Beats on Kubernetes, and the sections of a message besides its answers,
+    /// each with the fields of `dns.answers`.
+    fn is_beyond_the_schema(path: &str) -> bool {
+        ["namewarden.", "kubernetes.", "dns.authorities.", "dns.additionals."]
+            .iter()
+            .any(|start| path.starts_with(start))
+    }
+
+    /// Types of one family (<https://www.elastic.co/docs/reference/ecs/ecs-field-reference>: a date may be `date_nanos`).
+    fn fits(field: FieldType, schema: &str) -> bool {
+        match field {
+            FieldType::DateNanos => schema == "date",
+            FieldType::ConstantKeyword => schema == "constant_keyword",
+            other => schema == other.name(),
+        }
+    }
+
+    #[test]
+    fn every_field_is_one_of_the_schema_with_its_type_or_known_to_be_beyond_it() {
+        let schema = schema();
+        assert!(schema.len() > 2_000, "{}", schema.len());
+        let misfits: Vec<_> = FIELDS
+            .iter()
+            .filter(|(path, field)| match schema.get(path) {
+                Some(kind) => !fits(*field, kind),
+                None => !is_beyond_the_schema(path),
+            })
+            .map(|(path, field)| (path, field.name(), schema.get(path)))
+            .collect();
+        assert!(misfits.is_empty(), "{misfits:?}");
+    }
+
+    #[test]
+    fn lists_of_objects_are_nested_where_the_schema_says_so() {
+        for path in NESTED {
+            assert_eq!(schema().get(path), Some(&"nested"), "{path}");
+        }
+    }
+
+    #[test]
+    fn documents_name_the_version_that_they_are_held_against() {
+        let origin = include_str!("../../fixtures/ecs/README.md");
+        assert!(origin.contains(&format!("Elastic Common Schema {ECS_VERSION}")), "{ECS_VERSION}");
+    }
+}

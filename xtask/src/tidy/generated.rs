@@ -14,6 +14,7 @@ use crate::command::output;
 use crate::compiler::bare;
 use crate::controller_binary;
 use crate::crds;
+use crate::dashboards;
 use crate::layout::Layout;
 
 /// The agent's help, subcommand by subcommand.
@@ -74,6 +75,7 @@ fn files(layout: &Layout) -> Result<Vec<(String, String)>> {
         (CONTROLLER_PAGE.to_owned(), page("controller", &controller, CONTROLLER_SUBCOMMANDS)?),
     ];
     files.extend(crds::files(&controller)?);
+    files.extend(dashboards::files());
     Ok(files)
 }
 

@@ -1,0 +1,31 @@
+//! Dashboards for Kibana and OpenSearch Dashboards, of one source: `panels` says what is shown, `objects` how saved objects
+//! look.
+
+// What is shown.
+mod panels;
+
+// Saved objects as both programs import them.
+mod objects;
+
+use anyhow::Result;
+
+use crate::layout::Layout;
+use crate::tidy;
+
+use objects::Product;
+
+/// `cargo xtask dashboards`: writes each file that differs.
+pub fn run(layout: &Layout) -> Result<()> {
+    tidy::write_files(layout, files())
+}
+
+/// Name and text of each, for `cargo xtask tidy` too.
+pub fn files() -> Vec<(String, String)> {
+    [Product::Kibana, Product::OpenSearchDashboards]
+        .map(|product| {
+            let objects = objects::of(product, panels::DASHBOARDS);
+            let lines: String = objects.iter().map(|object| format!("{object}\n")).collect();
+            (format!("deploy/dashboards/{}.ndjson", product.file()), lines)
+        })
+        .into()
+}
