@@ -24,8 +24,8 @@ pub fn files() -> Vec<(String, String)> {
     [Product::Kibana, Product::OpenSearchDashboards]
         .map(|product| {
             let objects = objects::of(product, panels::DASHBOARDS);
-            let lines: String = objects.iter().map(|object| format!("{object}\n")).collect();
-            (format!("deploy/dashboards/{}.ndjson", product.file()), lines)
+            let lines: Vec<_> = objects.iter().map(ToString::to_string).collect();
+            (format!("deploy/dashboards/{}.ndjson", product.file()), lines.join("\n") + "\n")
         })
         .into()
 }

@@ -53,19 +53,16 @@ fn made_up(kind: FieldType) -> Value {
     }
 }
 
+/// Sets the value at a path, in the first element of each list on the way.
 fn put(document: &mut Value, field: &str, value: Value) {
-    let mut place = document;
-    for name in field.split('.') {
-        if place.is_array() {
-            place = &mut place[0];
-        }
-        place = place
-            .as_object_mut()
-            .expect("an object")
-            .entry(name)
-            .or_insert_with(|| Value::Object(Map::new()));
-    }
-    *place = value;
+    let (name, rest) = field.split_once('.').unwrap_or((field, ""));
+    let place = match document {
+        Value::Array(all) => all.first_mut(),
+        other => Some(other),
+    };
+    let Some(Value::Object(members)) = place else { return };
+    let member = members.entry(name).or_insert_with(|| Value::Object(Map::new()));
+    if rest.is_empty() { *member = value } else { put(member, rest, value) }
 }
 
 /// The first value at a path, through lists.
@@ -95,8 +92,8 @@ fn query(field: &str, kind: FieldType, value: &Value) -> Value {
         (FieldType::MatchOnlyText, _) => json!({"match_phrase": {field: value}}),
         (FieldType::DateNanos, _) => json!({"range": {field: {"gte": value, "lte": value}}}),
         (FieldType::Flattened, Value::Object(labels)) => {
-            let (key, value) = labels.iter().next().expect("a label");
-            json!({"term": {format!("{field}.{key}"): value}})
+            let terms = labels.iter().map(|(key, value)| json!({"term": {format!("{field}.{key}"): value}}));
+            json!({"bool": {"filter": terms.collect::<Vec<_>>()}})
         }
         _ => json!({"term": {field: value}}),
     }

@@ -43,11 +43,13 @@ fn panel_id(dashboard: &Dashboard, panel: &Panel) -> String {
 }
 
 fn pattern(product: Product, dashboard: &Dashboard) -> Value {
-    let mut attributes = json!({ "title": dashboard.pattern, "timeFieldName": "@timestamp" });
-    if product == Product::Kibana {
-        attributes["name"] = json!(dashboard.title);
-        attributes["allowNoIndex"] = json!(true);
-    }
+    let (pattern, time) = (dashboard.pattern, "@timestamp");
+    let attributes = match product {
+        Product::Kibana => {
+            json!({ "title": pattern, "timeFieldName": time, "name": dashboard.title, "allowNoIndex": true })
+        }
+        Product::OpenSearchDashboards => json!({ "title": pattern, "timeFieldName": time }),
+    };
     json!({
         "type": "index-pattern", "id": pattern_id(dashboard), "attributes": attributes, "references": [],
         "migrationVersion": { "index-pattern": "7.6.0" },
@@ -188,7 +190,7 @@ fn table() -> Value {
 }
 
 /// Axes, and a series for each measure; `values` and `categories` say on which side they stand.
-fn axes(series: &str, values: &str, categories: &str, labels: &[&str]) -> Value {
+fn axes(kind: &str, values: &str, categories: &str, labels: &[&str]) -> Value {
     let truncate = if categories == "left" { 200 } else { 100 };
     let category = json!({
         "id": "CategoryAxis-1", "type": "category", "position": categories, "show": true, "style": {},
@@ -202,14 +204,14 @@ fn axes(series: &str, values: &str, categories: &str, labels: &[&str]) -> Value 
     });
     let one = |(label, id): (&&str, usize)| {
         json!({
-            "show": true, "type": series, "mode": if series == "line" { "normal" } else { "stacked" },
+            "show": true, "type": kind, "mode": if kind == "line" { "normal" } else { "stacked" },
             "data": { "label": label, "id": id.to_string() }, "valueAxis": "ValueAxis-1",
             "drawLinesBetweenPoints": true, "lineWidth": 2, "showCircles": true, "interpolate": "linear",
         })
     };
     let series: Vec<_> = labels.iter().zip(1..).map(one).collect();
     json!({
-        "type": series.first().map_or("histogram", |series| series["type"].as_str().unwrap_or("histogram")),
+        "type": kind,
         "grid": { "categoryLines": false }, "categoryAxes": [category], "valueAxes": [value], "seriesParams": series,
         "addTooltip": true, "addLegend": true, "legendPosition": "right", "times": [], "addTimeMarker": false,
         "labels": { "show": false },
