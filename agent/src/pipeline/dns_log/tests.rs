@@ -294,6 +294,16 @@ fn equal_exchanges_of_an_owners_pods_are_one_without_the_pods() {
 }
 
 #[test]
+fn of_the_limit_an_owner_takes_no_more_than_its_documents() {
+    let (mut logger, _) = by_owner(true);
+    logger.settings.limit = 4;
+    for pod in '1'..='8' {
+        reply_to(&mut logger, of_pod(pod, pod), &format!("10.1.0.{pod}:1"));
+    }
+    assert_eq!((logger.counts().logged, logger.counts().unlogged), (8, 0));
+}
+
+#[test]
 fn a_workload_without_known_owner_stays_by_itself() {
     let (mut logger, _) = by_owner(true);
     reply_to(&mut logger, of_pod('9', 'a'), "10.1.0.1:1");
