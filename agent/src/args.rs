@@ -2,6 +2,12 @@
 //!
 //! Each doc comment is the help text; each option is an environment variable too.
 
+// What the kernel half captures.
+mod capture;
+
+// Where documents go, and how they look.
+mod output;
+
 // What DNS logs say.
 mod dns_log;
 
@@ -18,7 +24,9 @@ use namewarden_protocol::obtain::address::Reach;
 
 use crate::command::{lookup::LookupArgs, replay::ReplayArgs};
 
+pub use capture::CaptureArgs;
 pub use dns_log::{DnsLogAggregation, DnsLogArgs, Switch};
+pub use output::{OutputArgs, OutputFormat};
 pub use rotation::RotationArgs;
 pub use search::SearchArgs;
 
@@ -245,81 +253,6 @@ pub struct StateArgs {
     /// restart (default: /var/lib/namewarden for `run` with a controller or a search engine, else nothing is kept).
     #[arg(long, env = "NAMEWARDEN_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-}
-
-/// Where documents go, and how they look.
-#[derive(Clone, Debug, Args)]
-pub struct OutputArgs {
-    /// Where alerts go: stdout, file: and a path, or the URL of Elasticsearch or OpenSearch; several URLs with commas between
-    /// them are asked in turn.
-    #[arg(long, env = "NAMEWARDEN_ALERTS", default_value = "stdout", value_name = "stdout|file:PATH|URL")]
-    pub alerts: String,
-
-    /// Where DNS logs (every query with its answer) go: off, stdout, file: and a path, or URLs as for alerts.
-    #[arg(long, env = "NAMEWARDEN_DNS_LOGS", default_value = "off", value_name = "off|stdout|file:PATH|URL")]
-    pub dns_logs: String,
-
-    /// What DNS logs say.
-    #[command(flatten)]
-    pub dns_log: DnsLogArgs,
-
-    /// How files are kept within a size.
-    #[command(flatten)]
-    pub rotation: RotationArgs,
-
-    /// How documents on standard output look. Files are always NDJSON.
-    #[arg(long, env = "NAMEWARDEN_FORMAT", value_enum, default_value_t = OutputFormat::Auto)]
-    pub format: OutputFormat,
-
-    /// Name of the cluster, in every document.
-    #[arg(long, env = "NAMEWARDEN_CLUSTER_NAME", default_value = "cluster", value_name = "NAME")]
-    pub cluster_name: String,
-
-    /// Name of this node, in every document (default: the host's name).
-    #[arg(long, env = "NAMEWARDEN_NODE_NAME", value_name = "NAME")]
-    pub node_name: Option<String>,
-}
-
-/// How documents on standard output look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OutputFormat {
-    /// Readable lines on a terminal, NDJSON elsewhere.
-    Auto,
-    /// Readable lines.
-    Text,
-    /// One JSON document a line.
-    Json,
-}
-
-/// What the kernel half captures.
-#[derive(Clone, Debug, Args)]
-pub struct CaptureArgs {
-    /// A port that DNS is spoken on. Repeatable, up to 16.
-    #[arg(
-        long = "dns-port",
-        env = "NAMEWARDEN_DNS_PORTS",
-        value_delimiter = ' ',
-        default_value = "53",
-        value_parser = clap::value_parser!(u16).range(1..),
-        value_name = "PORT"
-    )]
-    pub dns_ports: Vec<u16>,
-
-    /// Mount point of the cgroup2 hierarchy (default: found by itself, hybrid hierarchies too).
-    #[arg(long, env = "NAMEWARDEN_CGROUP_ROOT", value_name = "DIR")]
-    pub cgroup_root: Option<PathBuf>,
-
-    /// Capture the server's side of exchanges too (a resolver's own clients).
-    #[arg(long, env = "NAMEWARDEN_SERVER_SIDE")]
-    pub server_side: bool,
-
-    /// Size of the ring buffer in KiB, a power of two from 64 to 1048576.
-    #[arg(long, env = "NAMEWARDEN_RING_KIB", default_value_t = 2048, value_name = "KIB")]
-    pub ring_kib: u32,
-
-    /// Log what goes wrong in the kernel half (costs a little on every such packet).
-    #[arg(long, env = "NAMEWARDEN_KERNEL_LOG")]
-    pub kernel_log: bool,
 }
 
 /// Options of `status`.

@@ -1,5 +1,8 @@
 //! Settings as used: every option validated, every default filled in. The rest of the agent sees only these.
 
+// Where documents go, and how they look.
+mod output;
+
 // What DNS logs say.
 mod dns_log;
 
@@ -16,18 +19,15 @@ use std::{
 use anyhow::{Context, bail};
 use namewarden_protocol::{document::Identity, obtain::client};
 
+pub use output::sink;
+
 use crate::{
     args::{
-        CaptureArgs, ControllerArgs, DEFAULT_STATE_DIR, FeedArgs, OutputArgs, OutputFormat, PodArgs,
-        PodNames, RotationArgs, RunArgs, StateArgs,
+        CaptureArgs, ControllerArgs, DEFAULT_STATE_DIR, FeedArgs, OutputArgs, PodArgs, PodNames, RunArgs,
+        StateArgs,
     },
     kernel::KernelSettings,
-    pipeline::{
-        PipelineSettings,
-        reassemble::Limits,
-        roll_up,
-        sink::{self, Rotation, Style, Target},
-    },
+    pipeline::{PipelineSettings, reassemble::Limits, roll_up, sink},
     pods,
     threat_source::{Options as SourceOptions, controller, spec::FeedSpec},
 };
@@ -193,31 +193,6 @@ fn proxy(text: Option<&str>) -> anyhow::Result<client::Proxy> {
         Some(word) if word.eq_ignore_ascii_case("none") => Ok(client::Proxy::Direct),
         Some(url) => url.parse().map(client::Proxy::Url).map_err(|_| client::ClientError::Proxy.into()),
     }
-}
-
-/// Where documents go; looks whether standard output is a terminal.
-pub fn sink(arguments: &OutputArgs) -> anyhow::Result<sink::Settings> {
-    let dns_logs = match arguments.dns_logs.as_str() {
-        "off" => None,
-        target => Some(target.parse::<Target>().context("--dns-logs")?),
-    };
-    Ok(sink::Settings {
-        alerts: arguments.alerts.parse().context("--alerts")?,
-        dns_logs,
-        style: match arguments.format {
-            OutputFormat::Auto => Style::of_terminal(),
-            OutputFormat::Text => Style::readable(),
-            OutputFormat::Json => Style::Json,
-        },
-        rotation: rotation(&arguments.rotation),
-        capacity: sink::Settings::CAPACITY,
-        search: None,
-    })
-}
-
-fn rotation(arguments: &RotationArgs) -> Option<Rotation> {
-    let RotationArgs { rotate_mib, rotate_files } = arguments;
-    (*rotate_mib > 0).then(|| Rotation { bytes: rotate_mib << 20, files: *rotate_files })
 }
 
 /// How the pipeline works, for `run` and `replay`.
