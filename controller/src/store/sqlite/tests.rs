@@ -97,6 +97,25 @@ async fn a_file_that_is_damaged_while_it_is_used_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_block_that_cannot_be_read_is_damage_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    store.append(specs(Stream::Alerts, 0..100)).await.unwrap();
+    let other = rusqlite::Connection::open(file::path(folder.path(), Stream::Alerts)).unwrap();
+    other.execute("UPDATE part SET bytes = x'01' WHERE id % 32 = 0", []).unwrap();
+    drop(other);
+    let answer = store.search(all(Stream::Alerts)).await;
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    // Whoever writes next has it looked at.
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while store.search(all(Stream::Alerts)).await.is_err() {
+        assert!(std::time::Instant::now() < deadline);
+        store.append(specs(Stream::Alerts, 0..1)).await.unwrap();
+    }
+    assert!(files(&folder).iter().any(|name| name.starts_with("alerts.db.damaged-")), "{:?}", files(&folder));
+}
+
+#[tokio::test]
 async fn a_file_of_a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(&folder));

@@ -7,6 +7,9 @@ mod thread;
 // Which commands it does together.
 mod together;
 
+// Another file, where it is damaged.
+mod replace;
+
 use std::{
     path::PathBuf,
     sync::{

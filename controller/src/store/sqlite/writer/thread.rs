@@ -33,18 +33,18 @@ const TURN: Duration = Duration::from_secs(10);
 
 /// The thread with what it keeps.
 pub struct Thread {
-    folder: PathBuf,
-    stream: Stream,
+    pub(super) folder: PathBuf,
+    pub(super) stream: Stream,
     bounds: Bounds,
-    connection: Connection,
-    shared: Arc<Shared>,
+    pub(super) connection: Connection,
+    pub(super) shared: Arc<Shared>,
     next_seq: i64,
     /// `None` where it has to be read again.
-    newest: Option<Newest>,
+    pub(super) newest: Option<Newest>,
     looked: Instant,
     is_failing: bool,
     /// There is a file; else it is tried again to begin one.
-    is_open: bool,
+    pub(super) is_open: bool,
 }
 
 impl Thread {
@@ -235,7 +235,7 @@ impl Thread {
         Ok(removed)
     }
 
-    fn measure(&mut self) -> rusqlite::Result<()> {
+    pub(super) fn measure(&mut self) -> rusqlite::Result<()> {
         let documents: i64 =
             self.connection.query_row("SELECT documents FROM tally", [], |row| row.get(0))?;
         self.shared.documents.store(u64::try_from(documents).unwrap_or_default(), Ordering::Relaxed);
@@ -255,49 +255,6 @@ impl Thread {
             );
         }
         StoreError::Unavailable(error.to_string())
-    }
-
-    /// Looks whether what a reader found is so.
-    fn check(&mut self) {
-        let path = file::path(&self.folder, self.stream);
-        // Another connection, for what this one has in memory is sound.
-        let checked = file::reader(&self.folder, self.stream);
-        let sound = |mut connection| {
-            file::check(&mut connection, &path)?;
-            blocks::check(&connection)
-        };
-        if let Err(error) = checked.and_then(sound)
-            && file::is_corrupt(&error)
-        {
-            self.replace(&error.to_string());
-        }
-    }
-
-    /// Sets a damaged file aside and begins a new one.
-    fn replace(&mut self, reason: &str) {
-        // The file is closed first; until there is a new one everything fails.
-        let Ok(none) = Connection::open_in_memory() else { return };
-        self.connection = none;
-        self.is_open = false;
-        match file::set_aside(&file::path(&self.folder, self.stream), reason) {
-            Ok(()) => self.begin(),
-            Err(error) => tracing::error!("a damaged file cannot be set aside: {error}"),
-        }
-    }
-
-    fn begin(&mut self) {
-        match file::open(&self.folder, self.stream) {
-            Ok(connection) => {
-                self.connection = connection;
-                self.is_open = true;
-                self.newest = None;
-                self.shared.generation.fetch_add(1, Ordering::Relaxed);
-                if let Err(error) = self.measure() {
-                    tracing::error!("the new file of {} cannot be read: {error}", self.stream.name());
-                }
-            }
-            Err(error) => tracing::error!("there is no file for {}: {error}", self.stream.name()),
-        }
     }
 }
 
