@@ -53,6 +53,12 @@ const EXAMPLES: &[Example] = &[
             ("wire_delta_apply", "wire_delta_apply"),
         ],
     },
+    Example {
+        package: "namewarden-agent",
+        name: "sink_speed",
+        arguments: &[],
+        figures: &[("document_json", "document_json"), ("sink_rate", "sink_rate")],
+    },
 ];
 
 /// The embedded store of the controller, with a million documents.
