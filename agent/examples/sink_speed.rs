@@ -91,6 +91,7 @@ fn sent(documents: Vec<Document>) -> Result<()> {
         alerts: target.clone(),
         dns_logs: None,
         style: Style::Json,
+        rotation: None,
         capacity: Settings::CAPACITY,
         search: Some(search::Settings {
             client: search_engine::Settings::default(),
