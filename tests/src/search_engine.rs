@@ -12,7 +12,7 @@ use std::{
     os::unix::fs::chown,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
@@ -38,6 +38,7 @@ const KEYSTORE: &str = "elasticsearch-keystore";
 const SUPERUSER: &str = "elastic";
 
 static SWEEP: Once = Once::new();
+static PLACES: OnceLock<Vec<(&str, PathBuf)>> = OnceLock::new();
 static SHARED: [Mutex<Weak<SearchEngine>>; 2] = [const { Mutex::new(Weak::new()) }; 2];
 
 /// Which server.
@@ -73,8 +74,15 @@ impl Kind {
     }
 }
 
+/// Where servers and Java are, for who starts them without the variables that tests get.
+pub fn provide(places: Vec<(&'static str, PathBuf)>) {
+    // The first word holds: a program says it once.
+    let _ = PLACES.set(places);
+}
+
 fn variable(name: &str) -> Result<PathBuf> {
-    let value = env::var_os(name).map(PathBuf::from);
+    let provided = || PLACES.get()?.iter().find(|(known, _)| *known == name).map(|(_, place)| place.clone());
+    let value = env::var_os(name).map(PathBuf::from).or_else(provided);
     value.with_context(|| format!("no search engine: run `cargo xtask test search`, or set {name}"))
 }
 

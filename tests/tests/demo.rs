@@ -213,7 +213,16 @@ fn table(lines: &[String]) -> Result<&[String]> {
 
 #[test]
 fn the_demo_shows_its_alerts_adds_up_and_leaves_nothing_behind() -> Result<()> {
-    let mut demo = Demo::start(&[])?;
+    plays_whole(&[])
+}
+
+#[test]
+fn with_a_search_engine_the_demo_shows_and_leaves_the_same() -> Result<()> {
+    plays_whole(&["--opensearch"])
+}
+
+fn plays_whole(arguments: &[&str]) -> Result<()> {
+    let mut demo = Demo::start(arguments)?;
     demo.begin()?;
     let shown = demo.until("It adds up")?;
     let (summary, status) = demo.end()?;

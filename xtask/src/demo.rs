@@ -18,11 +18,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use namewarden_tests::search_engine;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::agent_binary::{self, Profile};
 use crate::controller_binary;
 use crate::layout::Layout;
+use crate::setup::{self, Part};
 
 use screen::{Screen, Tally};
 use script::{SCENES, Step};
@@ -40,6 +42,10 @@ pub struct Arguments {
     /// Leave everything running until Ctrl-C, to ask for names by hand
     #[arg(long)]
     keep: bool,
+
+    /// Have alerts kept by a real OpenSearch, which is fetched by Maven, instead of the controller's own store
+    #[arg(long)]
+    opensearch: bool,
 }
 
 /// Sets up, builds agent and controller, and shows them at work.
@@ -53,12 +59,16 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
         agent: agent_binary::named_or_ready(layout, Profile::Fast)?,
         controller: controller_binary::named_or_ready(layout, Profile::Fast)?,
     };
+    if arguments.opensearch {
+        setup::ensure(layout, &[Part::Search])?;
+        search_engine::provide(setup::search_variables(layout)?);
+    }
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
     }
-    let screen = Screen::new();
-    let stage = Stage::build(layout, &programs)?;
+    let screen = Screen::new(if arguments.opensearch { "OpenSearch" } else { "the controller" });
+    let stage = Stage::build(layout, &programs, arguments.opensearch)?;
     screen.introduce(&stage);
     let mut show = Show { screen, stage, interrupted, lines: 1, asked: 0, due: 0 };
     show.play()?;
@@ -160,7 +170,7 @@ impl Show {
     fn end(self) -> Result<()> {
         let by_hand = self.interrupted();
         let tally = self.tally(if by_hand { Duration::ZERO } else { ALERT_PATIENCE })?;
-        let Stage { agent, controller, .. } = self.stage;
+        let Stage { agent, controller, _engine, .. } = self.stage;
         let (_, log, _) = agent.end()?;
         self.screen.summary(&tally, by_hand);
         let events = controller.events(&[], screen::alert_columns())?;

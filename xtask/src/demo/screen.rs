@@ -35,6 +35,8 @@ pub fn alert_columns() -> usize {
 /// Writes to standard output, in colour on a terminal.
 pub struct Screen {
     colour: bool,
+    /// Who keeps the alerts.
+    keeper: &'static str,
 }
 
 /// What was asked, and what the agent says it saw.
@@ -78,9 +80,9 @@ impl Tally {
 
 impl Screen {
     /// Colour where standard output is a terminal and the user did not refuse it (`NO_COLOR`).
-    pub fn new() -> Self {
+    pub fn new(keeper: &'static str) -> Self {
         let refused = crate::layout::set("NO_COLOR").is_some();
-        Self { colour: std::io::stdout().is_terminal() && !refused }
+        Self { colour: std::io::stdout().is_terminal() && !refused, keeper }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -97,10 +99,9 @@ impl Screen {
 
     /// What stands on the stage.
     pub fn introduce(&self, stage: &Stage) {
-        println!(
-            "\n{}",
-            self.bold("Three pods, a DNS server, the controller and the agent, on this machine")
-        );
+        let others = if self.keeper == "the controller" { "" } else { "OpenSearch, " };
+        let what = format!("Three pods, a DNS server, {others}the controller and the agent, on this machine");
+        println!("\n{}", self.bold(&what));
         for (name, pod) in PODS.iter().zip(&stage.pods) {
             // The agent's lines name the container by the first digits of its id, as its runtime does.
             let container = pod.container.get(..12).unwrap_or_default();
@@ -163,7 +164,7 @@ impl Screen {
     pub fn events(&self, table: &str) {
         let mut lines = table.lines();
         let Some(head) = lines.next().filter(|_| table.lines().count() > 1) else { return };
-        self.heading("What the controller keeps: namewarden-controller events");
+        self.heading(&format!("What {} keeps: namewarden-controller events", self.keeper));
         println!("  {}", self.dim(head));
         for line in lines {
             self.alert(line);
@@ -194,7 +195,7 @@ impl Screen {
         println!("  {:>4} questions asked by the clients", tally.asked);
         println!("  {:>4} messages seen by the agent: each question and its answer", tally.seen);
         println!("  {:>4} alerts", tally.alerts);
-        println!("  {:>4} of them kept by the controller", tally.kept);
+        println!("  {:>4} of them kept by {}", tally.kept, self.keeper);
         println!("  {:>4} lost", tally.lost);
     }
 

@@ -17,6 +17,7 @@ use namewarden_tests::lists::Lists;
 use namewarden_tests::node::{DNS_V4, Node};
 use namewarden_tests::nsd::{Nsd, ZoneText};
 use namewarden_tests::pod::Pod;
+use namewarden_tests::search_engine::{Kind, SearchEngine};
 use namewarden_tests::{program, wait};
 use serde_json::Value;
 
@@ -53,6 +54,8 @@ pub struct Stage {
     /// What the controller is sent, as it comes.
     pub events: Following,
     pub controller: Controller,
+    /// What keeps the alerts, where it is not the controller.
+    pub _engine: Option<SearchEngine>,
     _lists: Lists,
     pub pods: Vec<Pod>,
     pub feeds: Vec<Feed>,
@@ -63,27 +66,39 @@ pub struct Stage {
 
 impl Stage {
     /// Starts all of it; when this returns the agent captures, with the controller's set of all feeds in use.
-    pub fn build(layout: &Layout, programs: &Programs) -> Result<Self> {
+    pub fn build(layout: &Layout, programs: &Programs, with_opensearch: bool) -> Result<Self> {
         let node = Node::start()?;
+        let engine = with_opensearch.then(|| SearchEngine::start(Kind::OpenSearch)).transpose()?;
         let dns = Nsd::start(&node, &[ZoneText { name: "example", records: ZONE }])?;
         serve_web(&node)?;
         let resolver = node.folder().join("resolv.conf");
         fs::write(&resolver, format!("nameserver {DNS_V4}\n"))?;
         let pods = PODS.iter().map(|_| node.pod().start()).collect::<Result<_>>()?;
         let lists = Lists::serve(&node, &layout.root.join("deploy/examples/feeds"))?;
-        let controller = start_controller(layout, &node, programs, &lists)?;
+        let controller = start_controller(layout, &node, programs, &lists, engine.as_ref())?;
         let feeds = wait::until("every list pulled", || pulled(&controller))?;
         let events = controller.follow(super::screen::alert_columns())?;
         let authority = controller.authority().to_string_lossy();
-        let agent = AgentBuilder::new("agent")
-            .program(&programs.agent)
-            .alerts(&controller.url())
-            .arguments(&["--search-ca", &authority])
-            .arguments(&["--controller", &controller.url(), "--ca", &authority])
-            .start(&node)?;
+        let agent = AgentBuilder::new("agent").program(&programs.agent);
+        let agent = match &engine {
+            Some(engine) => agent.alerts(&engine.url()),
+            None => agent.alerts(&controller.url()).arguments(&["--search-ca", &authority]),
+        };
+        let agent = agent.arguments(&["--controller", &controller.url(), "--ca", &authority]).start(&node)?;
         let last = feeds.iter().map(|feed| feed.set).max().unwrap_or_default();
         agent.wait_for_controller_set("the set of all feeds", |set| number(set) >= last)?;
-        Ok(Self { agent, events, controller, _lists: lists, pods, feeds, resolver, _dns: dns, node })
+        Ok(Self {
+            agent,
+            events,
+            controller,
+            _engine: engine,
+            _lists: lists,
+            pods,
+            feeds,
+            resolver,
+            _dns: dns,
+            node,
+        })
     }
 
     /// Runs the client of a step to its end; the last line that it printed.
@@ -153,7 +168,13 @@ fn write_program(path: &Path, text: &str) -> Result<()> {
 }
 
 /// The examples' manifests, with this machine's server as the publisher of the lists.
-fn start_controller(layout: &Layout, node: &Node, programs: &Programs, lists: &Lists) -> Result<Controller> {
+fn start_controller(
+    layout: &Layout,
+    node: &Node,
+    programs: &Programs,
+    lists: &Lists,
+    engine: Option<&SearchEngine>,
+) -> Result<Controller> {
     let builder = ControllerBuilder::embedded(&node.folder().join("controller"))?
         .program(&programs.controller)
         .arguments(&["--feed-proxy", "none"]);
@@ -164,7 +185,12 @@ fn start_controller(layout: &Layout, node: &Node, programs: &Programs, lists: &L
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         builder.write(&file, &text.replace(PUBLISHER, lists.url()))?;
     }
-    builder.start_on(node)
+    let Some(engine) = engine else { return builder.start_on(node) };
+    let kept_there = ["--store", "off", "--elasticsearch", &engine.url()];
+    let controller = builder.arguments(&kept_there).start_on(node)?;
+    // Streams are made by the templates that it installs.
+    controller.wait_for_log("the search engine is set up")?;
+    Ok(controller)
 }
 
 /// The feeds, once each that is pulled is in a set.

@@ -92,7 +92,7 @@ impl Suite {
 
     /// Starts search engines.
     pub fn needs_search(self) -> bool {
-        self == Suite::Search
+        matches!(self, Suite::Search | Suite::Demo)
     }
 
     /// Runs the agent as a program.
