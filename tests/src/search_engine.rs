@@ -6,6 +6,9 @@
 // Its processes: started, found, ended.
 mod daemon;
 
+// OpenSearch with its security plugin.
+mod secured;
+
 use std::{
     env, fs,
     net::{Ipv4Addr, SocketAddr, TcpStream},
@@ -69,8 +72,10 @@ impl Kind {
         }
     }
 
-    fn home(self) -> Result<PathBuf> {
-        variable(&format!("NAMEWARDEN_{}_HOME", self.name().to_uppercase()))
+    /// Where it is; of OpenSearch there is another one with the plugin that guards it.
+    fn home(self, is_guarded: bool) -> Result<PathBuf> {
+        let secured = if is_guarded && self == Self::OpenSearch { "_SECURED" } else { "" };
+        variable(&format!("NAMEWARDEN_{}{secured}_HOME", self.name().to_uppercase()))
     }
 }
 
@@ -117,9 +122,9 @@ impl SearchEngine {
         Self::start_with(kind, None)
     }
 
-    /// Starts an Elasticsearch that serves over TLS and knows who asks, and returns when it is ready.
-    pub fn start_guarded(guard: &Guard<'_>) -> Result<Self> {
-        Self::start_with(Kind::Elasticsearch, Some(guard))
+    /// Starts one that serves over TLS and knows who asks, and returns when it is ready.
+    pub fn start_guarded(kind: Kind, guard: &Guard<'_>) -> Result<Self> {
+        Self::start_with(kind, Some(guard))
     }
 
     fn start_with(kind: Kind, guard: Option<&Guard<'_>>) -> Result<Self> {
@@ -181,7 +186,7 @@ impl SearchEngine {
 
     /// Starts it where it was, with what it stored, and returns when it is ready.
     pub fn resume(&self) -> Result<()> {
-        let mut command = command(self.kind, self.kind.name(), self.folder.path())?;
+        let mut command = command(self.kind, self.is_guarded, self.kind.name(), self.folder.path())?;
         let mut daemon = Daemon::start(&mut command, self.folder.path())?;
         wait::within(START, "the search engine ready", || {
             daemon.check()?;
@@ -257,7 +262,7 @@ fn lay_out(kind: Kind, folder: &Path, port: u16, transport: u16, guard: Option<&
     for part in ["config", "data", "logs", "tmp"] {
         fs::create_dir(folder.join(part))?;
     }
-    copy_files(&kind.home()?.join("config"), &settings)?;
+    copy_files(&kind.home(guard.is_some())?.join("config"), &settings)?;
     // Relative to the server's own folder, where nobody may write.
     let options = fs::read_to_string(settings.join("jvm.options"))?;
     let kept = options
@@ -268,6 +273,9 @@ fn lay_out(kind: Kind, folder: &Path, port: u16, transport: u16, guard: Option<&
     fs::write(settings.join(format!("{}.yml", kind.name())), text)?;
     if let Some(guard) = guard {
         copy_files(guard.pair, &settings)?;
+        if kind == Kind::OpenSearch {
+            secured::let_in(&kind.home(true)?, &settings, guard)?;
+        }
         // JSON on one line is YAML.
         let line =
             |(name, role): &(&str, &str)| Ok(format!("{name}: {}\n", serde_json::from_str::<Value>(role)?));
@@ -277,16 +285,19 @@ fn lay_out(kind: Kind, folder: &Path, port: u16, transport: u16, guard: Option<&
     if rustix::process::geteuid().is_root() {
         own(folder)?;
     }
-    guard.map_or(Ok(()), |guard| let_in(kind, folder, guard))
+    match guard {
+        Some(guard) if kind == Kind::Elasticsearch => let_in(kind, folder, guard),
+        _ => Ok(()),
+    }
 }
 
 /// Writes the passwords down where the server looks for them.
 fn let_in(kind: Kind, folder: &Path, guard: &Guard<'_>) -> Result<()> {
-    program::finish(command(kind, KEYSTORE, folder)?.arg("create"))?;
-    let mut add = command(kind, KEYSTORE, folder)?;
+    program::finish(command(kind, true, KEYSTORE, folder)?.arg("create"))?;
+    let mut add = command(kind, true, KEYSTORE, folder)?;
     program::finish_fed(add.args(["add", "--stdin", "bootstrap.password"]), &password(SUPERUSER))?;
     for (name, _) in guard.users {
-        let mut users = command(kind, "elasticsearch-users", folder)?;
+        let mut users = command(kind, true, "elasticsearch-users", folder)?;
         program::finish(users.args(["useradd", name, "-p", &password(name), "-r", name]))?;
     }
     Ok(())
@@ -294,7 +305,8 @@ fn let_in(kind: Kind, folder: &Path, guard: &Guard<'_>) -> Result<()> {
 
 fn security(kind: Kind, is_guarded: bool) -> &'static str {
     match (kind, is_guarded) {
-        (Kind::OpenSearch, _) => "",
+        (Kind::OpenSearch, false) => "",
+        (Kind::OpenSearch, true) => secured::SETTINGS,
         (Kind::Elasticsearch, false) => "xpack.security.enabled: false\n",
         (Kind::Elasticsearch, true) => {
             "xpack.security.enabled: true\nxpack.security.http.ssl.enabled: true\n\
@@ -332,8 +344,8 @@ fn own(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn command(kind: Kind, name: &str, folder: &Path) -> Result<Command> {
-    let program = kind.home()?.join("bin").join(name);
+fn command(kind: Kind, is_guarded: bool, name: &str, folder: &Path) -> Result<Command> {
+    let program = kind.home(is_guarded)?.join("bin").join(name);
     let mut command = if rustix::process::geteuid().is_root() {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);

@@ -45,6 +45,10 @@ mod breaking;
 #[path = "cluster/rights.rs"]
 mod rights;
 
+// What the roles for people allow.
+#[path = "cluster/people.rs"]
+mod people;
+
 // Names of pods in the agent's documents; needs root.
 #[path = "cluster/pods.rs"]
 mod pods;

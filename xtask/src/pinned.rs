@@ -46,6 +46,9 @@ pub const ETCD: &str = "3.7.3";
 /// Servers that the sink is tested against.
 pub const OPENSEARCH: &str = "3.4.0";
 
+/// A library that OpenSearch's security plugin needs, and that the server without modules lacks.
+pub const COLLECTIONS: &str = "4.5.0";
+
 /// The other one.
 pub const ELASTICSEARCH: &str = "9.2.0";
 

@@ -28,8 +28,10 @@ use crate::{
 
 /// The role that ships.
 const ROLE: &str = include_str!("../../../deploy/rbac/controller.yaml");
+/// The roles for people that ship.
+const PEOPLE: &str = include_str!("../../../deploy/rbac/people.yaml");
 /// Whom tokens for the API server are for.
-const API_SERVER: &str = "https://kubernetes.default.svc";
+pub const API_SERVER: &str = "https://kubernetes.default.svc";
 /// Whom tokens for the controller are for.
 const CONTROLLER: &str = "namewarden";
 
@@ -124,6 +126,12 @@ impl Scene {
             .replace("namespace: namewarden}", &format!("namespace: {}}}", self.namespace))
             .replace("namewarden:controller", &format!("namewarden:{}", self.namespace))
             .replace(REFERENCE, self.group)
+    }
+
+    /// Applies the roles for people that ship, each under the namespace's name instead of ours.
+    pub fn apply_people(&self) -> Result<()> {
+        let named = PEOPLE.replace("name: namewarden:", &format!("name: {}:", self.namespace));
+        self.apply(&named.replace(REFERENCE, self.group)).map(drop)
     }
 
     /// Takes a rule out of the role that ships, by a text of it.

@@ -9,7 +9,7 @@ use namewarden_protocol::document::Action;
 use namewarden_protocol::search_engine::{Credentials, Secret, Settings};
 use namewarden_tests::controller::{self, ControllerBuilder};
 use namewarden_tests::feed_server::Authority;
-use namewarden_tests::search_engine::{Guard, SearchEngine, password};
+use namewarden_tests::search_engine::{Guard, Kind, SearchEngine, password};
 use namewarden_tests::{program, wait};
 use serde_json::{Value, json};
 
@@ -21,8 +21,9 @@ const REFERENCE: &str = include_str!("../../../docs/reference/search-engines.md"
 const ALIAS: &str = "tigera_secure_ee_threatfeeds_domainnameset.cluster.";
 
 /// A role as the reference shows it.
-fn role(name: &str) -> Result<&'static str> {
-    let after = REFERENCE.split(&format!("`PUT /_security/role/{name}`")).nth(1).context("no such role")?;
+fn role(kind: Kind, name: &str) -> Result<&'static str> {
+    let path = if kind == Kind::OpenSearch { "_plugins/_security/api/roles" } else { "_security/role" };
+    let after = REFERENCE.split(&format!("`PUT /{path}/{name}`")).nth(1).context("no such role")?;
     after.split("```json\n").nth(1).and_then(|rest| rest.split("\n```").next()).context("no JSON")
 }
 
@@ -32,15 +33,15 @@ struct Guarded {
 }
 
 impl Guarded {
-    fn start() -> Result<Self> {
+    fn start(kind: Kind) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let pair = folder.path().join("pair");
         Authority::new()?.write_pair(&pair, &["127.0.0.1"])?;
         let users = ["namewarden-agent", "namewarden-controller"];
-        let roles = users.map(role);
+        let roles = users.map(|name| role(kind, name));
         let users: Vec<_> =
             users.into_iter().zip(roles).map(|(name, role)| Ok((name, role?))).collect::<Result<_>>()?;
-        let engine = SearchEngine::start_guarded(&Guard { pair: &pair, users: &users })?;
+        let engine = SearchEngine::start_guarded(kind, &Guard { pair: &pair, users: &users })?;
         Ok(Self { engine, folder })
     }
 
@@ -78,8 +79,17 @@ impl Guarded {
 }
 
 #[test]
-fn the_roles_of_the_reference_suffice_and_allow_no_more() -> Result<()> {
-    let guarded = Guarded::start()?;
+fn the_roles_of_the_reference_suffice_and_allow_no_more_in_elasticsearch() -> Result<()> {
+    suffice_and_allow_no_more(Kind::Elasticsearch)
+}
+
+#[test]
+fn the_roles_of_the_reference_suffice_and_allow_no_more_in_opensearch() -> Result<()> {
+    suffice_and_allow_no_more(Kind::OpenSearch)
+}
+
+fn suffice_and_allow_no_more(kind: Kind) -> Result<()> {
+    let guarded = Guarded::start(kind)?;
     let (said, status) = guarded.set_up_as("namewarden-agent")?;
     ensure!(status == 2 && said.contains("docs/reference/search-engines.md"), "{status}: {said}");
     let (said, status) = guarded.set_up_as("namewarden-controller")?;
@@ -114,13 +124,20 @@ fn the_roles_of_the_reference_suffice_and_allow_no_more() -> Result<()> {
         ("POST", format!("/{stream}/_delete_by_query")),
         ("GET", format!("/{ALIAS}/_search")),
         ("PUT", "/_component_template/namewarden@mappings".to_owned()),
-        ("GET", "/_security/user".to_owned()),
+        ("GET", users_of(kind).to_owned()),
     ] {
         let status = guarded.status("namewarden-agent", method, &path)?;
         ensure!(status == "403" || status == "400", "{method} {path}: {status}");
     }
     strangers_are_told(&guarded)?;
     finds_pushed_feeds(&guarded)
+}
+
+fn users_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::OpenSearch => "/_plugins/_security/api/internalusers",
+        Kind::Elasticsearch => "/_security/user",
+    }
 }
 
 fn finds_pushed_feeds(guarded: &Guarded) -> Result<()> {

@@ -3,6 +3,9 @@
 //! Neither Java nor Maven is installed: where one is missing or too old, a sentence says so. Only that suite needs this
 //! part.
 
+// OpenSearch with its security plugin.
+mod secured;
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,25 +25,37 @@ const USUAL: &str = "/usr/lib/jvm";
 struct Engine {
     /// The variable with its folder.
     variable: &'static str,
-    /// Its name, as its folder and its program are called.
+    /// Its name, as its folder is called.
     name: &'static str,
     version: &'static str,
-    /// Group of its Maven coordinates.
+    /// Group of its Maven coordinates; empty for one that is made of another one.
     group: &'static str,
+    /// A file of a whole one.
+    proof: &'static str,
 }
 
-const ENGINES: [Engine; 2] = [
+/// Those that are made of others stand behind these.
+const ENGINES: [Engine; 3] = [
     Engine {
         variable: "NAMEWARDEN_OPENSEARCH_HOME",
         name: "opensearch",
         version: pinned::OPENSEARCH,
         group: "org.opensearch.distribution.integ-test-zip",
+        proof: "bin/opensearch",
     },
     Engine {
         variable: "NAMEWARDEN_ELASTICSEARCH_HOME",
         name: "elasticsearch",
         version: pinned::ELASTICSEARCH,
         group: "org.elasticsearch.distribution.integ-test-zip",
+        proof: "bin/elasticsearch",
+    },
+    Engine {
+        variable: "NAMEWARDEN_OPENSEARCH_SECURED_HOME",
+        name: "opensearch-secured",
+        version: pinned::OPENSEARCH,
+        group: "",
+        proof: "plugins/opensearch-security/plugin-descriptor.properties",
     },
 ];
 
@@ -48,7 +63,7 @@ impl Engine {
     /// Its folder, or where that will be; what the user names must be there.
     fn folder(&self, layout: &Layout) -> Result<PathBuf> {
         match layout::set(self.variable).map(PathBuf::from) {
-            Some(folder) if !self.program(&folder).is_file() => {
+            Some(folder) if !folder.join(self.proof).is_file() => {
                 bail!(
                     "{} leads to {}, where no {} is: mend it or unset it",
                     self.variable,
@@ -61,16 +76,16 @@ impl Engine {
         }
     }
 
-    fn program(&self, folder: &Path) -> PathBuf {
-        folder.join("bin").join(self.name)
-    }
-
     fn title(&self) -> String {
         format!("{} {}", self.name, self.version)
     }
 
     fn fetch(&self, layout: &Layout) -> Result<()> {
         let Self { name, version, group, .. } = self;
+        if group.is_empty() {
+            let [plain, ..] = &ENGINES;
+            return secured::make(layout, &plain.folder(layout)?, &layout.tool(name, version));
+        }
         let maven = maven(&self.title())?;
         let scratch = layout.tools.join("build").join(format!("{name}-{version}"));
         // What an attempt that was broken off left is not trusted.
@@ -104,7 +119,7 @@ pub fn missing(layout: &Layout) -> Result<Vec<String>> {
 fn absent(layout: &Layout) -> Result<Vec<&'static Engine>> {
     let mut absent = Vec::new();
     for engine in &ENGINES {
-        if !engine.program(&engine.folder(layout)?).is_file() {
+        if !engine.folder(layout)?.join(engine.proof).is_file() {
             absent.push(engine);
         }
     }

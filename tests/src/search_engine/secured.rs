@@ -1,0 +1,70 @@
+//! OpenSearch with its security plugin: TLS, users, roles.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use super::{Guard, SUPERUSER, password, variable};
+
+/// What the server's settings say of it. Nodes talk over TLS too, though there is one.
+pub(super) const SETTINGS: &str = "\
+plugins.security.allow_default_init_securityindex: true
+plugins.security.nodes_dn: ['CN=*']
+plugins.security.ssl.transport.pemcert_filepath: tls.crt
+plugins.security.ssl.transport.pemkey_filepath: tls.key
+plugins.security.ssl.transport.pemtrustedcas_filepath: ca.crt
+plugins.security.ssl.transport.enforce_hostname_verification: false
+plugins.security.ssl.http.enabled: true
+plugins.security.ssl.http.pemcert_filepath: tls.crt
+plugins.security.ssl.http.pemkey_filepath: tls.key
+plugins.security.ssl.http.pemtrustedcas_filepath: ca.crt
+";
+
+/// Writes down who may do what, where the plugin reads it at its first start.
+pub(super) fn let_in(home: &Path, settings: &Path, guard: &Guard<'_>) -> Result<()> {
+    let plugin = home.join("plugins/opensearch-security");
+    let folder = settings.join("opensearch-security");
+    fs::create_dir(&folder)?;
+    super::copy_files(&plugin.join("config"), &folder)?;
+    let mut users = document("internalusers");
+    let mut roles = document("roles");
+    let mut mapping = document("rolesmapping");
+    put(&mut users, SUPERUSER, json!({"hash": hash(&plugin, SUPERUSER)?}));
+    put(&mut mapping, "all_access", json!({"users": [SUPERUSER]}));
+    for (name, role) in guard.users {
+        put(&mut users, name, json!({"hash": hash(&plugin, name)?}));
+        put(&mut roles, name, serde_json::from_str(role)?);
+        put(&mut mapping, name, json!({"users": [name]}));
+    }
+    // JSON is YAML.
+    for (file, document) in [("internal_users", users), ("roles", roles), ("roles_mapping", mapping)] {
+        fs::write(folder.join(format!("{file}.yml")), document.to_string())?;
+    }
+    Ok(())
+}
+
+fn document(kind: &str) -> Value {
+    json!({"_meta": {"type": kind, "config_version": 2}})
+}
+
+fn put(document: &mut Value, name: &str, value: Value) {
+    if let Some(members) = document.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
+}
+
+/// The hash of a user's password, as the plugin makes it.
+fn hash(plugin: &Path, user: &str) -> Result<String> {
+    let mut command = Command::new("bash");
+    command.arg(plugin.join("tools/hash.sh")).args(["-p", &password(user)]);
+    command.env("OPENSEARCH_JAVA_HOME", variable("NAMEWARDEN_SEARCH_JAVA")?).stderr(Stdio::null());
+    let output = command.output().context("cannot start the plugin's hash.sh")?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let hash = said.lines().rev().find(|line| line.starts_with("$2"));
+    Ok(hash.with_context(|| format!("the plugin's hash.sh gives no hash: {said}"))?.to_owned())
+}
