@@ -143,6 +143,7 @@ impl Table {
             self.put(entry.with_owner(owners));
         }
         self.by_key.clear();
+        self.members = 0;
         let mut all = std::mem::take(&mut self.entries);
         all.sort_by(|one, other| one.rank().cmp(&other.rank()));
         all.into_iter().map(Counted::from).collect()

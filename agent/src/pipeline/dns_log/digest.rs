@@ -187,7 +187,12 @@ impl<'m> Walk<'m> {
     fn name(&mut self, hasher: &mut SipHasher13, folded: bool) -> Option<()> {
         let mut name = [0; NAME_MAX];
         let (mut length, mut at, mut bound, mut behind, mut pointers) = (0, self.at, self.at, None, 0);
+        // What a pointer leads to ends before the part that it stands in, as whoever reads it demands.
+        let mut end = self.bytes.len();
         loop {
+            if at >= end {
+                return None;
+            }
             match *self.bytes.get(at)? {
                 0 => break,
                 label @ 1..=0x3F => {
@@ -205,7 +210,7 @@ impl<'m> Walk<'m> {
                     if target >= bound || pointers > POINTERS_MAX {
                         return None;
                     }
-                    (at, bound) = (target, target);
+                    (at, bound, end) = (target, target, bound);
                 }
             }
         }

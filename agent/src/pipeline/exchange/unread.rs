@@ -11,6 +11,8 @@ use crate::pipeline::parse;
 
 /// Bytes of a message's header.
 const HEADER: usize = 12;
+/// Bytes of a name at most.
+const NAME_MAX: usize = 255;
 
 /// One message, or a query with its answer, that nobody has read yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,7 +168,8 @@ fn question(bytes: &[u8]) -> Option<(&[u8], [u8; 4])> {
     loop {
         match usize::from(*bytes.get(end)?) {
             0 => break,
-            length @ 1..=0x3F => end += 1 + length,
+            // No longer than a name may be (RFC 1035 section 2.3.4).
+            length @ 1..=0x3F if end + length < HEADER + NAME_MAX - 1 => end += 1 + length,
             _ => return None,
         }
     }

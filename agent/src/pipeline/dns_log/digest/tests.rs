@@ -168,3 +168,17 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_name_that_runs_into_the_place_it_was_followed_from_is_read() {
+    // A question without a name, and a record whose owner is a pointer to the octet before it: a label of 5, over the pointer.
+    let mut bytes = vec![0, 1, 0x81, 0x80, 0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 1, 0, 1];
+    bytes.extend([0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 5]);
+    let at = u8::try_from(bytes.len() - 1).unwrap();
+    bytes.extend([0xC0, at, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]);
+    assert_eq!(Digests::default().of(&of_bytes(bytes.clone())), None);
+    // The same with a pointer to a root before it has one.
+    let low = bytes.len() - 15;
+    bytes[low] = 12;
+    assert!(Digests::default().of(&of_bytes(bytes)).is_some());
+}
