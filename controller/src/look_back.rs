@@ -191,7 +191,7 @@ impl<'p> LookBack<'p> {
         loop {
             let set = current.borrow_and_update().clone();
             if let Some(set) = set {
-                match self.look(&set).await {
+                match self.look(&set, *tries > 0).await {
                     Ok(()) => *tries = 0,
                     Err(error) => return error,
                 }
@@ -205,14 +205,14 @@ impl<'p> LookBack<'p> {
     }
 
     /// Searches for what the set lists and sets before it did not.
-    async fn look(&mut self, set: &Published) -> Result<(), LookBackError> {
+    async fn look(&mut self, set: &Published, has_failed: bool) -> Result<(), LookBackError> {
         let is_new = self.sets.add(set).map_err(|error| self.folder_failed(error))?;
         let arrived = match self.gain().await? {
             Some(gain) => Some(self.search(gain, is_new).await?),
             None => None,
         };
         self.sets.done(arrived, before(LATE)).map_err(|error| self.folder_failed(error))?;
-        if is_new {
+        if is_new || has_failed {
             self.parts.counts.searches.fetch_add(1, Ordering::Relaxed);
             self.parts.feeds.searched(Searched { set: set.id, result: Ok(SystemTime::now()) });
         }

@@ -77,7 +77,9 @@ impl Pass<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             created: time(SystemTime::now()),
         };
-        for alert in self.gain.alerts(&log, &author) {
+        for mut alert in self.gain.alerts(&log, &author) {
+            // Where the log was found, not where it says that it belongs.
+            alert.data_stream.namespace.clone_from(&hit.namespace);
             groups
                 .entry(alert.id().to_owned())
                 .and_modify(|first| merge(first, &alert))
@@ -102,8 +104,9 @@ impl Pass<'_> {
         match outcome {
             Outcome::Created { .. } => _ = self.counts.alerts.fetch_add(1, Ordering::Relaxed),
             Outcome::Exists => _ = self.counts.known.fetch_add(1, Ordering::Relaxed),
+            // It would be refused again.
             Outcome::Refused(refusal) => {
-                return Err(LookBackError::Refused(format!("{id}: {}", refusal.reason)));
+                tracing::warn!(id, "a retroactive alert is refused: {}", refusal.reason);
             }
             Outcome::Failed { reason, .. } => return Err(LookBackError::Refused(reason)),
         }

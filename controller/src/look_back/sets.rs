@@ -61,7 +61,10 @@ impl Sets {
 
     /// A set is the last one; says whether its names are yet to be searched for.
     pub fn add(&mut self, set: &Published) -> io::Result<bool> {
-        let name = file_name(set);
+        // Known by its tag: after a restart a set's time is known to the second only.
+        let tag = format!("-{}.set", crate::publish::tag(set.id));
+        let last = self.kept.last().and_then(|last| last.path.file_name()?.to_str());
+        let name = last.filter(|name| name.ends_with(&tag)).map_or_else(|| file_name(set), str::to_owned);
         let path = self.folder.join(&name);
         if self.kept.last().is_none_or(|last| last.path != path) {
             if let Err(error) = fs::hard_link(&set.path, &path)
