@@ -27,6 +27,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use namewarden_protocol::threat_set::OpenError;
+
 use crate::{
     feed::{Feeds, reconcile::searched::Searched},
     leader::{Leadership, Role},
@@ -125,6 +127,9 @@ pub enum LookBackError {
         /// Why.
         error: io::Error,
     },
+    /// A set.
+    #[error("stored DNS logs are not searched: {0}")]
+    Set(#[from] OpenError),
     /// It ended early.
     #[error("the search was cut off")]
     CutOff,
@@ -223,7 +228,8 @@ impl<'p> LookBack<'p> {
     async fn gain(&self) -> Result<Option<Gain>, LookBackError> {
         let Some(base) = self.sets.base(before(LATE)) else { return Ok(None) };
         let between = Gain::between(base, self.sets.later(base));
-        tokio::task::spawn_blocking(move || between.open()).await.map_err(|_| LookBackError::CutOff)
+        let opened = tokio::task::spawn_blocking(move || between.open()).await;
+        Ok(opened.map_err(|_| LookBackError::CutOff)??)
     }
 
     async fn search(&self, gain: Gain, is_new: bool) -> Result<u64, LookBackError> {

@@ -12,13 +12,16 @@ use namewarden_protocol::{
         threat::ListedBy,
     },
     entry::Scope,
-    threat_set::{self, FeedInfo, ThreatSet},
+    threat_set::{self, FeedInfo, OpenError, ThreatSet},
 };
 
 use super::sets::Kept;
 
 /// Within this time every agent that is not cut off has taken a new set.
 const TAKEN: Duration = Duration::from_secs(2);
+
+/// Entries of one log that alert, as many as a workload may alert of in an hour.
+const ENTRIES_MAX: usize = 100;
 
 /// Two sets and those between, not yet opened.
 #[derive(Debug)]
@@ -53,8 +56,9 @@ impl Gain {
         self.new.find(&key).is_some() && self.base.find(&key).is_none()
     }
 
-    /// The alerts of a log: one for each entry that it met before the entry was listed.
-    pub fn alerts(&self, log: &Document, author: &Author) -> Vec<Document> {
+    /// The alerts of a log, so many at most: one for each entry that it met before the entry was listed.
+    pub fn alerts(&self, log: &Document, most: usize, author: &Author) -> Vec<Document> {
+        let most = most.clamp(1, ENTRIES_MAX);
         let mut alerts: Vec<Document> = Vec::new();
         let mut entries: Vec<String> = Vec::new();
         for named in retroactive::names(log) {
@@ -62,6 +66,13 @@ impl Gain {
             let Some(found) = self.new.find(&key).filter(|_| self.base.find(&key).is_none()) else {
                 continue;
             };
+            if entries.len() >= most {
+                tracing::warn!(
+                    log = log.id(),
+                    "a DNS log names more than {most} entries; the others are left out"
+                );
+                break;
+            }
             if entries.iter().any(|known| known == found.entry) || self.was_known(&key, log.timestamp) {
                 continue;
             }
@@ -74,7 +85,7 @@ impl Gain {
     /// Whether agents listed the name themselves at that time.
     fn was_known(&self, key: &str, time: Time) -> bool {
         let listed = self.between.iter().find(|(kept, set)| {
-            let set = set.get_or_init(|| open(kept));
+            let set = set.get_or_init(|| open(kept).inspect_err(|error| tracing::warn!("{error}")).ok());
             set.as_ref().is_some_and(|set| set.find(key).is_some())
         });
         let since = listed.map_or(self.new_at, |(kept, _)| kept.at);
@@ -111,21 +122,25 @@ impl Gain {
 }
 
 impl Between {
-    /// Opens the sets; `None` where nothing was gained, or a set is damaged. Blocks.
-    pub fn open(self) -> Option<Gain> {
+    /// Opens the sets; `None` where nothing was gained. Blocks.
+    ///
+    /// # Errors
+    /// A set cannot be read now, or is damaged. A damaged file is removed: what it is a link to may be sound, and what is compared with
+    /// the next time is the set beside it.
+    pub fn open(self) -> Result<Option<Gain>, OpenError> {
         let Self { base, mut later } = self;
-        let new = later.pop()?;
+        let Some(new) = later.pop() else { return Ok(None) };
         let (base, new_at, new) = (open(&base)?, new.at, open(&new)?);
-        let has_gained = new
-            .lists_more_than(&base)
-            .inspect_err(|error| tracing::warn!("a threat set cannot be read: {error}"));
         let between = later.into_iter().map(|kept| (kept, OnceLock::new())).collect();
-        has_gained.unwrap_or_default().then_some(Gain { base, new, new_at, between })
+        Ok(new.lists_more_than(&base)?.then_some(Gain { base, new, new_at, between }))
     }
 }
 
-fn open(kept: &Kept) -> Option<ThreatSet> {
-    let set = ThreatSet::open(&kept.path);
-    set.inspect_err(|error| tracing::warn!("a threat set that logs are compared with is damaged: {error}"))
-        .ok()
+fn open(kept: &Kept) -> Result<ThreatSet, OpenError> {
+    ThreatSet::open(&kept.path).inspect_err(|error| {
+        if !matches!(error, OpenError::Io(_)) {
+            // Where that fails too the same is said again.
+            let _ = std::fs::remove_file(&kept.path);
+        }
+    })
 }

@@ -1,7 +1,7 @@
 //! One search: the logs that hold a name that was gained, page by page, and an alert for each group of them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     sync::{Arc, atomic::Ordering},
     time::{Instant, SystemTime},
 };
@@ -16,6 +16,8 @@ use crate::store::{Appended, Hit, Incoming, Naming, Outcome, Store, Stream};
 
 /// Alerts that are held while others of their groups are looked for.
 const GROUPS_MAX: usize = 5_000;
+/// Bytes of logs that they may be made of.
+const BYTES_MAX: usize = 16 << 20;
 /// Alerts that are written at once.
 const TOGETHER: usize = 500;
 
@@ -49,17 +51,15 @@ impl Pass<'_> {
             is_meant: Arc::new(move |value| gain.is_meant(value)),
             after: None,
         };
-        let (mut groups, mut arrived) = (BTreeMap::new(), None);
+        let (mut groups, mut arrived) = (Groups::default(), None);
         loop {
             let began = Instant::now();
             let page = self.store.naming(naming.clone()).await?;
             arrived.get_or_insert(page.arrived);
-            page.hits.iter().for_each(|hit| self.take(hit, &mut groups));
+            self.take(page.hits.into(), &mut groups).await?;
             naming.after = page.next;
-            if groups.len() >= GROUPS_MAX || naming.after.is_none() {
-                self.write(std::mem::take(&mut groups)).await?;
-            }
             if naming.after.is_none() {
+                self.write(groups.take()).await?;
                 return Ok(arrived.unwrap_or_default());
             }
             // Whoever reads or writes documents meanwhile gets as much of the machine.
@@ -67,23 +67,28 @@ impl Pass<'_> {
         }
     }
 
-    fn take(&self, hit: &Hit, groups: &mut BTreeMap<String, Document>) {
-        let Ok(log) = serde_json::from_slice::<Document>(&hit.source) else {
-            tracing::debug!(id = hit.id, "a DNS log of another shape is passed over");
-            return;
-        };
-        let author = Author {
+    /// Takes in logs, some megabytes of alerts at a time; what grows large is written.
+    async fn take(&self, mut hits: VecDeque<Hit>, groups: &mut Groups) -> Result<(), LookBackError> {
+        while !hits.is_empty() {
+            let (gain, author) = (Arc::clone(&self.gain), self.author());
+            let found = tokio::task::spawn_blocking(move || alerts(&gain, hits, &author)).await;
+            let (found, left) = found.map_err(|_| LookBackError::CutOff)?;
+            hits = left;
+            for (alert, bytes) in found {
+                groups.add(alert, bytes);
+            }
+            if groups.are_full() {
+                self.write(groups.take()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn author(&self) -> Author {
+        Author {
             instance: self.author.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             created: time(SystemTime::now()),
-        };
-        for mut alert in self.gain.alerts(&log, &author) {
-            // Where the log was found, not where it says that it belongs.
-            alert.data_stream.namespace.clone_from(&hit.namespace);
-            groups
-                .entry(alert.id().to_owned())
-                .and_modify(|first| merge(first, &alert))
-                .or_insert_with(|| alert.clone());
         }
     }
 
@@ -112,6 +117,56 @@ impl Pass<'_> {
         }
         Ok(())
     }
+}
+
+/// Alerts that are held while others of their groups are looked for.
+#[derive(Debug, Default)]
+struct Groups {
+    by_id: BTreeMap<String, Document>,
+    /// Bytes of the logs that they were made of.
+    bytes: usize,
+}
+
+impl Groups {
+    fn add(&mut self, alert: Document, bytes: usize) {
+        match self.by_id.entry(alert.id().to_owned()) {
+            Entry::Occupied(mut first) => merge(first.get_mut(), &alert),
+            Entry::Vacant(place) => {
+                place.insert(alert);
+                self.bytes += bytes;
+            }
+        }
+    }
+
+    fn are_full(&self) -> bool {
+        self.by_id.len() >= GROUPS_MAX || self.bytes >= BYTES_MAX
+    }
+
+    fn take(&mut self) -> BTreeMap<String, Document> {
+        self.bytes = 0;
+        std::mem::take(&mut self.by_id)
+    }
+}
+
+/// The alerts of logs, each with its log's bytes, until they are many bytes; and the logs that are left. Blocks.
+fn alerts(gain: &Gain, mut hits: VecDeque<Hit>, author: &Author) -> (Vec<(Document, usize)>, VecDeque<Hit>) {
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while bytes < BYTES_MAX
+        && let Some(hit) = hits.pop_front()
+    {
+        let Ok(log) = serde_json::from_slice::<Document>(&hit.source) else {
+            tracing::debug!(id = hit.id, "a DNS log of another shape is passed over");
+            continue;
+        };
+        let size = hit.source.len().max(1);
+        for mut alert in gain.alerts(&log, BYTES_MAX / size, author) {
+            // Where the log was found, not where it says that it belongs.
+            alert.data_stream.namespace.clone_from(&hit.namespace);
+            bytes += size;
+            found.push((alert, size));
+        }
+    }
+    (found, hits)
 }
 
 fn incoming(alert: &Document) -> serde_json::Result<Incoming> {

@@ -17,6 +17,8 @@ const SETS_MAX: usize = 16;
 /// A set that was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
+    /// Epoch and number: what orders sets, whatever the clock said.
+    position: (u64, u64),
     /// When.
     pub at: SystemTime,
     /// Its file.
@@ -47,9 +49,9 @@ impl Sets {
         let mut kept = Vec::new();
         for found in fs::read_dir(folder)? {
             let path = found?.path();
-            kept.extend(published_at(&path).map(|at| Kept { at, path }));
+            kept.extend(Kept::of(path));
         }
-        kept.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+        kept.sort_unstable_by_key(|kept| kept.position);
         let state = match fs::read(folder.join("searched.json")) {
             // What cannot be read is begun anew: at worst alerts are found that are there already.
             Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
@@ -67,17 +69,11 @@ impl Sets {
         let name = last.filter(|name| name.ends_with(&tag)).map_or_else(|| file_name(set), str::to_owned);
         let path = self.folder.join(&name);
         if self.kept.last().is_none_or(|last| last.path != path) {
-            if let Err(error) = fs::hard_link(&set.path, &path)
-                && error.kind() != io::ErrorKind::AlreadyExists
-            {
-                // Another file system, or one without links.
-                fs::copy(&set.path, &path)?;
-            }
-            self.kept.push(Kept { at: set.at, path });
+            link(&set.path, &path)?;
+            self.kept.push(Kept { position: (set.id.epoch, set.id.number), at: set.at, path });
         }
         if self.kept.len() > SETS_MAX {
-            let gone = self.kept.remove(1);
-            fs::remove_file(gone.path)?;
+            remove(&self.kept.remove(1).path)?;
         }
         Ok(self.state.done.as_ref() != Some(&name))
     }
@@ -120,22 +116,46 @@ impl Sets {
             write_whole(&self.folder.join("searched.json"), &serde_json::to_vec(&self.state)?)?;
         }
         for gone in self.kept.drain(..self.base_place(time)) {
-            fs::remove_file(gone.path)?;
+            remove(&gone.path)?;
         }
         Ok(())
     }
 }
 
-/// Time and name: in order of time.
+/// Time, position and digest.
 fn file_name(set: &Published) -> String {
     let at = set.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     format!("{at:020}-{}.set", crate::publish::tag(set.id))
 }
 
-fn published_at(path: &Path) -> Option<SystemTime> {
-    let name = path.file_name()?.to_str()?.strip_suffix(".set")?;
-    let (milliseconds, _) = name.split_once('-')?;
-    UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds.parse().ok()?))
+impl Kept {
+    /// A file of the folder, where it is a set's.
+    fn of(path: PathBuf) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.strip_suffix(".set")?;
+        let mut parts = name.split('-');
+        let at = UNIX_EPOCH.checked_add(Duration::from_millis(parts.next()?.parse().ok()?))?;
+        let (epoch, number) = parts.next()?.split_once('.')?;
+        Some(Self { position: (epoch.parse().ok()?, number.parse().ok()?), at, path })
+    }
+}
+
+/// A second name for a file that never changes; a copy where the file system has no such thing, whole or not at all.
+fn link(file: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(file, path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            let beside = path.with_extension("new");
+            fs::copy(file, &beside)?;
+            fs::rename(beside, path)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -200,6 +220,25 @@ mod tests {
         sets.add(&published(made.path(), 3, 300)).unwrap();
         assert_eq!(numbers(&[sets.base(at(9_000)).unwrap().clone()]), ["1"]);
         assert!(sets.add(&published(made.path(), 3, 300)).unwrap());
+    }
+
+    /// A controller that was restarted knows the time of its set to the second only, and clocks are set back.
+    #[test]
+    fn a_set_is_the_same_one_whatever_is_said_of_its_time() {
+        let (made, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut sets = Sets::open(folder.path()).unwrap();
+        sets.add(&published(made.path(), 1, 300)).unwrap();
+        sets.done(None, at(0)).unwrap();
+        let mut second = published(made.path(), 2, 100);
+        second.at += Duration::from_millis(789);
+        sets.add(&second).unwrap();
+        sets.done(Some(1), at(0)).unwrap();
+        let mut sets = Sets::open(folder.path()).unwrap();
+        assert_eq!(numbers(&sets.kept), ["1", "2"]);
+        assert!(!sets.add(&published(made.path(), 2, 100)).unwrap());
+        assert_eq!((numbers(&sets.kept), sets.base(at(400))), (vec!["1".to_owned(), "2".to_owned()], None));
+        sets.done(None, at(400)).unwrap();
+        assert_eq!(numbers(&sets.kept), ["2"]);
     }
 
     #[test]

@@ -205,3 +205,35 @@ async fn logs_that_come_late_are_searched_too() {
     }
     scene.stop(task).await;
 }
+
+#[tokio::test]
+async fn a_damaged_set_is_a_search_that_failed() {
+    let mut scene = Scene::new();
+    scene.publish(&["old.example"], 1_000);
+    let task = scene.start();
+    scene.after(1).await;
+    scene.stop(task).await;
+    for file in std::fs::read_dir(scene.parts().folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "set") {
+            // The link alone: what it led to stays as it is.
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, "no set").unwrap();
+        }
+    }
+    scene.log("1", "evil.example", 60).await;
+    scene.publish(&["old.example", "evil.example"], 0);
+    let task = scene.start();
+    let patience = tokio::time::Instant::now() + Duration::from_secs(20);
+    while scene.counts.read().failures == 0 {
+        assert!(tokio::time::Instant::now() < patience && scene.counts.read().searches == 1);
+        tokio::task::yield_now().await;
+    }
+    // Without it the set that is published is the first one, and what comes later is compared with that.
+    scene.after(2).await;
+    scene.publish(&["old.example", "evil.example", "bad.example"], 0);
+    scene.log("2", "bad.example", 60).await;
+    scene.after(3).await;
+    scene.stop(task).await;
+    assert_eq!(scene.counts.read().failures, 1);
+}

@@ -15,7 +15,7 @@ use crate::printable;
 /// A name in a document, and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named<'d> {
-    /// In presentation format, lower case, without the final dot.
+    /// In presentation format, without the final dot; data of a few types keeps its case.
     pub name: &'d str,
     /// `dns.question.name`, `dns.answers.data`, ...
     pub field: &'static str,
@@ -94,9 +94,9 @@ fn in_data<'d>(kind: &str, data: &'d str) -> Vec<&'d str> {
     data.split(' ').skip(skip).take(count).collect()
 }
 
-/// A name as a threat set is asked for it: `\046` for a dot inside a label, so that it parts nothing.
+/// A name as a threat set is asked for it, in lower case: `\046` for a dot inside a label, so that it parts nothing.
 pub fn key(name: &str) -> Cow<'_, str> {
-    if !name.contains('\\') {
+    if !name.contains('\\') && !name.contains(|character: char| character.is_ascii_uppercase()) {
         return Cow::Borrowed(name);
     }
     let (mut key, mut characters) = (String::with_capacity(name.len()), name.chars().peekable());
@@ -104,11 +104,12 @@ pub fn key(name: &str) -> Cow<'_, str> {
         let escaped = characters.peek().copied().filter(|_| character == '\\');
         match escaped {
             Some(next) if !next.is_ascii_digit() => {
+                let next = next.to_ascii_lowercase();
                 characters.next();
                 // Writing to a string cannot fail.
                 let _ = write!(key, "\\{:03}", u32::from(next));
             }
-            _ => key.push(character),
+            _ => key.push(character.to_ascii_lowercase()),
         }
     }
     Cow::Owned(key)

@@ -61,6 +61,7 @@ fn a_dot_inside_a_label_parts_nothing() {
     assert_eq!(key(r"a\.evil.example"), r"a\046evil.example");
     assert_eq!(key(r"a\032b\\c.example"), r"a\032b\092c.example");
     assert_eq!(key("odd\\"), "odd\\");
+    assert_eq!(key(r"NS.Evil.example"), "ns.evil.example");
 }
 
 fn listed(log: &Document) -> Document {
