@@ -109,41 +109,29 @@ pub fn index_template(lane: Lane) -> Value {
 
 /// The template of indices that feeds are pushed to: a document is kept as it comes, no domain of it is indexed.
 pub fn push_template() -> Value {
-    json!({
-        "index_patterns": [format!("{PUSH_PREFIX}*")],
-        "priority": PRIORITY,
-        "version": VERSION,
-        "_meta": meta(),
-        "template": {
-            "settings": { "index": { "auto_expand_replicas": "0-1" } },
-            "mappings": {
-                "dynamic": false,
-                "properties": {
-                    "created_at": { "type": "date" },
-                    "domains": { "type": "object", "enabled": false },
-                },
-            },
-        },
-    })
+    let domains = json!({ "type": "object", "enabled": false });
+    ordinary(PUSH_PREFIX, &json!({ "created_at": { "type": "date" }, "domains": domains }))
 }
 
 /// The template of the index with what is said of alert groups: one document a group.
 pub fn annotations_template() -> Value {
     let keyword = json!({ "type": "keyword" });
+    let properties = json!({
+        "cluster": keyword, "group": keyword, "state": keyword, "by": keyword, "at": { "type": "date_nanos" },
+    });
+    ordinary(ANNOTATIONS, &properties)
+}
+
+/// The template of indices that are no data streams and know these fields only.
+fn ordinary(prefix: &str, properties: &Value) -> Value {
     json!({
-        "index_patterns": [format!("{ANNOTATIONS}*")],
+        "index_patterns": [format!("{prefix}*")],
         "priority": PRIORITY,
         "version": VERSION,
         "_meta": meta(),
         "template": {
             "settings": { "index": { "auto_expand_replicas": "0-1" } },
-            "mappings": {
-                "dynamic": false,
-                "properties": {
-                    "cluster": keyword, "group": keyword, "state": keyword, "by": keyword,
-                    "at": { "type": "date_nanos" },
-                },
-            },
+            "mappings": { "dynamic": false, "properties": properties },
         },
     })
 }
