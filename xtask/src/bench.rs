@@ -31,6 +31,9 @@ mod memory;
 // The controller at rest and with many agents.
 mod controller;
 
+// Alerts on their way into a search engine.
+mod search;
+
 // Other programs on the same traffic.
 mod peers;
 
@@ -77,6 +80,8 @@ enum Part {
     Controller,
     /// The controller's embedded store with a million documents
     Store,
+    /// From a question to the alert in a real OpenSearch
+    Search,
     /// tcpdump, dnscap and tshark beside the agent
     Peers,
 }
@@ -100,6 +105,7 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
             Part::Memory => memory::measure(&binary, &mut figures),
             Part::Controller => controller::measure(layout, &binary, &mut figures),
             Part::Store => in_process::measure_store(layout, &mut figures),
+            Part::Search => search::measure(layout, &binary, &mut figures),
             Part::Peers => peers::measure(&binary, &mut figures),
         })?;
         say(&format!("bench {name}: {:.0} s", started.elapsed().as_secs_f64()));
