@@ -9,6 +9,8 @@ mod daemon;
 // OpenSearch with its security plugin.
 mod secured;
 
+pub use secured::TOKEN_KEY;
+
 use std::{
     env, fs,
     net::{Ipv4Addr, SocketAddr, TcpStream},
@@ -229,8 +231,9 @@ impl SearchEngine {
 
     /// Every document of a data stream that searches find after a refresh, read page by page: one answer holds 10,000 at most.
     pub fn documents(&self, stream: &str) -> Result<Vec<Value>> {
-        self.ask("POST", &format!("/{stream}/_refresh"), "")?;
+        whole(&self.ask("POST", &format!("/{stream}/_refresh"), "")?)?;
         let mut page = self.ask("GET", &format!("/{stream}/_search?size=5000&sort=_doc&scroll=1m"), "")?;
+        whole(&page)?;
         let mut documents = Vec::new();
         loop {
             let hits =
@@ -254,6 +257,13 @@ impl SearchEngine {
     fn daemon(&self) -> MutexGuard<'_, Option<Daemon>> {
         self.daemon.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Fails where a shard did not answer: what it holds would count as not there.
+fn whole(answer: &Value) -> Result<()> {
+    let failed = answer.pointer("/_shards/failed").and_then(Value::as_u64);
+    anyhow::ensure!(failed.is_none_or(|failed| failed == 0), "shards are away: {answer}");
+    Ok(())
 }
 
 /// Writes its settings; all of the folder belongs to who runs it.

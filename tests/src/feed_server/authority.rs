@@ -4,7 +4,9 @@ use std::{fs, path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use axum_server::tls_rustls::RustlsConfig;
-use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+};
 use rustls::{
     ServerConfig,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
@@ -41,6 +43,19 @@ impl Authority {
     /// Writes what a server with these names and addresses needs to `tls.crt`, `tls.key` and `ca.crt` of a folder.
     pub fn write_pair(&self, folder: &Path, names: &[&str]) -> Result<()> {
         let (certificate, key) = self.issue(names)?;
+        self.write_issued(folder, &certificate, &key)
+    }
+
+    /// Likewise, what a client shows that goes by a name.
+    pub fn write_client(&self, folder: &Path, name: &str) -> Result<()> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate()?;
+        self.write_issued(folder, &params.signed_by(&key, &self.issuer)?, &key)
+    }
+
+    fn write_issued(&self, folder: &Path, certificate: &Certificate, key: &KeyPair) -> Result<()> {
         fs::create_dir_all(folder)?;
         fs::write(folder.join("tls.crt"), certificate.pem())?;
         fs::write(folder.join("tls.key"), key.serialize_pem())?;

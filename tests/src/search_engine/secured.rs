@@ -14,7 +14,8 @@ use super::{Guard, SUPERUSER, password, variable};
 /// What the server's settings say of it. Nodes talk over TLS too, though there is one.
 pub(super) const SETTINGS: &str = "\
 plugins.security.allow_default_init_securityindex: true
-plugins.security.nodes_dn: ['CN=*']
+plugins.security.nodes_dn: ['CN=rcgen self signed cert']
+plugins.security.ssl.http.clientauth_mode: OPTIONAL
 plugins.security.ssl.transport.pemcert_filepath: tls.crt
 plugins.security.ssl.transport.pemkey_filepath: tls.key
 plugins.security.ssl.transport.pemtrustedcas_filepath: ca.crt
@@ -42,10 +43,38 @@ pub(super) fn let_in(home: &Path, settings: &Path, guard: &Guard<'_>) -> Result<
         put(&mut mapping, name, json!({"users": [name]}));
     }
     // JSON is YAML.
-    for (file, document) in [("internal_users", users), ("roles", roles), ("roles_mapping", mapping)] {
+    let files = [("config", ways()), ("internal_users", users), ("roles", roles), ("roles_mapping", mapping)];
+    for (file, document) in files {
         fs::write(folder.join(format!("{file}.yml")), document.to_string())?;
     }
     Ok(())
+}
+
+/// The key that tokens are signed with (HMAC with SHA-256), as the plugin is told it.
+pub const TOKEN_KEY: &str = "a key of the tests alone, of at least 256 bits";
+
+/// How somebody shows who they are: by a token, by a certificate, by a password.
+fn ways() -> Value {
+    let way = |order, kind: &str, challenge, config: Value, backend: &str| {
+        json!({
+            "http_enabled": true, "order": order,
+            "http_authenticator": {"type": kind, "challenge": challenge, "config": config},
+            "authentication_backend": {"type": backend, "config": {}},
+        })
+    };
+    let mut config = document("config");
+    let key = data_encoding::BASE64.encode(TOKEN_KEY.as_bytes());
+    let authc = json!({
+        "token": way(0, "jwt", false, json!({"signing_key": key}), "noop"),
+        "certificate": way(1, "clientcert", false, json!({"username_attribute": "cn"}), "noop"),
+        "password": way(2, "basic", true, json!({}), "intern"),
+    });
+    put(
+        &mut config,
+        "config",
+        json!({"dynamic": {"http": {"anonymous_auth_enabled": false}, "authc": authc}}),
+    );
+    config
 }
 
 fn document(kind: &str) -> Value {
