@@ -219,3 +219,17 @@ fn what_no_server_took_is_sent_by_the_next_run() {
     sink.close(PATIENCE);
     assert_eq!(server.bulks(), 1);
 }
+
+#[test]
+fn an_api_key_is_shown_as_elasticsearch_hands_it_out() {
+    let (server, folder) = (StandIn::start(&[]), tempfile::tempdir().unwrap());
+    let key = folder.path().join("key");
+    std::fs::write(&key, "aWQ6a2V5\n").unwrap();
+    let mut settings = settings(&folder.path().join("spool"), std::slice::from_ref(&server.url));
+    let search = settings.search.as_mut().unwrap();
+    search.client.credentials = Credentials::ApiKey(Secret::File(key));
+    let sink = Sink::open(&settings).unwrap();
+    write_alerts(&sink, &ids(1));
+    until(&sink, "settled", |lane| lane.counts.acknowledged == 1);
+    assert_eq!(server.authorization().unwrap(), "ApiKey aWQ6a2V5");
+}
