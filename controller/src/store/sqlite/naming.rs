@@ -15,10 +15,12 @@ use serde::Deserialize;
 use super::{matching, read};
 use crate::store::{Hit, Naming, NamingPage};
 
-/// Documents that a page looks through at most.
+/// Documents that a page looks at most, whether or not they are of the cluster and of the time.
 const DOCUMENTS_MAX: usize = 20_000;
 /// Documents of a page.
 const HITS_MAX: usize = 500;
+/// Bytes of documents after which a page ends; the last one may lead beyond.
+const BYTES_MAX: usize = 8 << 20;
 /// How long a page looks; others want to read too.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -29,8 +31,10 @@ pub fn page(connection: &Connection, naming: &Naming) -> rusqlite::Result<Naming
         return Ok(NamingPage { hits: Vec::new(), next: None, arrived });
     };
     let mut statement = connection.prepare_cached(
-        "SELECT i.seq, i.id, i.space, i.time, d.source FROM identity i JOIN document d ON d.seq = i.seq
-         WHERE i.seq > ?1 AND i.cluster = ?2 AND i.time >= ?3 ORDER BY i.seq LIMIT ?4",
+        // Others are rows too, without a source: they count, or one log of the future has everything walked over at once.
+        "SELECT i.seq, i.id, i.space, i.time, d.source FROM identity i
+         LEFT JOIN document d ON d.seq = i.seq AND i.cluster = ?2 AND i.time >= ?3
+         WHERE i.seq > ?1 ORDER BY i.seq LIMIT ?4",
     )?;
     let mut rows = statement.query(params![
         at,
@@ -38,14 +42,17 @@ pub fn page(connection: &Connection, naming: &Naming) -> rusqlite::Result<Naming
         matching::time(naming.since),
         as_limit(DOCUMENTS_MAX)
     ])?;
-    let (began, mut looked, mut hits) = (Instant::now(), 0, Vec::new());
+    let (began, mut looked, mut bytes, mut hits) = (Instant::now(), 0, 0, Vec::new());
     while let Some(row) = rows.next()? {
         looked += 1;
         at = row.get(0)?;
-        if is_meant(row.get_ref(4)?.as_str()?, naming) {
-            hits.push(hit(row)?);
+        if row.get_ref(4)?.as_str_or_null()?.is_some_and(|source| is_meant(source, naming)) {
+            let hit = hit(row)?;
+            bytes += hit.source.len();
+            hits.push(hit);
         }
-        if hits.len() >= HITS_MAX || (looked % 256 == 0 && began.elapsed() > PATIENCE) {
+        let is_full = hits.len() >= HITS_MAX || bytes >= BYTES_MAX;
+        if is_full || (looked % 256 == 0 && began.elapsed() > PATIENCE) {
             return Ok(NamingPage { hits, next: Some(at.to_string()), arrived });
         }
     }
@@ -193,6 +200,30 @@ mod tests {
         let _ = store.append(documents.into()).await.unwrap();
         assert_eq!(all(&store, naming("evil.example")).await.0, ["0", "1", "2", "3", "4"]);
         assert_eq!(all(&store, naming("nobody.example")).await.0, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_page_ends_after_so_many_documents_though_none_of_them_is_of_the_cluster() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = tests::open(&folder);
+        let evil = json!({ "question": { "name": "evil.example" } });
+        let others = (0..DOCUMENTS_MAX).map(|id| log(id, 9, if id % 2 == 0 { "d" } else { "c" }, &json!({})));
+        let _ = store.append(others.collect()).await.unwrap();
+        let _ = store.append(vec![log(DOCUMENTS_MAX, 9, "c", &evil)]).await.unwrap();
+        let page = store.naming(naming("evil.example")).await.unwrap();
+        assert!(page.hits.is_empty() && page.next.is_some());
+        assert_eq!(all(&store, naming("evil.example")).await.0, [DOCUMENTS_MAX.to_string()]);
+    }
+
+    #[tokio::test]
+    async fn a_page_ends_after_so_many_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = tests::open(&folder);
+        let large = json!({ "question": { "name": "evil.example" }, "x": "x".repeat(BYTES_MAX / 8) });
+        let _ = store.append((0..20).map(|id| log(id, 9, "c", &large)).collect()).await.unwrap();
+        let page = store.naming(naming("evil.example")).await.unwrap();
+        assert!(page.hits.len() < 10 && page.next.is_some(), "{}", page.hits.len());
+        assert_eq!(all(&store, naming("evil.example")).await.0.len(), 20);
     }
 
     #[tokio::test]
