@@ -265,7 +265,7 @@ impl Engine {
 }
 
 /// As one segment of a path.
-fn urlencoded(text: &str) -> String {
+pub fn urlencoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     text.bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })

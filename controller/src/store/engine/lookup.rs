@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::ask::list;
-use crate::search::engine::{Engine, EngineError};
+use crate::search::engine::{Engine, EngineError, urlencoded};
 use crate::store::{StoreError, Stream};
 
 /// Ids of one question.
@@ -19,7 +19,10 @@ pub fn data_stream(stream: Stream, namespace: &str) -> String {
 
 /// Its backing indices, the oldest first; none where there is no such data stream.
 pub async fn backing(engine: &Engine, data_stream: &str) -> Result<Vec<String>, StoreError> {
-    let reply = engine.get(&format!("/_resolve/index/{data_stream}")).await?;
+    if !is_name(data_stream) {
+        return Ok(Vec::new());
+    }
+    let reply = engine.get(&format!("/_resolve/index/{}", urlencoded(data_stream))).await?;
     if reply.status == 404 {
         return Ok(Vec::new());
     }
@@ -27,6 +30,12 @@ pub async fn backing(engine: &Engine, data_stream: &str) -> Result<Vec<String>, 
     let streams = list(&reply.body, "/data_streams");
     let indices = streams.iter().flat_map(|stream| list(stream, "/backing_indices"));
     Ok(indices.filter_map(|index| index.as_str().map(str::to_owned)).collect())
+}
+
+/// Whether a data stream can have it: what the server would take for several names, or refuse, is none.
+fn is_name(name: &str) -> bool {
+    let is_special = |character: char| character.is_whitespace() || r#"\/*?"<>|,#:"#.contains(character);
+    name.len() <= 255 && !name.contains(is_special) && name.to_lowercase() == name
 }
 
 /// Those of the ids that these indices hold.
@@ -38,7 +47,7 @@ pub async fn held(
     let mut held = HashSet::new();
     for index in indices {
         for ids in ids.chunks(IDS) {
-            let path = format!("/{index}/_mget?_source=false");
+            let path = format!("/{}/_mget?_source=false", urlencoded(index));
             let reply = engine.post(&path, &json!({ "ids": ids })).await?;
             if reply.status == 404 {
                 continue;
@@ -81,7 +90,24 @@ pub async fn holds(
 
 #[cfg(test)]
 mod tests {
+    use namewarden_protocol::search_engine::Settings;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_namespace_that_none_can_have_is_no_path_or_pattern_and_holds_nothing() {
+        for odd in ["a/b", "a?b", "*", "a,b", "a b", "A", "a#b", "<a>", "a:b", &"a".repeat(250)] {
+            assert!(!is_name(&data_stream(Stream::Logs, odd)), "{odd}");
+        }
+        for good in ["default", "a.b_c-1", "%2a", "\u{e9}"] {
+            assert!(is_name(&data_stream(Stream::Logs, good)), "{good}");
+        }
+        // Nobody is asked: nobody is there.
+        let nobody = vec!["http://127.0.0.1:9/".parse().unwrap()];
+        let engine = Engine::new(nobody, &Settings::default()).unwrap();
+        assert_eq!(backing(&engine, "logs-x-*").await, Ok(Vec::new()));
+        assert!(backing(&engine, "logs-x-y").await.is_err());
+    }
 
     #[test]
     fn a_shard_that_is_away_is_not_taken_for_an_empty_one() {
