@@ -61,6 +61,8 @@ const COMPILE_RETRY: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Feeds {
     commands: mpsc::Sender<Command>,
+    /// The last search: no queue loses it.
+    searched: Arc<watch::Sender<Option<Searched>>>,
     overview: watch::Receiver<Arc<Vec<FeedOverview>>>,
     readings: Arc<Readings>,
 }
@@ -75,7 +77,6 @@ enum Command {
     Pull(String),
     Pushed(String),
     Renumber,
-    Searched(Searched),
 }
 
 /// What holds for all feeds.
@@ -113,6 +114,7 @@ pub struct Parts {
 pub struct Reconciler {
     parts: Parts,
     commands: mpsc::Receiver<Command>,
+    searched: watch::Receiver<Option<Searched>>,
     overview: watch::Sender<Arc<Vec<FeedOverview>>>,
     readings: Arc<Readings>,
 }
@@ -122,7 +124,7 @@ impl Feeds {
     #[cfg(test)]
     pub fn detached(overview: Vec<FeedOverview>) -> Self {
         let (overview, readings) = (watch::channel(Arc::new(overview)).1, Arc::default());
-        Self { commands: mpsc::channel(COMMANDS_MAX).0, overview, readings }
+        Self { commands: mpsc::channel(COMMANDS_MAX).0, searched: Arc::default(), overview, readings }
     }
 
     /// Whether a feed is there and is pulled.
@@ -152,7 +154,7 @@ impl Feeds {
 
     /// Stored DNS logs were searched for the names of all feeds that are in the set; or why they could not be.
     pub fn searched(&self, searched: Searched) {
-        let _ = self.commands.try_send(Command::Searched(searched));
+        self.searched.send_replace(Some(searched));
     }
 
     /// Every feed, as it changes.
@@ -171,10 +173,15 @@ impl Reconciler {
     pub fn new(parts: Parts) -> (Self, Feeds) {
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let overview = watch::Sender::new(Arc::default());
+        let (told, searched) = watch::channel(None);
         let readings = Arc::<Readings>::default();
-        let feeds =
-            Feeds { commands: sender, overview: overview.subscribe(), readings: Arc::clone(&readings) };
-        (Self { parts, commands, overview, readings }, feeds)
+        let feeds = Feeds {
+            commands: sender,
+            searched: Arc::new(told),
+            overview: overview.subscribe(),
+            readings: Arc::clone(&readings),
+        };
+        (Self { parts, commands, searched, overview, readings }, feeds)
     }
 
     /// Runs while this controller leads, for ever: what it knew as a leader is read anew when it leads again.
@@ -202,14 +209,14 @@ impl Reconciler {
             };
             tokio::select! {
                 () = lost => tracing::warn!("another controller leads: feeds are no longer pulled here"),
-                () = Self::lead(&self.parts, &mut self.commands, &self.overview, &self.readings) => return,
+                () = Self::lead(&self.parts, (&mut self.commands, &mut self.searched), &self.overview, &self.readings) => return,
             }
         }
     }
 
     async fn lead(
         parts: &Parts,
-        commands: &mut mpsc::Receiver<Command>,
+        (commands, searched): (&mut mpsc::Receiver<Command>, &mut watch::Receiver<Option<Searched>>),
         overview: &watch::Sender<Arc<Vec<FeedOverview>>>,
         readings: &Readings,
     ) {
@@ -225,7 +232,7 @@ impl Reconciler {
         tokio::select! {
             () = writer.run(&parts.source) => {}
             () = tell(&parts.source, &mut told) => {}
-            () = run.run(commands) => {}
+            () = run.run(commands, searched) => {}
         }
     }
 }
@@ -297,7 +304,11 @@ impl<'p> Run<'p> {
         })
     }
 
-    async fn run(&mut self, commands: &mut mpsc::Receiver<Command>) {
+    async fn run(
+        &mut self,
+        commands: &mut mpsc::Receiver<Command>,
+        searched: &mut watch::Receiver<Option<Searched>>,
+    ) {
         let mut changes = self.parts.source.changes();
         loop {
             let now = Instant::now();
@@ -308,6 +319,12 @@ impl<'p> Run<'p> {
             tokio::select! {
                 Some(change) = changes.next() => self.observe(change),
                 Some(command) = commands.recv() => self.obey(command),
+                Ok(()) = searched.changed() => {
+                    let last = searched.borrow_and_update().clone();
+                    if let Some(last) = last {
+                        self.note_search(last);
+                    }
+                }
                 Some(ended) = self.pulls.join_next() => {
                     if let Ok((feed, order, pulled)) = ended {
                         self.finish(&feed, order, pulled);
@@ -329,7 +346,6 @@ impl<'p> Run<'p> {
             }
             Command::Pushed(name) => self.look_at_document(&name),
             Command::Renumber => self.compile_soon(),
-            Command::Searched(searched) => self.note_search(searched),
         }
     }
 

@@ -48,3 +48,17 @@ async fn who_follows_another_shows_no_feeds_of_its_own_time_and_shows_them_when_
     shown(1).await;
     task.abort();
 }
+
+#[tokio::test]
+async fn what_became_of_a_search_is_kept_though_commands_are_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_role, watched) = watch::channel(Role::Leader);
+    let (mut reconciler, feeds) = Reconciler::new(parts(folder.path(), Leadership::of(watched)));
+    (0..=COMMANDS_MAX).for_each(|_| feeds.pushed("urls"));
+    for number in [1, 2] {
+        let set = namewarden_protocol::threat_set::SetId { number, ..Default::default() };
+        feeds.searched(Searched { set, result: Err("why".to_owned()) });
+    }
+    let last = reconciler.searched.borrow_and_update().clone().unwrap();
+    assert_eq!(last.set.number, 2);
+}
