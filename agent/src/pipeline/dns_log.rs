@@ -204,7 +204,7 @@ impl DnsLogger {
         } else {
             match self.folding.take(exchange, fold_search, &*self.pods) {
                 Next::Log(exchange, folded) => self.draw(&exchange, folded),
-                Next::Held(oldest) => oldest.iter().for_each(|oldest| self.draw(oldest, 0)),
+                Next::Held(out) => out.iter().for_each(|oldest| self.draw(oldest, 0)),
             }
         }
     }

@@ -56,12 +56,19 @@ struct Held {
     is_foreign: bool,
 }
 
+impl Held {
+    /// Bytes that it takes.
+    fn size(&self) -> usize {
+        self.exchange.size() + self.name.len()
+    }
+}
+
 /// What becomes of an exchange.
 pub(super) enum Next {
     /// It is logged, with so many that are folded into it.
     Log(UnreadExchange, u64),
-    /// It is held until it shows what was meant; another one has waited long enough.
-    Held(Option<UnreadExchange>),
+    /// It is held until it shows what was meant; these made room for it, and are logged by themselves.
+    Held(Vec<UnreadExchange>),
 }
 
 /// Exchanges that may be expansions of a name that is asked for next.
@@ -106,21 +113,25 @@ impl Folding {
         if is_up(since) { self.remove(*number) } else { None }
     }
 
-    fn hold(&mut self, held: Held) -> Option<UnreadExchange> {
+    fn hold(&mut self, held: Held) -> Vec<UnreadExchange> {
         let numbers = self.numbers.entry(held.key.clone()).or_default();
         let oldest_of_key = if numbers.len() >= SAME_MAX { numbers.front().copied() } else { None };
         numbers.push_back(self.next);
-        self.bytes += held.exchange.size();
+        self.bytes += held.size();
         self.held.insert(self.next, held);
         self.next += 1;
-        let is_full = self.held.len() > HELD_MAX || self.bytes > BYTES_MAX;
-        let oldest = is_full.then(|| self.held.keys().next().copied()).flatten();
-        self.remove(oldest_of_key.or(oldest)?)
+        let mut out: Vec<_> = oldest_of_key.and_then(|number| self.remove(number)).into_iter().collect();
+        while self.held.len() > HELD_MAX || self.bytes > BYTES_MAX {
+            let oldest = self.held.keys().next().copied();
+            let Some(oldest) = oldest.and_then(|number| self.remove(number)) else { break };
+            out.push(oldest);
+        }
+        out
     }
 
     fn remove(&mut self, number: u64) -> Option<UnreadExchange> {
         let held = self.held.remove(&number)?;
-        self.bytes -= held.exchange.size();
+        self.bytes -= held.size();
         if let Some(numbers) = self.numbers.get_mut(&held.key) {
             numbers.retain(|other| *other != number);
             if numbers.is_empty() {

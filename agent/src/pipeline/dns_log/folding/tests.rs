@@ -161,6 +161,28 @@ fn what_is_held_is_bounded_and_none_is_lost() {
     assert_eq!(logs(&mut logger, 100).len(), 100);
 }
 
+#[test]
+fn bytes_that_are_held_stay_bounded_when_large_answers_take_the_place_of_small_ones() {
+    let (mut folding, settings) = (Folding::default(), settings());
+    let mut out = 0;
+    for number in 0..400_u64 {
+        let mut one = exchange(number, &format!("n{number}.cluster.local"), 3);
+        one.attributed.workload = workload(if number % 8 < 4 { 'a' } else { 'b' });
+        if number >= 100 {
+            one.attributed.workload = workload(char::from(b'c' + (number % 8) as u8));
+            one.answer = [one.answer, vec![0; 60_000].into()].concat().into();
+        }
+        match folding.take(one, &settings.fold_search, &NoPods) {
+            Next::Held(others) => out += others.len(),
+            Next::Log(..) => panic!("it may be an expansion"),
+        }
+        assert!(folding.bytes <= BYTES_MAX, "{} bytes after {number}", folding.bytes);
+        assert_eq!(out + folding.len(), number as usize + 1);
+        let held: usize = folding.held.values().map(|held| held.exchange.size() + held.name.len()).sum();
+        assert_eq!(folding.bytes, held);
+    }
+}
+
 /// Every pod is of this namespace.
 #[derive(Debug)]
 struct Of(&'static str);
