@@ -44,6 +44,28 @@ struct Reading<'n> {
     domain: &'n [u8],
 }
 
+/// A reading by where its parts are in its name: taken apart once, asked with each answer that comes.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Bytes of what was meant, from the start.
+    meant: usize,
+    ending: Ending,
+    /// Where the domain begins.
+    domain: usize,
+}
+
+impl Place {
+    fn of(reading: &Reading<'_>, name: &[u8]) -> Self {
+        let Reading { meant, ending, domain } = reading;
+        Self { meant: meant.len(), ending: *ending, domain: name.len() - domain.len() }
+    }
+
+    fn reading<'n>(&self, name: &'n [u8]) -> Option<Reading<'n>> {
+        let (meant, domain) = (name.get(..self.meant)?, name.get(self.domain..)?);
+        Some(Reading { meant, ending: self.ending, domain })
+    }
+}
+
 /// Workload, and type and class asked for.
 type Key = (Arc<str>, [u8; 4]);
 
@@ -51,9 +73,9 @@ type Key = (Arc<str>, [u8; 4]);
 struct Held {
     exchange: UnreadExchange,
     name: Vec<u8>,
+    /// Without those that are not this pod's own.
+    readings: Vec<Place>,
     key: Key,
-    /// The namespace that its name may have been looked for in is not the pod's.
-    is_foreign: bool,
 }
 
 impl Held {
@@ -99,11 +121,13 @@ impl Folding {
         }
         let key: Key = (Arc::from(exchange.attributed.workload.key()), kind);
         if code == NOERROR || is_whole {
-            let folded = self.fold(&key, exchange.time, &readings, domains);
+            let folded = self.fold(&key, exchange.time, &readings);
             return Next::Log(exchange, folded);
         }
         let is_foreign = is_foreign(&exchange, &name, &readings, pods);
-        Next::Held(self.hold(Held { exchange, name, key, is_foreign }))
+        let own = readings.iter().filter(|one| !(is_foreign && one.ending == Ending::Namespace));
+        let readings = own.map(|one| Place::of(one, &name)).collect();
+        Next::Held(self.hold(Held { exchange, name, readings, key }))
     }
 
     /// The oldest one that is held, if its time is up.
@@ -142,13 +166,15 @@ impl Folding {
     }
 
     /// Folds what is held and was an expansion of a name that was asked for at that time; says how many.
-    fn fold(&mut self, key: &Key, asked: Timestamp, readings: &[Reading<'_>], domains: &Suffixes) -> u64 {
+    fn fold(&mut self, key: &Key, asked: Timestamp, readings: &[Reading<'_>]) -> u64 {
         let Some(numbers) = self.numbers.get(key) else { return 0 };
         let precedes = |number: &&u64| {
             self.held.get(number).is_some_and(|held| {
                 held.exchange.time <= asked
-                    && self::readings(&held.name, domains)
-                        .filter(|one| !(held.is_foreign && one.ending == Ending::Namespace))
+                    && held
+                        .readings
+                        .iter()
+                        .filter_map(|place| place.reading(&held.name))
                         .any(|one| readings.iter().any(|other| is_before(&one, other)))
             })
         };

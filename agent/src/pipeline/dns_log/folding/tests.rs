@@ -177,7 +177,7 @@ fn bytes_that_are_held_stay_bounded_when_large_answers_take_the_place_of_small_o
             Next::Log(..) => panic!("it may be an expansion"),
         }
         assert!(folding.bytes <= BYTES_MAX, "{} bytes after {number}", folding.bytes);
-        assert_eq!(out + folding.len(), number as usize + 1);
+        assert_eq!(out + folding.len(), usize::try_from(number).unwrap() + 1);
         let held: usize = folding.held.values().map(|held| held.exchange.size() + held.name.len()).sum();
         assert_eq!(folding.bytes, held);
     }
