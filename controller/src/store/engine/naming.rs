@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::arrival::{self, Moments};
-use super::{ask, hits, pattern, query};
+use super::{ask, hits, page, pattern, query};
 use crate::search::engine::Engine;
-use crate::store::{Hit, Naming, NamingPage, StoreError, Stream};
+use crate::store::{Hit, Naming, NamingPage, Order, StoreError, Stream};
 
 /// Names of one step: a query takes 65,536 values, an answer as many buckets.
 const NAMES: usize = 20_000;
@@ -142,7 +142,7 @@ async fn documents(
     let mut body = json!({
         "size": HITS,
         "query": query::all(&[filter.clone(), json!({ "terms": { field: names } })]),
-        "sort": [{ "_index": { "order": "asc" } }, { "_seq_no": { "order": "asc" } }],
+        "sort": page::sort(Order::OldestFirst),
         "docvalue_fields": fields,
     });
     if let (Some(behind), Some(body)) = (behind, body.as_object_mut()) {

@@ -35,7 +35,8 @@ pub async fn page(
     Ok(Page { hits, next, arrived: arrived.cursor() })
 }
 
-fn sort(order: Order) -> Value {
+/// What a document is told apart by, where an index has several shards too: a number (`_seq_no`) is that of a shard.
+pub fn sort(order: Order) -> Value {
     let direction = if order == Order::OldestFirst { "asc" } else { "desc" };
     json!([
         { "@timestamp": { "order": direction } },
