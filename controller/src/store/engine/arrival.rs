@@ -6,16 +6,21 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use super::{ask, hits, pattern, query};
-use crate::search::engine::Engine;
+use crate::search::engine::{Engine, EngineError};
 use crate::store::{Cursor, Page, Search, StoreError, Stream};
 
-/// Shards of a moment: those of 4 years where an index is written to for a week.
+/// Shards of a cursor above which those of indices that are gone are left out.
 const SHARDS_MAX: usize = 256;
+/// Bytes of a cursor that is read: more does not go into the address of a question.
+const CURSOR_BYTES: usize = 48 << 10;
+/// How long a shard may be without a primary copy, as at a rollover.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(100);
 /// Moments that are remembered by a number.
 const MOMENTS_MAX: usize = 64;
 const PREFIX: &str = "arrival:";
@@ -31,26 +36,38 @@ impl Positions {
         Cursor::Opaque(format!("{PREFIX}{}", places.collect::<Vec<_>>().join(",")))
     }
 
-    /// A cursor of another order or another store is the beginning.
-    fn read(cursor: Option<&Cursor>) -> Self {
-        let Some(Cursor::Opaque(text)) = cursor else { return Self::default() };
-        let Some(places) = text.strip_prefix(PREFIX) else { return Self::default() };
+    /// A cursor of another order or another store is the beginning; one that is too long is refused, for shards that were left out
+    /// would be told again with each question.
+    fn read(cursor: Option<&Cursor>) -> Result<Self, StoreError> {
+        let Some(Cursor::Opaque(text)) = cursor else { return Ok(Self::default()) };
+        let Some(places) = text.strip_prefix(PREFIX) else { return Ok(Self::default()) };
+        if text.len() > CURSOR_BYTES {
+            return Err(StoreError::Engine(format!(
+                "a place in the order of arrival is longer than {CURSOR_BYTES} bytes, for the data streams have too many shards; keep \
+                 documents for fewer days or in fewer namespaces, or have indices roll over less often"
+            )));
+        }
         let place = |place: &str| {
             let (place, next) = place.split_once('=')?;
             let (index, shard) = place.rsplit_once(':')?;
             Some(((index.to_owned(), shard.parse().ok()?), next.parse().ok()?))
         };
-        Self(places.split(',').filter_map(place).take(SHARDS_MAX).collect())
+        Ok(Self(places.split(',').filter_map(place).collect()))
     }
 
-    /// What stands in the answer to a question for the statistics of shards.
-    fn of(answer: &Value) -> Self {
-        let indices = answer.get("indices").and_then(Value::as_object).into_iter().flatten();
-        let shards = indices.flat_map(|(index, told)| {
-            let shards = told.get("shards").and_then(Value::as_object).into_iter().flatten();
-            shards.filter_map(|(shard, copies)| Some(((index.clone(), shard.parse().ok()?), next(copies)?)))
-        });
-        Self(shards.collect())
+    /// What stands in the answer to a question for the statistics of shards; `None` where a shard does not say how far it has come:
+    /// one that is missing from a moment would be told from its beginning later.
+    fn of(answer: &Value) -> Option<Self> {
+        if answer.pointer("/_shards/failed").and_then(Value::as_u64).is_some_and(|failed| failed > 0) {
+            return None;
+        }
+        let mut positions = BTreeMap::new();
+        for (index, told) in answer.get("indices").and_then(Value::as_object).into_iter().flatten() {
+            for (shard, copies) in told.get("shards").and_then(Value::as_object).into_iter().flatten() {
+                positions.insert((index.clone(), shard.parse().ok()?), next(copies)?);
+            }
+        }
+        Some(Self(positions))
     }
 
     /// Documents that came in behind this moment; a shard's neighbours in its index may have been looked at before.
@@ -110,18 +127,37 @@ impl Moments {
 /// How far a stream has come; everything before it is found by searches from now on.
 pub async fn reach(engine: &Engine, moments: &Moments, stream: Stream) -> Result<Positions, StoreError> {
     let indices = pattern(stream);
-    let wanted = "level=shards&filter_path=indices.*.shards.*.seq_no,indices.*.shards.*.routing.primary";
-    let told = engine.get(&format!("/{indices}/_stats/docs?{wanted}")).await?;
-    let reached = Positions::of(&told.or_refused("say how far the data streams have come")?.body);
+    let reached = told(engine, &indices).await?;
     let known = |refreshed: &HashMap<Stream, Positions>| refreshed.get(&stream) == Some(&reached);
     if !known(&moments.refreshed.lock().unwrap_or_else(PoisonError::into_inner)) {
         // Asked with GET: Elasticsearch wants no body with it.
         let refreshed = engine.get(&format!("/{indices}/_refresh?ignore_unavailable=true")).await?;
-        refreshed.or_refused("refresh the data streams")?;
+        // A shard without a primary copy is not in the statistics; here it fails.
+        ask::whole(refreshed.or_refused("refresh the data streams")?)?;
         let mut refreshed = moments.refreshed.lock().unwrap_or_else(PoisonError::into_inner);
         refreshed.insert(stream, reached.clone());
     }
     Ok(reached)
+}
+
+/// Asks every shard; again for a while, where one does not say it yet.
+async fn told(engine: &Engine, indices: &str) -> Result<Positions, StoreError> {
+    let wanted = "level=shards&filter_path=_shards.failed,indices.*.shards.*.seq_no,indices.*.shards.*.routing.primary";
+    let what = "say how far the data streams have come";
+    let began = Instant::now();
+    loop {
+        let reply = engine.get(&format!("/{indices}/_stats/docs?{wanted}")).await?.or_refused(what)?;
+        match Positions::of(&reply.body) {
+            Some(reached) => return Ok(reached),
+            None if began.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
+            None => {
+                let reason = "a shard of them is away".to_owned();
+                return Err(
+                    EngineError::Refused { what: what.to_owned(), status: reply.status, reason }.into()
+                );
+            }
+        }
+    }
 }
 
 /// A page of the filter's documents that came in behind the cursor.
@@ -132,7 +168,7 @@ pub async fn page(
     reached: &Positions,
 ) -> Result<Page, StoreError> {
     let limit = search.limit.clamp(1, Search::LIMIT_MAX);
-    let mut at = Positions::read(search.after.as_ref());
+    let mut at = Positions::read(search.after.as_ref())?;
     let mut hits = Vec::new();
     for ((index, shard), end) in &reached.0 {
         let place = (index.clone(), *shard);
@@ -181,10 +217,10 @@ mod tests {
     #[test]
     fn a_cursor_says_how_far_each_shard_was_looked_at() {
         for there in [positions(&[]), positions(&[(".ds-a-000001", 0, 17), (".ds-a-000002", 1, 0)])] {
-            assert_eq!(Positions::read(Some(&there.cursor())), there);
+            assert_eq!(Positions::read(Some(&there.cursor())), Ok(there));
         }
         for other in ["17", "17/default/a", "@newest[1]", "@arrival:", "@arrival:=,a=,a:b=1"] {
-            assert_eq!(Positions::read(Some(&other.parse().unwrap())), Positions::default(), "{other}");
+            assert_eq!(Positions::read(Some(&other.parse().unwrap())), Ok(Positions::default()), "{other}");
         }
     }
 
@@ -193,10 +229,22 @@ mod tests {
         let copy = |primary: bool, checkpoint: i64| json!({ "routing": { "primary": primary }, "seq_no": { "global_checkpoint": checkpoint } });
         let answer = json!({ "indices": {
             "a": { "shards": { "0": [copy(false, 3), copy(true, 7)], "1": [copy(true, -1)] } },
-            "b": { "shards": { "0": [copy(false, 3)] } },
         } });
-        assert_eq!(Positions::of(&answer), positions(&[("a", 0, 8), ("a", 1, 0)]));
-        assert_eq!(Positions::of(&json!({})), Positions::default());
+        assert_eq!(Positions::of(&answer), Some(positions(&[("a", 0, 8), ("a", 1, 0)])));
+        assert_eq!(Positions::of(&json!({})), Some(Positions::default()));
+        let without = json!({ "indices": { "a": answer["indices"]["a"], "b": { "shards": { "0": [copy(false, 3)] } } } });
+        assert_eq!(Positions::of(&without), None);
+        let failed = json!({ "_shards": { "failed": 1 }, "indices": answer["indices"] });
+        assert_eq!(Positions::of(&failed), None);
+    }
+
+    #[test]
+    fn a_cursor_of_many_shards_is_read_whole_or_refused() {
+        let of =
+            |count: u32| Positions((0..count).map(|shard| ((".ds-a-000001".to_owned(), shard), 9)).collect());
+        assert_eq!(Positions::read(Some(&of(1000).cursor())), Ok(of(1000)));
+        let refused = Positions::read(Some(&of(4000).cursor())).unwrap_err().to_string();
+        assert!(refused.contains("keep documents for fewer days"), "{refused}");
     }
 
     #[test]

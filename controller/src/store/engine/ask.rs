@@ -59,7 +59,8 @@ fn is_late(reply: &Reply) -> bool {
             && ["time exceeded", "search_timeout_exception"].iter().any(|late| error().contains(late)))
 }
 
-fn whole(reply: Reply) -> Result<Value, StoreError> {
+/// What an answer holds, where no shard of it failed.
+pub fn whole(reply: Reply) -> Result<Value, StoreError> {
     let failed = reply.body.pointer("/_shards/failed").and_then(Value::as_u64).unwrap_or(0);
     if failed == 0 {
         return Ok(reply.body);
