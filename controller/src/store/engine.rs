@@ -43,7 +43,7 @@ use super::{
     Search, Store, StoreError, Stream, Top, TopValue,
 };
 use crate::search::engine::{Engine, EngineError};
-use arrival::Moments;
+use arrival::{Moments, Positions};
 
 /// The store.
 #[derive(Debug)]
@@ -79,8 +79,13 @@ impl EngineStore {
         annotations::forget(&self.engine, cluster, now).await
     }
 
+    /// How far a stream has come; what was written before is found from now on.
+    async fn reach(&self, stream: Stream) -> Result<Positions, StoreError> {
+        arrival::reach(&self.engine, &self.moments, stream).await
+    }
+
     async fn found(&self, search: Search) -> Result<Page, StoreError> {
-        let arrived = arrival::reach(&self.engine, &self.moments, search.stream).await?;
+        let arrived = self.reach(search.stream).await?;
         let Some(filter) = query::filter(&self.engine, search.stream, &search.filter).await? else {
             let next = (search.order == Order::Arrival).then(|| arrived.cursor());
             return Ok(Page { hits: Vec::new(), next, arrived: arrived.cursor() });
@@ -121,11 +126,19 @@ impl Store for EngineStore {
     }
 
     fn histogram(&self, histogram: Histogram) -> Answer<'_, Vec<Bucket>> {
-        count::histogram(&self.engine, histogram).boxed()
+        async move {
+            self.reach(histogram.stream).await?;
+            count::histogram(&self.engine, histogram).await
+        }
+        .boxed()
     }
 
     fn top(&self, top: Top) -> Answer<'_, Vec<TopValue>> {
-        count::top(&self.engine, top).boxed()
+        async move {
+            self.reach(top.stream).await?;
+            count::top(&self.engine, top).await
+        }
+        .boxed()
     }
 
     fn naming(&self, naming: Naming) -> Answer<'_, NamingPage> {
@@ -133,7 +146,11 @@ impl Store for EngineStore {
     }
 
     fn get(&self, stream: Stream, cluster: String, id: String) -> Answer<'_, Option<Hit>> {
-        page::get(&self.engine, stream, cluster, id).boxed()
+        async move {
+            self.reach(stream).await?;
+            page::get(&self.engine, stream, cluster, id).await
+        }
+        .boxed()
     }
 
     fn holds(&self, stream: Stream, namespace: String, ids: Vec<String>) -> Answer<'_, Vec<bool>> {
@@ -149,3 +166,6 @@ impl Store for EngineStore {
         Stream::ALL.into_iter().map(Stream::name).zip(readings).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
