@@ -203,7 +203,9 @@ pub fn pipeline(
 ) -> anyhow::Result<PipelineSettings> {
     let identity = identity(arguments)?;
     let roll_up = roll_up::Settings::new(&identity.cluster, &identity.node);
-    let dns_log = output.dns_logs.is_some().then(|| dns_log::settings(&arguments.dns_log)).transpose()?;
+    // Also where none is wanted: a wrong option is said while it is being written.
+    let dns_log = dns_log::settings(&arguments.dns_log)?;
+    let dns_log = output.dns_logs.is_some().then_some(dns_log);
     let log_fields = dns_log::fields(&arguments.dns_log);
     Ok(PipelineSettings { identity, limits, roll_up, dns_log, log_fields })
 }

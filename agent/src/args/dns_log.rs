@@ -31,7 +31,7 @@ pub struct DnsLogArgs {
     pub dns_log_labels: Switch,
 
     /// DNS logs of this node in one interval at most, of which one workload gets half at most; what goes beyond is counted,
-    /// in a document for each workload. 0: no limit.
+    /// in a document for each workload. 0: no limit; of exchanges that are counted together 16384 different ones at most.
     #[arg(long, env = "NAMEWARDEN_DNS_LOG_LIMIT", default_value_t = 0, value_name = "DOCUMENTS")]
     pub dns_log_limit: u64,
 

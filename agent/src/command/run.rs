@@ -12,9 +12,10 @@ use crate::{
     kernel::{Attached, Kernel, Loaded},
     machine::LiveMachine,
     pipeline::{
-        Pipeline,
+        Pipeline, PipelineSettings,
         attribute::pod::{NoPods, Pods},
         compose::Composer,
+        dns_log::Aggregation,
         sink::Sink,
     },
     pods::{self, Directory},
@@ -186,10 +187,7 @@ impl Running {
         let set = Arc::new(Current::new(first.set));
         let handle = machine.handle();
         let Others { following, pods: directory } = others;
-        let pods: Arc<dyn Pods> = match &directory {
-            Some(directory) => Arc::clone(directory) as Arc<dyn Pods>,
-            None => Arc::new(NoPods),
-        };
+        let pods = names(directory.as_ref(), &settings.pipeline);
         let composer = Composer::new(identity.clone()).with_pods(Arc::clone(&pods));
         let floods = Floods::new(&identity, composer, handle.clone());
         let pipeline = Pipeline::new(settings.pipeline, Arc::clone(&set), machine, pods);
@@ -274,4 +272,17 @@ fn say_gap(last_capture: Option<&LastCapture>, composer: &Composer, sink: &Sink)
     if let Some(start) = last_capture.and_then(LastCapture::read).filter(|start| *start < now) {
         sink.write(composer.gap(start, now, now, "the agent was not running"));
     }
+}
+
+/// Who knows names of pods; says so where somebody asked for what takes them.
+fn names(directory: Option<&Arc<Directory>>, settings: &PipelineSettings) -> Arc<dyn Pods> {
+    if let Some(directory) = directory {
+        return Arc::<Directory>::clone(directory);
+    }
+    if settings.dns_log.as_ref().is_some_and(|dns_log| dns_log.aggregation == Aggregation::Owner) {
+        tracing::warn!(
+            "no names of pods are known here: DNS logs are counted by container and unit, not by owner"
+        );
+    }
+    Arc::new(NoPods)
 }

@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use super::destination::write_rest;
 
@@ -58,12 +59,23 @@ pub(super) struct LogFile {
     file: File,
     rotation: Option<Rotation>,
     tally: Arc<Tally>,
+    /// When it could not be moved away last: that was said, and is tried again after a while.
+    stuck: Option<Instant>,
 }
+
+/// Between two tries to move away a file that cannot be.
+const STUCK: Duration = Duration::from_mins(1);
 
 impl LogFile {
     /// Opens it; it grows for ever.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), file: append(path)?, rotation: None, tally: Arc::default() })
+        Ok(Self {
+            path: path.to_owned(),
+            file: append(path)?,
+            rotation: None,
+            tally: Arc::default(),
+            stuck: None,
+        })
     }
 
     pub(super) fn set_rotation(&mut self, rotation: Option<Rotation>, tally: Arc<Tally>) {
@@ -72,7 +84,7 @@ impl LogFile {
 
     /// Writes lines from where `done` says, each into one file; after an error the next call goes on there.
     pub(super) fn write(&mut self, lines: &[u8], done: &mut usize) -> io::Result<()> {
-        let mut rotation = self.rotation;
+        let mut rotation = self.rotation.filter(|_| self.stuck.is_none_or(|since| since.elapsed() >= STUCK));
         loop {
             if was_moved(&self.path, &self.file) {
                 self.file = append(&self.path)?;
@@ -85,9 +97,11 @@ impl LogFile {
             if end > *done {
                 write_rest(&mut self.file, lines.get(..end).unwrap_or(lines), done)?;
             } else if let Some(Err(error)) = rotation.map(|rotation| self.rotate(rotation)) {
-                // Better too large a file than no documents. The next batch tries again.
+                // Better too large a file than no documents.
                 self.tally.failures.fetch_add(1, Relaxed);
-                tracing::warn!(%error, "{} is full and cannot be moved away: it is written on to", self.path.display());
+                if self.stuck.replace(Instant::now()).is_none() {
+                    tracing::warn!(%error, "{} is full and cannot be moved away: it is written on to", self.path.display());
+                }
                 rotation = None;
             }
             if *done >= lines.len() {
@@ -97,6 +111,11 @@ impl LogFile {
     }
 
     fn rotate(&mut self, rotation: Rotation) -> io::Result<()> {
+        if was_moved(&self.path, &self.file) {
+            // Whoever writes to the same file did it.
+            self.file = append(&self.path)?;
+            return Ok(());
+        }
         // The file itself is moved, not what may lead to it.
         let path = fs::canonicalize(&self.path)?;
         let last = rotation.files.max(2) - 1;
@@ -109,6 +128,7 @@ impl LogFile {
             }
         }
         self.tally.rotations.fetch_add(1, Relaxed);
+        self.stuck = None;
         self.file = append(&self.path)?;
         Ok(())
     }

@@ -123,7 +123,26 @@ fn what_cannot_be_moved_away_is_written_on_to_and_that_is_counted() {
     fs::create_dir_all(moved(&folder.path(), 2).join("x")).unwrap();
     write(&mut file, "document3\ndocument4\n");
     assert_eq!(fs::read_to_string(folder.path()).unwrap().lines().count(), 4);
+    // It is not tried, and not said, with each batch.
+    write(&mut file, "document5\n");
+    assert_eq!(fs::read_to_string(folder.path()).unwrap().lines().count(), 5);
     assert_eq!(folder.tally.counts(), FileCounts { failures: 1, ..FileCounts::default() });
+    file.stuck = file.stuck.and_then(|since| since.checked_sub(STUCK));
+    write(&mut file, "document6\n");
+    assert_eq!(folder.tally.counts(), FileCounts { failures: 2, ..FileCounts::default() });
+}
+
+/// Two writers of one file: what the other one moved away is not moved once more.
+#[test]
+fn a_file_that_somebody_else_moved_away_is_not_moved_again() {
+    let folder = Folder::new();
+    let (mut one, mut other) = (folder.open(), folder.open());
+    write(&mut one, "document1\ndocument2\n");
+    fs::rename(folder.path(), moved(&folder.path(), 1)).unwrap();
+    fs::write(folder.path(), "document3\n").unwrap();
+    other.rotate(ROTATION).unwrap();
+    assert_eq!(folder.texts(), ["document3\n", "document1\ndocument2\n"]);
+    assert_eq!(folder.tally.counts(), FileCounts::default());
 }
 
 #[test]

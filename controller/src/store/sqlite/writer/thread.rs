@@ -261,8 +261,9 @@ impl Thread {
 /// Behind everything that was ever numbered, also in a file that is no more: numbers begin with the time of the start.
 fn next_seq(connection: &Connection) -> rusqlite::Result<i64> {
     let last: Option<i64> = connection.query_row("SELECT max(seq) FROM identity", [], |row| row.get(0))?;
-    let milliseconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    Ok(i64::try_from(milliseconds).unwrap_or_default().max(last.map_or(0, |last| last + 1)))
+    // More than one document a microsecond never came in for long.
+    let microseconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    Ok(i64::try_from(microseconds).unwrap_or_default().max(last.map_or(0, |last| last + 1)))
 }
 
 fn now() -> Time {
