@@ -30,7 +30,7 @@ pub fn is_orphan(name: &str) -> bool {
 }
 
 /// Clock ticks after boot at which process `pid` started (field 22 of `proc_pid_stat(5)`); none when it is gone.
-fn start_time(pid: u32) -> Option<u64> {
+pub fn start_time(pid: u32) -> Option<u64> {
     let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after_name) = line.rsplit_once(')')?;
     after_name.split_whitespace().nth(19)?.parse().ok()

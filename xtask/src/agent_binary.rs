@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::command::{quietly, say};
-use crate::compiler;
+use crate::compiler::{self, Architecture};
 use crate::ebpf;
 use crate::layout::Layout;
 use crate::setup::{self, Part};
@@ -59,6 +59,21 @@ pub fn ready(layout: &Layout, profile: Profile) -> Result<PathBuf> {
     setup::ensure(layout, &[Part::UserCompiler, Part::BpfCompiler, Part::BpfLinker, Part::Packages])?;
     ebpf::ready(layout)?;
     static_binary(layout, profile, "agent")
+}
+
+/// Builds `program`, agent or controller, for a processor.
+pub fn ready_for(
+    layout: &Layout,
+    profile: Profile,
+    processor: Architecture,
+    program: &str,
+) -> Result<PathBuf> {
+    if processor != Architecture::host() {
+        bail!("{} is compiled for on such a machine only: run this there", processor.name());
+    }
+    setup::ensure(layout, &[Part::UserCompiler, Part::BpfCompiler, Part::BpfLinker, Part::Packages])?;
+    ebpf::ready(layout)?;
+    static_programs(layout, profile, program, &[program])?.pop().context("cargo built nothing")
 }
 
 /// Builds one of the programs as a static file.

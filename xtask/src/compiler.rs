@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
+use clap::ValueEnum;
 
 use crate::layout::{self, Layout};
 use crate::pinned;
@@ -15,9 +16,48 @@ pub fn host() -> String {
     format!("{}-unknown-linux-gnu", env::consts::ARCH)
 }
 
+/// A processor that what ships is built for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Architecture {
+    /// 64-bit x86
+    #[value(name = "x86_64", alias = "amd64")]
+    X86,
+    /// 64-bit Arm
+    #[value(name = "aarch64", alias = "arm64")]
+    Arm,
+}
+
+impl Architecture {
+    /// This machine's.
+    pub fn host() -> Self {
+        if env::consts::ARCH == "aarch64" { Architecture::Arm } else { Architecture::X86 }
+    }
+
+    /// As Rust calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Architecture::X86 => "x86_64",
+            Architecture::Arm => "aarch64",
+        }
+    }
+
+    /// As Go does, and container engines.
+    pub fn go_name(self) -> &'static str {
+        match self {
+            Architecture::X86 => "amd64",
+            Architecture::Arm => "arm64",
+        }
+    }
+}
+
 /// The target of the static binary.
 pub fn static_target() -> String {
-    format!("{}-unknown-linux-musl", env::consts::ARCH)
+    static_target_of(Architecture::host())
+}
+
+/// The same for a processor.
+pub fn static_target_of(processor: Architecture) -> String {
+    format!("{}-unknown-linux-musl", processor.name())
 }
 
 /// The folder of a rustup toolchain, whether it is there or not.

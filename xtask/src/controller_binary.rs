@@ -17,7 +17,7 @@ pub fn named_or_ready(layout: &Layout, profile: Profile) -> Result<PathBuf> {
 }
 
 /// Sets up and builds the controller, where something changed.
-fn ready(layout: &Layout, profile: Profile) -> Result<PathBuf> {
+pub fn ready(layout: &Layout, profile: Profile) -> Result<PathBuf> {
     setup::ensure(layout, &[Part::UserCompiler, Part::Packages])?;
     agent_binary::static_binary(layout, profile, "controller")
 }

@@ -13,6 +13,9 @@ mod stage;
 // How it looks on the terminal.
 mod screen;
 
+// The same on a whole cluster.
+mod on_cluster;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -39,9 +42,13 @@ const TICK: Duration = Duration::from_millis(50);
 /// What the demo is told.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Leave everything running until Ctrl-C, to ask for names by hand
+    /// Leave everything running until Ctrl-C, to ask for names by hand; a cluster stays until `cluster down`
     #[arg(long)]
     keep: bool,
+
+    /// On a whole cluster of one node, with the chart: the first time its programs are built, for about twenty minutes
+    #[arg(long, conflicts_with = "opensearch")]
+    cluster: bool,
 
     /// Have alerts kept by a real OpenSearch, which is fetched by Maven, instead of the controller's own store
     #[arg(long)]
@@ -55,6 +62,13 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
             "the demo makes network namespaces and loads programs into the kernel: run `sudo --preserve-env cargo xtask demo`"
         );
     }
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+    }
+    if arguments.cluster {
+        return on_cluster::run(layout, arguments.keep, &interrupted);
+    }
     let programs = Programs {
         agent: agent_binary::named_or_ready(layout, Profile::Fast)?,
         controller: controller_binary::named_or_ready(layout, Profile::Fast)?,
@@ -62,10 +76,6 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
     if arguments.opensearch {
         setup::ensure(layout, &[Part::Search])?;
         search_engine::provide(setup::search_variables(layout)?);
-    }
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
     }
     let screen = Screen::new(if arguments.opensearch { "OpenSearch" } else { "the controller" });
     let stage = Stage::build(layout, &programs, arguments.opensearch)?;

@@ -26,6 +26,12 @@ mod agent_binary;
 // The controller that ships: one static file.
 mod controller_binary;
 
+// Images of both.
+mod image;
+
+// A cluster of one node on this machine.
+mod cluster;
+
 // CustomResourceDefinitions as files.
 mod crds;
 
@@ -79,6 +85,11 @@ enum Task {
     Kernels(kernels::Arguments),
     /// Measure every budget on the binary that ships, and write docs/benchmarks.md
     Bench(bench::Arguments),
+    /// Build images of agent and controller as OCI archives, without a container engine. `docker load --input FILE`, `podman load
+    /// --input FILE` and `ctr --namespace k8s.io images import FILE` take them in
+    Image(image::Arguments),
+    /// A cluster of one node on this machine: API server, kubelet, containerd, kube-proxy, CoreDNS
+    Cluster(cluster::Arguments),
     /// Write the custom resource definitions of both API groups to deploy/crds
     Crds,
     /// Write the dashboards for Kibana and OpenSearch Dashboards to deploy/dashboards
@@ -112,6 +123,8 @@ fn run() -> Result<()> {
         Task::Test(arguments) => test::run(&layout, &arguments),
         Task::Kernels(arguments) => kernels::run(&layout, &arguments),
         Task::Bench(arguments) => bench::run(&layout, &arguments),
+        Task::Image(arguments) => image::run(&layout, &arguments),
+        Task::Cluster(arguments) => cluster::run(&layout, &arguments),
         Task::Crds => crds::run(&layout),
         Task::Dashboards => dashboards::run(&layout),
         Task::Lint => lint::run(&layout),

@@ -43,6 +43,28 @@ pub const KUBERNETES: &str = "1.36.3";
 /// The store behind that API server.
 pub const ETCD: &str = "3.7.3";
 
+/// Runs containers for the kubelet.
+pub const CONTAINERD: &str = "2.4.2";
+
+/// Makes them.
+pub const RUNC: &str = "1.5.2";
+
+/// The cluster's DNS server.
+pub const COREDNS: &str = "1.15.0";
+
+/// Installs charts.
+pub const HELM: &str = "3.22.0";
+
+/// What a node needs of Debian, likewise.
+pub const NODE_PACKAGES: &[(&str, &str)] = &[
+    ("busybox-static", "busybox"),
+    ("conntrack", "conntrack"),
+    ("containernetworking-plugins", "/usr/lib/cni/bridge"),
+    ("iptables", "iptables"),
+    ("libseccomp-dev", "/usr/include/seccomp.h"),
+    ("pkg-config", "pkg-config"),
+];
+
 /// Servers that the sink is tested against.
 pub const OPENSEARCH: &str = "3.4.0";
 

@@ -17,6 +17,9 @@ mod deny;
 // An API server with its store.
 mod kubernetes;
 
+// The rest of a node: kubelet, containerd, CoreDNS, helm and their like.
+mod node;
+
 // Go, and programs built with it.
 mod go;
 
@@ -37,6 +40,7 @@ use crate::pinned;
 
 pub use deny::program as cargo_deny;
 pub use kubernetes::variables as kubernetes_variables;
+pub use node::programs as node_programs;
 pub use search::variables as search_variables;
 
 /// What `cargo xtask setup` is told.
@@ -67,6 +71,9 @@ pub enum Part {
     CargoDeny,
     /// For the suite `cluster` alone: kube-apiserver, kubectl and etcd, built with Go
     Kubernetes,
+    /// For a whole cluster alone (`cluster`, `demo --cluster`, the suite `node`): kubelet, containerd, runc, CoreDNS, helm and
+    /// their like, built with Go
+    Node,
     /// For the suite `search` alone: OpenSearch and Elasticsearch, fetched by Maven
     Search,
 }
@@ -89,6 +96,7 @@ impl Part {
             Part::Emulator => debian::missing(pinned::EMULATOR),
             Part::CargoDeny => Ok(deny::missing(layout)),
             Part::Kubernetes => kubernetes::missing(layout),
+            Part::Node => node::missing(layout),
             Part::Search => search::missing(layout),
         }
     }
@@ -103,6 +111,7 @@ impl Part {
             Part::Emulator => debian::install(layout, pinned::EMULATOR),
             Part::CargoDeny => deny::install(layout),
             Part::Kubernetes => kubernetes::install(layout),
+            Part::Node => node::install(layout),
             Part::Search => search::install(layout),
         }
     }
@@ -113,7 +122,7 @@ impl Part {
             Part::UserCompiler | Part::BpfCompiler | Part::BpfLinker => 0,
             Part::Packages | Part::Emulator => 1,
             Part::CargoDeny => 2,
-            Part::Kubernetes => 3,
+            Part::Kubernetes | Part::Node => 3,
             Part::Search => 4,
         }
     }
@@ -246,6 +255,8 @@ mod tests {
 
     #[test]
     fn what_one_suite_alone_needs_is_installed_by_its_name_only() {
-        assert!(!COMMON.contains(&Part::Kubernetes) && !COMMON.contains(&Part::Search));
+        for part in [Part::Kubernetes, Part::Node, Part::Search] {
+            assert!(!COMMON.contains(&part));
+        }
     }
 }

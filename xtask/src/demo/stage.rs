@@ -26,7 +26,7 @@ use crate::layout::Layout;
 use super::script::{PODS, PUSHED, Step, ZONE};
 
 /// Where the manifests say that the lists are.
-const PUBLISHER: &str = "https://feeds.example.net";
+pub const PUBLISHER: &str = "https://feeds.example.net";
 
 /// Gives what it becomes a resolver's file of its own.
 const MOUNT: &str = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";

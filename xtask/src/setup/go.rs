@@ -29,6 +29,14 @@ pub struct Module {
     pub version: &'static str,
     /// The packages in which a program keeps the version that it states; none where the source says it.
     pub version_packages: &'static [&'static str],
+    /// Variables of its source that are set when it is linked, each with its value.
+    pub variables: &'static [(&'static str, &'static str)],
+    /// What of its source is left out, or taken in, as Go's build tags.
+    pub tags: &'static str,
+    /// Part of it is written in C: a compiler and the libraries' headers are needed.
+    pub needs_c: bool,
+    /// A program of our own that is made of its packages.
+    pub main: Option<&'static str>,
 }
 
 /// A program of a module.
@@ -42,6 +50,20 @@ pub struct Package {
 }
 
 impl Module {
+    /// One that is built as it is published.
+    pub const fn plain(name: &'static str, path: &'static str, version: &'static str) -> Module {
+        Module {
+            name,
+            path,
+            version,
+            version_packages: &[],
+            variables: &[],
+            tags: "",
+            needs_c: false,
+            main: None,
+        }
+    }
+
     /// Its folder in the cache; programs are in `bin` below it.
     pub fn folder(&self, layout: &Layout) -> PathBuf {
         layout.tool(self.name, self.version)
@@ -58,7 +80,8 @@ impl Module {
             .with_context(|| format!("cannot make the folder {}", scratch.display()))?;
         self.write_module(&go, &scratch)?;
         let mut build = command(&go, &scratch);
-        build.args(["build", "-v", "-ldflags", &self.link_flags(), "-o", "bin/"]);
+        build.args(["build", "-v", "-tags", self.tags, "-ldflags", &self.link_flags(), "-o", "bin/"]);
+        build.env("CGO_ENABLED", if self.needs_c { "1" } else { "0" });
         build.args(packages.iter().map(|package| package.path));
         quietly_counting(&title, "packages compiled", &mut build, &log(layout, self.name))?;
         let bin = self.folder(layout).join("bin");
@@ -81,6 +104,9 @@ impl Module {
         let listed =
             fs::read_to_string(file.trim()).with_context(|| format!("cannot read {}", file.trim()))?;
         fs::write(scratch.join("go.mod"), self.module_text(&listed))?;
+        if let Some(main) = self.main {
+            fs::write(scratch.join("main.go"), main)?;
+        }
         Ok(())
     }
 
@@ -112,6 +138,9 @@ impl Module {
                 _ = write!(flags, " -X {package}.{variable}={value}");
             }
         }
+        for (variable, value) in self.variables {
+            _ = write!(flags, " -X {variable}={value}");
+        }
         flags
     }
 }
@@ -121,8 +150,6 @@ fn command(go: &Path, scratch: &Path) -> Command {
     let mut command = bare(go);
     command.current_dir(scratch).env_remove("GOOS").env_remove("GOARCH");
     command.env("GOFLAGS", "-trimpath -buildvcs=false -mod=mod").env("GOWORK", "off");
-    // Static programs, and no C compiler needed.
-    command.env("CGO_ENABLED", "0");
     command
 }
 
@@ -164,8 +191,11 @@ fn parse(text: &str) -> Option<(u32, u32)> {
 mod tests {
     use super::*;
 
-    const MODULE: Module =
-        Module { name: "k", path: "k8s.io/k", version: "1.30.2", version_packages: &["k8s.io/v"] };
+    const MODULE: Module = Module {
+        version_packages: &["k8s.io/v"],
+        variables: &[("k8s.io/w.minor", "30")],
+        ..Module::plain("k", "k8s.io/k", "1.30.2")
+    };
 
     #[test]
     fn staging_folders_become_published_modules() {
@@ -187,7 +217,7 @@ mod tests {
         assert_eq!(
             MODULE.link_flags(),
             "-s -w -X k8s.io/v.gitVersion=v1.30.2 -X k8s.io/v.gitMajor=1 -X k8s.io/v.gitMinor=30 \
-             -X k8s.io/v.gitTreeState=clean"
+             -X k8s.io/v.gitTreeState=clean -X k8s.io/w.minor=30"
         );
     }
 

@@ -14,15 +14,13 @@ use crate::pinned;
 /// The variable with the folder that holds all three.
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
 
-const KUBERNETES: Module = Module {
-    name: "kubernetes",
-    path: "k8s.io/kubernetes",
-    version: pinned::KUBERNETES,
+/// Kubernetes itself; the node's programs are built from it as well.
+pub const KUBERNETES: Module = Module {
     version_packages: &["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"],
+    ..Module::plain("kubernetes", "k8s.io/kubernetes", pinned::KUBERNETES)
 };
 
-const ETCD: Module =
-    Module { name: "etcd", path: "go.etcd.io/etcd/server/v3", version: pinned::ETCD, version_packages: &[] };
+const ETCD: Module = Module::plain("etcd", "go.etcd.io/etcd/server/v3", pinned::ETCD);
 
 /// One of the programs.
 struct Program {
@@ -85,6 +83,11 @@ fn absent(layout: &Layout) -> Result<Vec<&'static Program>> {
         }
     }
     Ok(absent)
+}
+
+/// Name and place of each program.
+pub fn programs(layout: &Layout) -> Result<Vec<(&'static str, PathBuf)>> {
+    PROGRAMS.iter().map(|program| Ok((program.package.name, program.path(layout)?))).collect()
 }
 
 /// The variables by which the tests find the programs.
