@@ -76,6 +76,8 @@ pub struct Missed {
     pub why: String,
     /// The server may have had the request.
     pub uncertain: bool,
+    /// It answers with more than is taken.
+    pub is_too_long: bool,
 }
 
 /// Asks servers.
@@ -143,14 +145,16 @@ impl Asker {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Answer, Missed> {
-        let request = self.sign(request).map_err(|why| Missed { why, uncertain: false })?;
+        let request =
+            self.sign(request).map_err(|why| Missed { why, uncertain: false, is_too_long: false })?;
         let mut response = request.send().await.map_err(missed)?;
         let is_elasticsearch = response.headers().contains_key("x-elastic-product");
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(missed)? {
             if body.len() + chunk.len() > self.answer_max {
-                return Err(Missed { why: "its answer has no end".to_owned(), uncertain: true });
+                let why = format!("its answer has more than {} bytes", self.answer_max);
+                return Err(Missed { why, uncertain: true, is_too_long: true });
             }
             body.extend_from_slice(&chunk);
         }
@@ -184,5 +188,6 @@ fn certified(
 fn missed(error: reqwest::Error) -> Missed {
     // Nothing was sent where no connection was made, or no request.
     let uncertain = !error.is_connect() && !error.is_builder();
-    Missed { why: format!("it does not answer ({})", client::causes(error)), uncertain }
+    let why = format!("it does not answer ({})", client::causes(error));
+    Missed { why, uncertain, is_too_long: false }
 }

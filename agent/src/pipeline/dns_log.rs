@@ -225,10 +225,12 @@ impl DnsLogger {
         let logged = if settings.aggregation != Aggregation::Every {
             let taken = table.count(exchange, folded, owners, (shares, limit));
             counts.malformed += u64::from(taken.malformed);
+            counts.parsed += u64::from(taken.parsed);
             taken.counted
         } else if limit == u64::MAX || shares.take(&exchange.attributed, limit, 1 + folded) {
             let exchange = Box::new(exchange.read());
             counts.malformed += u64::from(exchange.malformed.is_some());
+            counts.parsed += 1;
             ready.push_back(DnsLog::One { exchange, folded });
             true
         } else {

@@ -168,6 +168,7 @@ stage!(dns_log, DnsLogCounts, "dns_log", {
     lone_answers: counter "Answers whose query was not seen",
     unanswered: counter "Queries logged without an answer",
     evicted: counter "Queries logged early to make room",
+    parsed: counter "Exchanges that were parsed; their equals were counted without it",
     malformed: counter "Exchanges of which a message could not be read to its end",
     logged: counter "Exchanges that a document stands for",
     folded: counter "Of these, exchanges of search lists folded into the log of what was meant",

@@ -40,6 +40,14 @@ pub enum EngineError {
         /// A server is there and cannot answer now: in a moment it may.
         is_up: bool,
     },
+    /// An answer is longer than any that is taken.
+    #[error("the search engine at {location} answers with too much: {why}")]
+    TooLong {
+        /// Where, without credentials.
+        location: String,
+        /// How much.
+        why: String,
+    },
     /// The credentials are not good, or not good enough.
     #[error(
         "the search engine does not let us {what} (HTTP {status}): {reason}; docs/reference/search-engines.md has the rights \
@@ -145,6 +153,13 @@ impl Engine {
         // A pushed document, and what stands around it.
         let asker = asker.with_answers_up_to(DOCUMENT_BYTES_MAX + (1 << 20));
         Ok(Self { asker, servers })
+    }
+
+    /// Takes answers of so many bytes.
+    #[cfg(test)]
+    #[must_use]
+    pub fn with_answers_up_to(self, bytes: usize) -> Self {
+        Self { asker: self.asker.with_answers_up_to(bytes), ..self }
     }
 
     /// Where it is, without credentials.
@@ -256,6 +271,9 @@ impl Engine {
                         format!("it answers HTTP {} ({})", answer.status, Reply::of(&answer).reason()),
                         true,
                     );
+                }
+                Err(Missed { why, is_too_long: true, .. }) => {
+                    return Err(EngineError::TooLong { location: shown(server), why });
                 }
                 Err(missed) => why = missed.why,
             }

@@ -109,6 +109,7 @@ impl From<EngineError> for StoreError {
         let remedy = match error {
             EngineError::Away { .. } => "; see that it runs, and that --elasticsearch names it",
             EngineError::Refused { .. } => "; its own log says more",
+            EngineError::TooLong { .. } => "; ask for less, or let its documents be smaller",
             // They name their remedy themselves.
             EngineError::Forbidden { .. } | EngineError::Foreign { .. } => "",
         };

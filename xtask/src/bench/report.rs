@@ -1,6 +1,6 @@
 //! The page and the JSON: figures as they were measured, with the machine and the day.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -8,18 +8,18 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-use super::figure::{Better, Figures, round};
+use super::figure::{Better, Figures, KINDS, Kind, round};
 use crate::command::output;
 use crate::layout::Layout;
 
 /// One line a figure, for the terminal.
 pub fn lines(figures: &Figures) -> String {
-    figures.iter().fold(String::new(), |mut text, (kind, value)| {
+    let line = |(kind, value): (&Kind, f64)| {
         let budget = kind.budget.map_or_else(String::new, |budget| format!("budget {}: ", round(budget)));
         let verdict = kind.verdict(value);
-        _ = writeln!(text, "{:24} {:>9} {:16} {budget}{verdict}", kind.name, round(value), kind.unit);
-        text
-    })
+        format!("{:24} {:>9} {:16} {budget}{verdict}\n", kind.name, round(value), kind.unit)
+    };
+    figures.iter().map(line).collect()
 }
 
 /// Writes `{name: {value, unit, budget, better}}`.
@@ -39,44 +39,71 @@ fn object(figures: &Figures) -> Map<String, Value> {
         .collect()
 }
 
-/// Writes docs/benchmarks.md.
-pub fn write_page(layout: &Layout, figures: &Figures) -> Result<()> {
+/// Writes docs/benchmarks.md. Where only parts were measured, what the page says of others stays, each figure with its day and
+/// revision; nothing is written where that is of another machine.
+pub fn write_page(layout: &Layout, figures: &Figures, is_all: bool) -> Result<()> {
     let path = layout.root.join("docs/benchmarks.md");
+    let (machine, told) = (machine(), fs::read_to_string(&path).unwrap_or_default());
+    if !is_all && !told.contains(&machine) {
+        println!("docs/benchmarks.md is of another machine: it is left as it is");
+        return Ok(());
+    }
+    let told = if is_all { BTreeMap::new() } else { rows(&told) };
     fs::create_dir_all(layout.root.join("docs"))?;
-    fs::write(&path, page(figures, &machine()?))
+    fs::write(&path, page(figures, told, &machine, &moment(layout)?))
         .with_context(|| format!("cannot write {}", path.display()))?;
     println!("wrote docs/benchmarks.md");
     Ok(())
 }
 
-fn page(figures: &Figures, machine: &str) -> String {
+/// Rows of a page by the names of their figures.
+fn rows(page: &str) -> BTreeMap<&str, String> {
+    let row = |line| Some((str::strip_prefix(line, "| `")?.split_once('`')?.0, format!("{line}\n")));
+    page.lines().filter_map(row).collect()
+}
+
+fn page(figures: &Figures, mut rows: BTreeMap<&str, String>, machine: &str, moment: &str) -> String {
     let mut page = format!(
         "# What it costs\n\n<!-- Written by `cargo xtask bench`. -->\n\n{machine}\n\n\
          Measured on the static binary that ships (`cargo xtask build --release`). `cargo xtask bench` measures all of\n\
-         it again; the last column names the part to measure alone (`cargo xtask bench --only PART`). A figure without a\n\
-         budget is there for scale. Times on a shared machine differ by a fifth from run to run.\n\n\
-         | figure | what | value | unit | budget | | part |\n| --- | --- | ---: | --- | ---: | --- | --- |\n"
+         it again; the column before the last names the part to measure alone (`cargo xtask bench --only PART`), the last one\n\
+         when and at which revision it was measured. A figure without a budget is there for scale. Times on a shared machine\n\
+         differ by a fifth from run to run.\n\n\
+         | figure | what | value | unit | budget | | part | measured |\n| --- | --- | ---: | --- | ---: | --- | --- | --- |\n"
     );
     for (kind, value) in figures.iter() {
-        let budget = kind.budget.map_or_else(String::new, round);
-        _ = writeln!(
-            page,
-            "| `{}` | {} | {} | {} | {budget} | {} | {} |",
-            kind.name,
-            kind.meaning,
-            round(value),
-            kind.unit,
-            kind.verdict(value),
-            kind.part
-        );
+        rows.insert(kind.name, row(kind, value, moment));
+    }
+    for kind in KINDS {
+        page.push_str(rows.get(kind.name).map_or("", String::as_str));
     }
     page.push_str(include_str!("method.md"));
     page
 }
 
-/// Day, kernel, processor and memory, as a sentence.
-fn machine() -> Result<String> {
+fn row(kind: &Kind, value: f64, moment: &str) -> String {
+    format!(
+        "| `{}` | {} | {} | {} | {} | {} | {} | {moment} |\n",
+        kind.name,
+        kind.meaning,
+        round(value),
+        kind.unit,
+        kind.budget.map_or_else(String::new, round),
+        kind.verdict(value),
+        kind.part
+    )
+}
+
+/// Day and revision.
+fn moment(layout: &Layout) -> Result<String> {
     let day = output(Command::new("date").args(["--utc", "+%Y-%m-%d"]))?;
+    let git = |arguments: &[&str]| output(Command::new("git").arg("-C").arg(&layout.root).args(arguments));
+    let revision = git(&["rev-parse", "--short", "HEAD"]).unwrap_or_default();
+    Ok(format!("{} {}", day.trim(), revision.trim()).trim_end().to_owned())
+}
+
+/// Processor, memory and kernel, as a sentence.
+fn machine() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -86,13 +113,12 @@ fn machine() -> Result<String> {
     };
     let cores = processors.lines().filter(|line| line.starts_with("processor")).count();
     let kilobytes: u64 = field(&memory, "MemTotal").trim_end_matches(" kB").parse().unwrap_or(0);
-    Ok(format!(
-        "{}: {cores} cores of {}, {} GB of memory, Linux {}.",
-        day.trim(),
+    format!(
+        "{cores} cores of {}, {} GB of memory, Linux {}.",
         field(&processors, "model name"),
         kilobytes / 1_000_000,
         kernel.trim()
-    ))
+    )
 }
 
 #[cfg(test)]
@@ -118,9 +144,21 @@ mod tests {
 
     #[test]
     fn the_page_has_a_row_a_figure_in_the_order_of_the_list() {
-        let page = page(&figures(), "A machine.");
+        let page = page(&figures(), BTreeMap::new(), "A machine.", "2026-11-28 abc");
         let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
         assert_eq!(rows.len(), 2);
         assert!(rows[0].starts_with("| `screen_query` |") && rows[0].contains("| 128 | ns | 130 | ok |"));
+        assert!(rows[0].ends_with("| in-process | 2026-11-28 abc |"), "{}", rows[0]);
+    }
+
+    #[test]
+    fn what_was_not_measured_stays_and_what_is_no_figure_any_more_goes() {
+        let before = page(&figures(), BTreeMap::new(), "A machine.", "2026-11-28 abc");
+        let before = before.replace("`tshark_cpu`", "`forgotten`");
+        let mut measured = Figures::default();
+        measured.add("screen_answer", 300.0).unwrap();
+        let after = page(&measured, rows(&before), "A machine.", "2026-11-29 def");
+        let told: Vec<_> = rows(&after).into_iter().map(|(name, row)| (name, row.contains("def"))).collect();
+        assert_eq!(told, [("screen_answer", true), ("screen_query", false)]);
     }
 }

@@ -16,6 +16,9 @@ use crate::pipeline::packet::{Timestamp, Transport};
 
 /// Digests that are remembered in one interval; what goes beyond is read each time.
 const DIGESTS_MAX: usize = 65_536;
+/// Digests of exchanges that are equal once they are read, as those that differ in padding alone. A workload that makes up ever
+/// new ones is read each time, and takes no place from others.
+const VARIANTS_MAX: u32 = 16;
 /// Pods that are told apart in all entries of one interval; workloads beyond stay by themselves.
 const MEMBERS_MAX: usize = 262_144;
 
@@ -67,6 +70,7 @@ struct Entry {
     clients: Clients,
     attribution: Option<Attribution>,
     malformed: Option<String>,
+    variants: u32,
     count: u64,
     folded: u64,
     latency_count: u64,
@@ -92,7 +96,9 @@ pub(super) struct Table {
 pub(super) struct Taken {
     /// Otherwise it is one that was not met before, and no more of them may be kept.
     pub counted: bool,
-    /// Whether it was read, and could not be to its end.
+    /// Whether it was parsed.
+    pub parsed: bool,
+    /// Whether it, or its equal, could not be read to its end.
     pub malformed: bool,
 }
 
@@ -110,12 +116,12 @@ impl Table {
         let digest = self.digests.of(exchange);
         let known = digest.and_then(|digest| self.by_digest.get(&digest));
         if let Some(entry) = known.and_then(|at| self.entries.get_mut(*at)) {
-            entry.add(exchange.time, exchange.latency(), folded);
-            return Taken { counted: true, malformed: entry.key.is_malformed };
+            entry.add(exchange, folded);
+            return Taken { counted: true, parsed: false, malformed: entry.key.is_malformed };
         }
         let is_certain = digest.is_some() && self.by_digest.len() < DIGESTS_MAX;
         if is_certain && !shares.take(&exchange.attributed, limit, 1 + folded) {
-            return Taken { counted: false, malformed: false };
+            return Taken { counted: false, parsed: false, malformed: false };
         }
         let entry = Entry::new(exchange, folded);
         let malformed = entry.key.is_malformed;
@@ -125,13 +131,26 @@ impl Table {
             shares.give_back(&exchange.attributed);
         }
         if !is_certain && is_new && !shares.take(&exchange.attributed, limit, 1 + folded) {
-            return Taken { counted: false, malformed };
+            return Taken { counted: false, parsed: true, malformed };
         }
         let at = self.put(entry);
         if let Some(digest) = digest.filter(|_| is_certain) {
-            self.by_digest.insert(digest, at);
+            self.remember(digest, at);
         }
-        Taken { counted: true, malformed }
+        Taken { counted: true, parsed: true, malformed }
+    }
+
+    #[cfg(test)]
+    pub(super) fn digests(&self) -> usize {
+        self.by_digest.len()
+    }
+
+    fn remember(&mut self, digest: u128, at: usize) {
+        let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.variants < VARIANTS_MAX) else {
+            return;
+        };
+        entry.variants += 1;
+        self.by_digest.insert(digest, at);
     }
 
     /// All that was counted, in the order of its first exchange. Pods whose owner became known meanwhile join it.
@@ -184,6 +203,7 @@ impl Entry {
             clients,
             attribution: Some(exchange.attributed.attribution),
             malformed: exchange.malformed,
+            variants: 0,
             count: 1,
             folded,
             latency_count: latency.is_some().into(),
@@ -204,7 +224,11 @@ impl Entry {
         self
     }
 
-    fn add(&mut self, time: Timestamp, latency: Option<u64>, folded: u64) {
+    /// One more, which need not be read.
+    fn add(&mut self, exchange: &UnreadExchange, folded: u64) {
+        let (time, latency) = (exchange.time, exchange.latency());
+        let attribution = exchange.attributed.attribution;
+        self.attribution = self.attribution.filter(|known| *known == attribution);
         self.count += 1;
         self.folded += folded;
         self.first_seen = self.first_seen.min(time);

@@ -17,6 +17,8 @@ pub struct DnsLogCounts {
     pub unanswered: u64,
     /// Of those, queries that had to make room before their time was up.
     pub evicted: u64,
+    /// Exchanges that were parsed; one whose bytes are like those of another of its interval is counted without it.
+    pub parsed: u64,
     /// Exchanges of which a message could not be read to its end.
     pub malformed: u64,
     /// Exchanges that a document stands for, or will at the end of the interval.

@@ -204,9 +204,39 @@ fn what_was_read_once_is_not_read_again_and_the_table_begins_anew_with_each_inte
         reply(&mut logger, 1, id, "www.example");
     }
     assert_eq!(counted(&flush(&mut logger, 2)).len(), 1);
+    assert_eq!(logger.counts().parsed, 1);
     reply(&mut logger, 3, 1, "www.example");
     let logs = flush(&mut logger, 4);
     assert_eq!(counted(&logs).iter().map(|one| one.count).collect::<Vec<_>>(), [1]);
+    assert_eq!(logger.counts().parsed, 2);
+}
+
+#[test]
+fn bytes_that_are_made_up_take_no_place_from_other_exchanges() {
+    let mut logger = counting();
+    for made_up in 0..100_u8 {
+        let mut exchange = unread_answer(workload('a'), at(1), 1, "www.example", |_| ());
+        exchange.answer = [&exchange.answer[..], &[made_up]].concat().into();
+        logger.message(exchange);
+    }
+    assert_eq!(logger.counts().parsed, 100);
+    assert_eq!(logger.table.digests(), 16);
+    let logs = flush(&mut logger, 2);
+    assert_eq!(counted(&logs).iter().map(|one| one.count).collect::<Vec<_>>(), [100]);
+}
+
+#[test]
+fn what_is_counted_without_being_parsed_says_how_it_was_attributed_only_where_all_were_alike() {
+    for (second, expected) in [(Attribution::Cgroup, Some(Attribution::Cgroup)), (Attribution::Process, None)]
+    {
+        let mut logger = counting();
+        reply(&mut logger, 0, 1, "www.example");
+        let mut other = unread_answer(workload('a'), at(1), 1, "www.example", |_| ());
+        other.attributed.attribution = second;
+        logger.message(other);
+        assert_eq!(logger.counts().parsed, 1);
+        assert_eq!(counted(&flush(&mut logger, 2))[0].attribution, expected);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Documents into data streams by `_bulk`, and what became of each.
 //!
-//! A data stream that has rolled over takes an id again that an older index of it has: that is looked up before.
+//! A data stream that has rolled over takes an id again that an older index of it has: all its indices are asked before, the one
+//! that is written to as well, for until the documents are there it may be an older one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -17,13 +18,13 @@ const BYTES: usize = 4 << 20;
 
 /// Keeps documents; what is said to be created is found by the next search.
 pub async fn append(engine: &Engine, documents: Vec<Incoming>) -> Result<Vec<Appended>, StoreError> {
-    let older = older(engine, &documents).await?;
+    let held = held(engine, &documents).await?;
     let mut appended: Vec<Option<Appended>> = Vec::with_capacity(documents.len());
     let mut batch = Batch::default();
     for (place, document) in documents.iter().enumerate() {
         let name = lookup::data_stream(document.stream, &document.namespace);
         let is_there =
-            document.id.as_ref().is_some_and(|id| older.get(&name).is_some_and(|ids| ids.contains(id)));
+            document.id.as_ref().is_some_and(|id| held.get(&name).is_some_and(|ids| ids.contains(id)));
         if is_there {
             let id = document.id.clone().unwrap_or_default();
             appended.push(Some(Appended { id, outcome: Outcome::Exists }));
@@ -39,8 +40,8 @@ pub async fn append(engine: &Engine, documents: Vec<Incoming>) -> Result<Vec<App
     Ok(appended.into_iter().flatten().collect())
 }
 
-/// Ids that indices hold which their data stream does not write to any more.
-async fn older(
+/// Ids that the data streams hold, by data stream.
+async fn held(
     engine: &Engine,
     documents: &[Incoming],
 ) -> Result<HashMap<String, HashSet<String>>, StoreError> {
@@ -50,14 +51,12 @@ async fn older(
             asked.entry(lookup::data_stream(*stream, namespace)).or_default().push(id.clone());
         }
     }
-    let mut older = HashMap::new();
+    let mut held = HashMap::new();
     for (name, ids) in asked {
-        let mut indices = lookup::backing(engine, &name).await?;
-        // The one that is written to says itself what it has.
-        indices.pop();
-        older.insert(name, lookup::held(engine, &indices, &ids).await?);
+        let indices = lookup::backing(engine, &name).await?;
+        held.insert(name, lookup::held(engine, &indices, &ids).await?);
     }
-    Ok(older)
+    Ok(held)
 }
 
 #[derive(Default)]

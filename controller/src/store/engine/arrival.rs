@@ -179,16 +179,15 @@ pub async fn page(
         }
         let behind = json!({ "range": { "_seq_no": { "gte": from, "lt": end } } });
         let body = json!({
-            "size": room,
             "query": query::all(&[filter.clone(), behind]),
             "sort": [{ "_seq_no": { "order": "asc" } }],
             "docvalue_fields": hits::fields(),
         });
         let only = format!("&preference=_shards:{shard}");
-        let answer = ask::search_with(engine, index, &only, body).await?;
+        let (answer, asked) = ask::documents(engine, index, &only, room, body).await?;
         let found = hits::read(engine, search.stream, &search.filter.cluster, &answer).await?;
         let last = ask::list(&answer, "/hits/hits").last().and_then(|hit| hit.get("sort")?.get(0)?.as_u64());
-        let seen = last.filter(|_| found.len() == room).map_or(*end, |last| last + 1);
+        let seen = last.filter(|_| found.len() == asked).map_or(*end, |last| last + 1);
         hits.extend(found);
         at.0.insert(place, seen);
     }

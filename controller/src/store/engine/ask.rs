@@ -25,14 +25,46 @@ pub async fn search_with(
     engine: &Engine,
     indices: &str,
     parameters: &str,
-    mut body: Value,
+    body: Value,
 ) -> Result<Value, StoreError> {
+    believed(once(engine, indices, parameters, body).await?)
+}
+
+/// Asks for `size` documents, or for fewer where so many are more than an answer may hold; what it holds, and how many were
+/// asked for.
+pub async fn documents(
+    engine: &Engine,
+    indices: &str,
+    parameters: &str,
+    mut size: usize,
+    mut body: Value,
+) -> Result<(Value, usize), StoreError> {
+    loop {
+        if let Some(members) = body.as_object_mut() {
+            members.insert("size".to_owned(), json!(size));
+        }
+        match once(engine, indices, parameters, body.clone()).await {
+            Err(EngineError::TooLong { .. }) if size > 1 => size = size.div_ceil(2).min(size - 1),
+            reply => return Ok((believed(reply?)?, size)),
+        }
+    }
+}
+
+async fn once(
+    engine: &Engine,
+    indices: &str,
+    parameters: &str,
+    mut body: Value,
+) -> Result<Reply, EngineError> {
     if let Some(members) = body.as_object_mut() {
         members.insert("timeout".to_owned(), json!(format!("{SECONDS}s")));
         members.insert("track_total_hits".to_owned(), json!(false));
     }
-    let path = format!("/{indices}/_search?{OPTIONS}{parameters}");
-    let reply = patiently(engine, &path, &body).await?;
+    patiently(engine, &format!("/{indices}/_search?{OPTIONS}{parameters}"), &body).await
+}
+
+/// What an answer in time, of every shard, holds.
+fn believed(reply: Reply) -> Result<Value, StoreError> {
     if is_late(&reply) {
         return Err(StoreError::TooSlow { seconds: SECONDS });
     }

@@ -16,7 +16,7 @@ use crate::store::{Hit, Naming, NamingPage, Order, StoreError, Stream};
 
 /// Names of one step: a query takes 65,536 values, an answer as many buckets.
 const NAMES: usize = 20_000;
-/// Documents of a page.
+/// Documents of a page, as long as they are not longer than an answer may be.
 const HITS: usize = 500;
 /// How long a page looks, unless one step takes longer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -55,12 +55,12 @@ pub async fn page(engine: &Engine, moments: &Moments, naming: Naming) -> Result<
         let told = if step.meant.is_empty() {
             None
         } else {
-            let found = documents(engine, &filter, field, &step.meant, walk.told.take()).await?;
+            let (found, asked) = documents(engine, &filter, field, &step.meant, walk.told.take()).await?;
             let found = ask::list(&found, "/hits/hits");
             for one in found.iter().filter(|one| !was_told(one, &naming, &walk)) {
                 page.push(hits::hit(one, Stream::Logs).ok_or_else(|| hits::malformed(one))?);
             }
-            found.last().filter(|_| found.len() == HITS).and_then(|last| last.get("sort")).cloned()
+            found.last().filter(|_| found.len() == asked).and_then(|last| last.get("sort")).cloned()
         };
         walk = walk.on(told, step.next);
         if page.len() >= HITS || began.elapsed() > PATIENCE {
@@ -135,12 +135,11 @@ async fn documents(
     field: &str,
     names: &[String],
     behind: Option<Value>,
-) -> Result<Value, StoreError> {
+) -> Result<(Value, usize), StoreError> {
     let fields = hits::fields().as_array().cloned().unwrap_or_default().into_iter();
     let fields: Vec<_> =
         fields.chain(Naming::FIELDS.into_iter().map(|field| json!({ "field": field }))).collect();
     let mut body = json!({
-        "size": HITS,
         "query": query::all(&[filter.clone(), json!({ "terms": { field: names } })]),
         "sort": page::sort(Order::OldestFirst),
         "docvalue_fields": fields,
@@ -148,7 +147,7 @@ async fn documents(
     if let (Some(behind), Some(body)) = (behind, body.as_object_mut()) {
         body.insert("search_after".to_owned(), behind);
     }
-    ask::search(engine, &pattern(Stream::Logs), body).await
+    ask::documents(engine, &pattern(Stream::Logs), "", HITS, body).await
 }
 
 /// A document that an earlier step has told: another of its names came before.

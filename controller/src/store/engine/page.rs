@@ -19,18 +19,18 @@ pub async fn page(
 ) -> Result<Page, StoreError> {
     let limit = search.limit.clamp(1, Search::LIMIT_MAX);
     let mut body = json!({
-        "size": limit, "query": filter, "sort": sort(search.order), "docvalue_fields": hits::fields(),
+        "query": filter, "sort": sort(search.order), "docvalue_fields": hits::fields(),
     });
     if let Some(after) = after(search)
         && let Some(body) = body.as_object_mut()
     {
         body.insert("search_after".to_owned(), after);
     }
-    let answer = ask::search(engine, &pattern(search.stream), body).await?;
+    let (answer, asked) = ask::documents(engine, &pattern(search.stream), "", limit, body).await?;
     let last = ask::list(&answer, "/hits/hits").last().and_then(|hit| hit.get("sort")).cloned();
     let hits = hits::read(engine, search.stream, &search.filter.cluster, &answer).await?;
     let next = last
-        .filter(|_| hits.len() == limit)
+        .filter(|_| hits.len() == asked)
         .map(|sort| Cursor::Opaque(format!("{}{sort}", mark(search.order))));
     Ok(Page { hits, next, arrived: arrived.cursor() })
 }

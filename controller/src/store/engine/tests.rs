@@ -17,12 +17,15 @@ type Asked = Arc<Mutex<Vec<(String, Value)>>>;
 async fn stand_in(failed: u64) -> (EngineStore, Asked) {
     let asked = Asked::default();
     let router = Router::new().fallback(answer).with_state((Arc::clone(&asked), failed));
+    (EngineStore::new(served(router).await), asked)
+}
+
+async fn served(router: Router) -> Engine {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let engine = Engine::new(vec![url.parse().unwrap()], &Settings::default()).unwrap();
-    (EngineStore::new(engine), asked)
+    Engine::new(vec![url.parse().unwrap()], &Settings::default()).unwrap()
 }
 
 async fn answer(State((asked, failed)): State<(Asked, u64)>, request: Request) -> String {
@@ -77,4 +80,53 @@ async fn documents_of_names_are_sorted_by_what_is_their_own() {
     let asked = asked.lock().unwrap();
     let sort = asked.iter().find_map(|(_, body)| body.get("sort")).unwrap();
     assert!(sort[0].get("@timestamp").is_some() && sort[1].get("event.id").is_some(), "{sort}");
+}
+
+/// A server of seven documents of a thousand bytes each, all of the same moment.
+async fn seven(request: Request) -> String {
+    let path = request.uri().path().to_owned();
+    let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if !path.ends_with("_search") {
+        return json!({ "indices": {}, "_shards": { "failed": 0 } }).to_string();
+    }
+    let behind = body
+        .pointer("/search_after/1")
+        .and_then(Value::as_str)
+        .map_or(0, |id| id.parse::<u64>().unwrap() + 1);
+    let size = body["size"].as_u64().unwrap();
+    let hits: Vec<_> = (behind..7.min(behind + size)).map(document).collect();
+    json!({ "hits": { "hits": hits } }).to_string()
+}
+
+fn document(number: u64) -> Value {
+    let id = number.to_string();
+    json!({
+        "_id": id, "_index": ".ds-logs-namewarden.dns-default-000001", "_source": { "long": "x".repeat(1000) },
+        "fields": { "@timestamp": ["2026-11-28T00:00:00.000000000Z"] }, "sort": [0, id, "i", 0],
+    })
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_long_for_an_answer_is_a_shorter_page() {
+    let engine = served(Router::new().fallback(seven)).await.with_answers_up_to(3000);
+    let store = EngineStore::new(engine);
+    let (mut after, mut ids, mut pages) = (None, Vec::new(), 0);
+    loop {
+        let (stream, order) = (Stream::Logs, Order::OldestFirst);
+        let search = Search { stream, filter: Filter::default(), order, after, limit: 100 };
+        let page = store.search(search).await.unwrap();
+        ids.extend(page.hits.into_iter().map(|hit| hit.id));
+        (after, pages) = (page.next, pages + 1);
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(ids, ["0", "1", "2", "3", "4", "5", "6"]);
+    assert_eq!(pages, 4);
+    let engine = served(Router::new().fallback(seven)).await.with_answers_up_to(500);
+    let (stream, filter, order) = (Stream::Logs, Filter::default(), Order::OldestFirst);
+    let search = Search { stream, filter, order, after: None, limit: 100 };
+    let refused = EngineStore::new(engine).search(search).await.unwrap_err().to_string();
+    assert!(refused.contains("more than 500 bytes"), "{refused}");
 }

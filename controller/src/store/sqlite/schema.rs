@@ -53,12 +53,22 @@ pub fn migrate(connection: &mut Connection) -> Result<(), MigrationError> {
     if version > VERSION {
         return Err(MigrationError::Newer { version });
     }
+    if version > 0 && version < VERSION {
+        let file = connection.path().unwrap_or_default();
+        tracing::warn!(
+            "{file} is of schema {version} and is brought to schema {VERSION}, which takes a minute for each few hundred \
+             thousand documents and as much free disk as the file has; until then the store is not ready"
+        );
+    }
     let done = usize::try_from(version).unwrap_or_default();
     for (step, next) in STEPS.iter().zip(1_i64..).skip(done) {
         let transaction = connection.transaction()?;
         step(&transaction)?;
         transaction.pragma_update(None, "user_version", next)?;
         transaction.commit()?;
+    }
+    if version > 0 && version < VERSION {
+        tracing::info!("the store's file is of schema {VERSION} now");
     }
     Ok(())
 }
