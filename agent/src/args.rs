@@ -136,12 +136,13 @@ pub struct RunArgs {
     )]
     pub status_socket: PathBuf,
 
-    /// Where the host's process table is mounted; process names are read there.
+    /// Where the host's process table is mounted, process names are read there; or `off`: threads' names are all that is said
+    /// of a process then.
     #[arg(
         long,
         env = "NAMEWARDEN_PROC_ROOT",
         default_value = "/proc",
-        value_name = "DIR",
+        value_name = "DIR|off",
         help_heading = "Capture"
     )]
     pub proc_root: PathBuf,

@@ -54,8 +54,8 @@ pub struct RunSettings {
     pub listen: Option<SocketAddr>,
     /// Where `status` asks.
     pub status_socket: PathBuf,
-    /// The host's process table.
-    pub proc_root: PathBuf,
+    /// The host's process table; `None`: no process is looked at.
+    pub proc_root: Option<PathBuf>,
     /// What outlives the process.
     pub state_dir: Option<PathBuf>,
 }
@@ -98,9 +98,6 @@ impl RunSettings {
                  stdout|file:PATH|URL"
             );
         }
-        if !proc_root.join("self").exists() {
-            bail!("--proc-root {} is no process table; mount the host's /proc there", proc_root.display());
-        }
         settings.search = Some(search::settings(search, state_dir.as_deref(), NAMESPACE)?);
         let pipeline = pipeline(output, Limits::LIVE, &settings)?;
         Ok(Self {
@@ -112,7 +109,7 @@ impl RunSettings {
             output: settings,
             listen: *listen,
             status_socket: status_socket.clone(),
-            proc_root: proc_root.clone(),
+            proc_root: process_table(proc_root)?,
             state_dir,
         })
     }
@@ -237,6 +234,17 @@ fn identity(arguments: &OutputArgs) -> anyhow::Result<Identity> {
     })
 }
 
+/// The host's process table, unless it is switched off.
+fn process_table(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
+    if folder == Path::new("off") {
+        return Ok(None);
+    }
+    if !folder.join("self").exists() {
+        bail!("--proc-root {} is no process table; mount the host's /proc there", folder.display());
+    }
+    Ok(Some(folder.to_owned()))
+}
+
 /// A name that documents bear.
 fn printable(option: &str, text: &str) -> anyhow::Result<String> {
     let name = text.trim();
@@ -285,6 +293,13 @@ mod tests {
             let search = [option, "https://search.example:9200"];
             assert_eq!(folders(&search), (kept.clone(), kept.clone(), None), "{option}");
         }
+    }
+
+    #[test]
+    fn the_process_table_can_be_switched_off() {
+        assert_eq!(settings(&[]).unwrap().proc_root, Some(PathBuf::from("/proc")));
+        assert_eq!(settings(&["--proc-root", "off"]).unwrap().proc_root, None);
+        assert!(settings(&["--proc-root", "/"]).is_err(), "that is none");
     }
 
     #[test]

@@ -65,6 +65,9 @@ pub mod differential;
 // A Kubernetes API server with its store, on loopback.
 pub mod kube;
 
+// Helm, and the chart.
+pub mod helm;
+
 // OpenSearch and Elasticsearch, on loopback.
 pub mod search_engine;
 

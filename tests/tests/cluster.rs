@@ -49,6 +49,10 @@ mod rights;
 #[path = "cluster/people.rs"]
 mod people;
 
+// The chart.
+#[path = "cluster/chart.rs"]
+mod chart;
+
 // Names of pods in the agent's documents; needs root.
 #[path = "cluster/pods.rs"]
 mod pods;

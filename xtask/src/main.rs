@@ -90,7 +90,7 @@ enum Task {
     Image(image::Arguments),
     /// A cluster of one node on this machine: API server, kubelet, containerd, kube-proxy, CoreDNS
     Cluster(cluster::Arguments),
-    /// Write the custom resource definitions of both API groups to deploy/crds
+    /// Write the custom resource definitions of both API groups to deploy/crds and the chart
     Crds,
     /// Write the dashboards for Kibana and OpenSearch Dashboards to deploy/dashboards
     Dashboards,

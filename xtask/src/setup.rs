@@ -17,8 +17,11 @@ mod deny;
 // An API server with its store.
 mod kubernetes;
 
-// The rest of a node: kubelet, containerd, CoreDNS, helm and their like.
+// The rest of a node: kubelet, containerd, CoreDNS and their like.
 mod node;
+
+// Helm.
+mod helm;
 
 // Go, and programs built with it.
 mod go;
@@ -39,6 +42,7 @@ use crate::layout::Layout;
 use crate::pinned;
 
 pub use deny::program as cargo_deny;
+pub use helm::{VARIABLE as HELM_VARIABLE, program as helm};
 pub use kubernetes::variables as kubernetes_variables;
 pub use node::programs as node_programs;
 pub use search::variables as search_variables;
@@ -74,6 +78,8 @@ pub enum Part {
     /// For a whole cluster alone (`cluster`, `demo --cluster`, the suite `node`): kubelet, containerd, runc, CoreDNS, helm and
     /// their like, built with Go
     Node,
+    /// For the suite `cluster` alone: Helm, built with Go
+    Helm,
     /// For the suite `search` alone: OpenSearch and Elasticsearch, fetched by Maven
     Search,
 }
@@ -97,6 +103,7 @@ impl Part {
             Part::CargoDeny => Ok(deny::missing(layout)),
             Part::Kubernetes => kubernetes::missing(layout),
             Part::Node => node::missing(layout),
+            Part::Helm => helm::missing(layout),
             Part::Search => search::missing(layout),
         }
     }
@@ -112,6 +119,7 @@ impl Part {
             Part::CargoDeny => deny::install(layout),
             Part::Kubernetes => kubernetes::install(layout),
             Part::Node => node::install(layout),
+            Part::Helm => helm::install(layout),
             Part::Search => search::install(layout),
         }
     }
@@ -122,7 +130,7 @@ impl Part {
             Part::UserCompiler | Part::BpfCompiler | Part::BpfLinker => 0,
             Part::Packages | Part::Emulator => 1,
             Part::CargoDeny => 2,
-            Part::Kubernetes | Part::Node => 3,
+            Part::Kubernetes | Part::Node | Part::Helm => 3,
             Part::Search => 4,
         }
     }
@@ -255,8 +263,8 @@ mod tests {
 
     #[test]
     fn what_one_suite_alone_needs_is_installed_by_its_name_only() {
-        for part in [Part::Kubernetes, Part::Node, Part::Search] {
-            assert!(!COMMON.contains(&part));
+        for part in [Part::Kubernetes, Part::Node, Part::Helm, Part::Search] {
+            assert!(!COMMON.contains(&part), "{part:?}");
         }
     }
 }

@@ -97,8 +97,9 @@ fn prepare(layout: &Layout, suite: Suite) -> Result<Vec<(&'static str, PathBuf)>
         programs.push(("NAMEWARDEN_AGENT", agent_binary::named_or_ready(layout, Profile::Fast)?));
     }
     if suite.needs_kubernetes() {
-        setup::ensure(layout, &[Part::Kubernetes])?;
+        setup::ensure(layout, &[Part::Kubernetes, Part::Helm])?;
         programs.extend(setup::kubernetes_variables(layout)?);
+        programs.push((setup::HELM_VARIABLE, setup::helm(layout)?));
     }
     if suite.needs_search() {
         setup::ensure(layout, &[Part::Search])?;

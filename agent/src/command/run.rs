@@ -92,7 +92,7 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let pods = settings.pods.as_ref().map(|settings| runtime.block_on(pods::Follower::connect(settings)));
     let pods = pods.transpose()?;
     let directory = pods.as_ref().map(pods::Follower::directory);
-    let machine = LiveMachine::start(loaded.cgroup_root(), Some(&settings.proc_root))?;
+    let machine = LiveMachine::start(loaded.cgroup_root(), settings.proc_root.as_deref())?;
     let sink = Arc::new(Sink::open(&settings.output)?);
     let others = Others { following, pods: directory };
     let running = Running::start(settings, loaded, machine, first, sink, others)?;

@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::debian;
 use super::go::{Module, Package};
+use super::helm::HELM;
 use super::kubernetes::{self, KUBERNETES};
 use crate::command::say;
 use crate::layout::Layout;
@@ -27,18 +28,6 @@ const RUNC: Module = Module {
 const COREDNS: Module = Module {
     main: Some(include_str!("node/coredns.go")),
     ..Module::plain("coredns", "github.com/coredns/coredns", pinned::COREDNS)
-};
-
-/// Which Kubernetes it takes for granted where it asks none is told when it is linked.
-const HELM: Module = Module {
-    variables: &[
-        ("helm.sh/helm/v3/internal/version.version", "v3.22.0"),
-        ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor", "1"),
-        ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor", "36"),
-        ("helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor", "1"),
-        ("helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor", "36"),
-    ],
-    ..Module::plain("helm", "helm.sh/helm/v3", pinned::HELM)
 };
 
 /// The modules in the order in which they are built: what is soon done comes first.

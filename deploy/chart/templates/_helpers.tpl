@@ -1,0 +1,244 @@
+{{/* Labels of every object; `component` is agent or controller. */}}
+{{- define "namewarden.labels" -}}
+app.kubernetes.io/name: namewarden
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | quote }}
+{{- with .component }}
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* Labels by which pods of a component are selected: they never change. */}}
+{{- define "namewarden.selector" -}}
+app.kubernetes.io/name: namewarden
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+
+{{/* Image of a component. */}}
+{{- define "namewarden.image" -}}
+{{- $image := .image -}}
+{{- with .root.Values.image.registry }}{{ trimSuffix "/" . }}/{{ end -}}
+{{- $image.repository -}}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default .root.Chart.AppVersion }}{{ end -}}
+{{- end }}
+
+{{- define "namewarden.service" -}}
+namewarden-controller.{{ .Values.controller.namespace }}.svc
+{{- end }}
+
+{{- define "namewarden.url" -}}
+https://{{ include "namewarden.service" . }}:{{ .Values.controller.service.port }}
+{{- end }}
+
+{{/* Every address that a server listens on. */}}
+{{- define "namewarden.any" -}}
+{{- if eq .Values.ipFamily "IPv6" }}[::]{{ else }}0.0.0.0{{ end -}}
+{{- end }}
+
+{{/* The API group of GlobalThreatFeed. What is in the cluster already decides; a definition is ours by its category. */}}
+{{- define "namewarden.group" -}}
+{{- if ne .Values.crd.group "auto" -}}
+{{- .Values.crd.group -}}
+{{- else -}}
+{{- $ours := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "globalthreatfeeds.namewarden.dev" -}}
+{{- $shared := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "globalthreatfeeds.projectcalico.org" -}}
+{{- $enterprise := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "globalthreatfeeds.crd.projectcalico.org" -}}
+{{- $isShared := and $shared (has "threat-defense" (dig "spec" "names" "categories" (list) $shared)) -}}
+{{- if $ours -}}namewarden.dev
+{{- else if $isShared -}}projectcalico.org
+{{- else if or $enterprise (.Capabilities.APIVersions.Has "projectcalico.org/v3") -}}namewarden.dev
+{{- else -}}projectcalico.org
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Whether the definition is in the cluster: feeds are then objects of the release, and before that made after it. */}}
+{{- define "namewarden.isDefined" -}}
+{{- if or (not .Values.crd.install) (lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" (printf "globalthreatfeeds.%s" (include "namewarden.group" .))) -}}
+true
+{{- end -}}
+{{- end }}
+
+{{- define "namewarden.hasSearch" -}}
+{{- if .Values.searchEngine.urls }}true{{ end -}}
+{{- end }}
+
+{{- define "namewarden.replicas" -}}
+{{- if .Values.controller.replicas }}{{ .Values.controller.replicas }}{{ else if include "namewarden.hasSearch" . }}2{{ else }}1{{ end -}}
+{{- end }}
+
+{{/* Whether the controller's state is on a claim. */}}
+{{- define "namewarden.isPersistent" -}}
+{{- $persistence := .Values.controller.persistence -}}
+{{- if or $persistence.existingClaim (eq $persistence.mode "always") -}}
+true
+{{- else if and (eq $persistence.mode "auto") (eq (include "namewarden.replicas" .) "1") -}}
+{{- if lookup "v1" "PersistentVolumeClaim" .Values.controller.namespace "namewarden-controller" -}}
+true
+{{- else -}}
+{{- range (lookup "storage.k8s.io/v1" "StorageClass" "" "").items -}}
+{{- if eq (dig "metadata" "annotations" "storageclass.kubernetes.io/is-default-class" "false" .) "true" }}true{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "namewarden.tlsSecret" -}}
+{{- if eq .Values.controller.tls.mode "secret" }}{{ .Values.controller.tls.existingSecret }}{{ else }}namewarden-controller-tls{{ end -}}
+{{- end }}
+
+{{/* Names that the controller's certificate is good for. */}}
+{{- define "namewarden.tlsNames" -}}
+{{- $service := printf "namewarden-controller.%s" .Values.controller.namespace -}}
+{{- concat (list "namewarden-controller" $service (printf "%s.svc" $service) (printf "%s.svc.%s" $service .Values.clusterDomain) "localhost") .Values.controller.tls.extraNames | toJson -}}
+{{- end }}
+
+{{/* What the chart makes once: certificate and key of the controller and their authority, as a dict of base64 texts. The Secret
+     that is in the cluster wins; what was made is kept for the other templates of this rendering. */}}
+{{- define "namewarden.makeTls" -}}
+{{- if not (hasKey .Values "made") -}}
+{{- $kept := (lookup "v1" "Secret" .Values.controller.namespace "namewarden-controller-tls").data -}}
+{{- if and $kept (hasKey $kept "ca.crt") -}}
+{{- $_ := set .Values "made" (dict "ca" (index $kept "ca.crt") "crt" (index $kept "tls.crt") "key" (index $kept "tls.key")) -}}
+{{- else -}}
+{{- $authority := genCA "namewarden" 3650 -}}
+{{- $names := include "namewarden.tlsNames" . | fromJsonArray -}}
+{{- $pair := genSignedCert "namewarden-controller" (list "127.0.0.1" "::1") $names 3650 $authority -}}
+{{- $_ := set .Values "made" (dict "ca" (b64enc $authority.Cert) "crt" (b64enc $pair.Cert) "key" (b64enc $pair.Key)) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Authorities (PEM) that agents trust the controller by; empty: the compiled-in ones, or those of a Secret. */}}
+{{- define "namewarden.ca" -}}
+{{- if eq .Values.controller.tls.mode "chart" -}}
+{{- include "namewarden.makeTls" . -}}
+{{- b64dec .Values.made.ca -}}
+{{- else -}}
+{{- .Values.controller.tls.caBundle -}}
+{{- end -}}
+{{- end }}
+
+{{/* The file with them in the agent's container; empty where there is none. */}}
+{{- define "namewarden.caFile" -}}
+{{- if or (eq .Values.controller.tls.mode "cert-manager") (include "namewarden.ca" .) }}/etc/namewarden/controller/ca.crt{{ end -}}
+{{- end }}
+
+{{/* Port of a URL. */}}
+{{- define "namewarden.portOf" -}}
+{{- $url := urlParse . -}}
+{{- $port := regexFind ":[0-9]+$" $url.host -}}
+{{- if $port }}{{ trimPrefix ":" $port }}{{ else if eq $url.scheme "http" }}80{{ else }}443{{ end -}}
+{{- end }}
+
+{{/* Variables by which a search engine is reached; `secret` is the component's. */}}
+{{- define "namewarden.searchEnv" -}}
+{{- $auth := .root.Values.searchEngine.auth -}}
+{{- if eq $auth "basic" }}
+- name: NAMEWARDEN_SEARCH_USER
+  valueFrom: {secretKeyRef: {name: {{ .secret }}, key: username}}
+- {name: NAMEWARDEN_SEARCH_PASSWORD_FILE, value: /etc/namewarden/search/password}
+{{- else if eq $auth "apiKey" }}
+- {name: NAMEWARDEN_SEARCH_API_KEY_FILE, value: /etc/namewarden/search/apiKey}
+{{- else if eq $auth "token" }}
+- {name: NAMEWARDEN_SEARCH_TOKEN_FILE, value: /etc/namewarden/search/token}
+{{- else if eq $auth "certificate" }}
+- {name: NAMEWARDEN_SEARCH_CERTIFICATE, value: /etc/namewarden/search/tls.crt}
+- {name: NAMEWARDEN_SEARCH_KEY, value: /etc/namewarden/search/tls.key}
+{{- end }}
+{{- if .root.Values.searchEngine.caBundle }}
+- {name: NAMEWARDEN_SEARCH_CA, value: /etc/namewarden/files/search-ca.crt}
+{{- end }}
+{{- end }}
+
+{{/* Names that never alert, as a list. */}}
+{{- define "namewarden.allow" -}}
+{{- range .Values.allow }}{{ . }}
+{{ end -}}
+{{- end }}
+
+{{/* What no schema can say. */}}
+{{- define "namewarden.check" -}}
+{{- $replicas := int (include "namewarden.replicas" .) -}}
+{{- if and (gt $replicas 1) (not (include "namewarden.hasSearch" .)) -}}
+{{- fail "controller.replicas: with the embedded store there is exactly one controller; give searchEngine.urls, or leave it at 0" -}}
+{{- end -}}
+{{- if and (gt $replicas 1) (include "namewarden.isPersistent" .) (has "ReadWriteOnce" .Values.controller.persistence.accessModes) -}}
+{{- fail "controller.persistence: several controllers cannot share a claim; with a search engine use mode never, each keeps a copy of the other's state" -}}
+{{- end -}}
+{{- if and (include "namewarden.hasSearch" .) (ne .Values.searchEngine.auth "none") (not (and .Values.searchEngine.agentSecret .Values.searchEngine.controllerSecret)) -}}
+{{- fail "searchEngine: auth takes agentSecret, in the agents' namespace, and controllerSecret, in the controller's" -}}
+{{- end -}}
+{{- if and (eq .Values.controller.tls.mode "secret") (not .Values.controller.tls.existingSecret) -}}
+{{- fail "controller.tls: mode secret takes existingSecret" -}}
+{{- end -}}
+{{- if and (eq .Values.controller.tls.mode "cert-manager") (not .Values.controller.tls.clusterIssuer) -}}
+{{- fail "controller.tls: mode cert-manager takes clusterIssuer" -}}
+{{- end -}}
+{{- with .Values.agent.updateStrategy.rollingUpdate -}}
+{{- if and (eq (toString .maxSurge) "0") (eq (toString .maxUnavailable) "0") -}}
+{{- fail "agent.updateStrategy: maxSurge and maxUnavailable must not both be 0" -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* What agents and controllers both reach: resolvers, the API server, the search engine. */}}
+{{- define "namewarden.egress" -}}
+{{- $policy := .Values.networkPolicy -}}
+- ports:
+  {{- range $policy.dnsPorts }}
+  - {port: {{ . }}, protocol: UDP}
+  - {port: {{ . }}, protocol: TCP}
+  {{- end }}
+- ports:
+  {{- range $policy.apiServerPorts }}
+  - {port: {{ . }}, protocol: TCP}
+  {{- end }}
+{{- if include "namewarden.hasSearch" . }}
+{{- $ports := list }}
+{{- range .Values.searchEngine.urls }}{{ $ports = append $ports (include "namewarden.portOf" .) }}{{ end }}
+- ports:
+  {{- range uniq $ports }}
+  - {port: {{ . }}, protocol: TCP}
+  {{- end }}
+  {{- with $policy.searchEngine }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "namewarden.feedSpec" -}}
+{{- toYaml (mergeOverwrite (dict "content" "DomainNameSet") (deepCopy .)) -}}
+{{- end }}
+
+{{/* How each feed of the values is made, as JSON: `object` of the release, or `hook` after it. Helm can make no object of a kind that
+     the same release defines, and changes nothing in an object that it takes over: so a feed that is there, is no object of the
+     revision before and has to look otherwise is made anew. The revision before is known by what it recorded. */}}
+{{- define "namewarden.feedPlan" -}}
+{{- $group := include "namewarden.group" . -}}
+{{- $isDefined := include "namewarden.isDefined" . -}}
+{{- $recorded := list -}}
+{{- if .Release.IsUpgrade -}}
+{{- $files := lookup "v1" "ConfigMap" .Values.controller.namespace "namewarden-controller" -}}
+{{- $recorded = dig "data" "feeds" "" $files | splitList " " -}}
+{{- end -}}
+{{- $plan := dict -}}
+{{- range $name, $spec := .Values.feeds -}}
+{{- $way := "object" -}}
+{{- if not $isDefined -}}
+{{- $way = "hook" -}}
+{{- else if not (has $name $recorded) -}}
+{{- $live := lookup (printf "%s/v3" $group) "GlobalThreatFeed" "" $name -}}
+{{- if $live -}}
+{{- $wanted := include "namewarden.feedSpec" $spec | fromYaml -}}
+{{- if ne (toJson $live.spec) (toJson (mergeOverwrite (deepCopy $live.spec) $wanted)) -}}
+{{- $way = "hook" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $plan $name $way -}}
+{{- end -}}
+{{- toJson $plan -}}
+{{- end }}

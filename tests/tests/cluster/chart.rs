@@ -1,0 +1,390 @@
+//! The chart: each values file that ships is linted and taken by the API server, what makes no sense is refused, what is installed
+//! is what the other tests run with, and an installation keeps what it made once.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use anyhow::{Context as _, Result};
+use namewarden_tests::{
+    helm::{Helm, chart, deploy},
+    kube::{Cluster, User},
+    wait,
+};
+use serde_json::{Value, json};
+
+/// Kinds that the tests' API server does not know: the Prometheus operator's, cert-manager's.
+const FOREIGN: [&str; 2] = ["monitoring.coreos.com/", "cert-manager.io/"];
+/// Of a cluster that nobody asks: a Helm built from its sources takes an old one.
+const VERSION: &str = "--kube-version=1.33";
+/// Everything that is off by default.
+const MORE: &[&str] = &[
+    "--set=monitoring.monitors.enabled=true,monitoring.rules.enabled=true",
+    "--set=allow={a.example,b.example},agent.hostProc=false,agent.serverSide=true,ipFamily=IPv6",
+    "--set=controller.persistence.mode=always,controller.htpasswdSecret=pushers,controller.feedProxy=none",
+    "--set=controller.tls.mode=cert-manager,controller.tls.clusterIssuer=own,image.pullSecrets={pull}",
+    "--set=image.registry=registry.example/security,agent.image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
+];
+
+/// Values files that ship, and options for what none of them asks for.
+fn variants() -> Result<Vec<Vec<String>>> {
+    let mut names: Vec<PathBuf> =
+        fs::read_dir(deploy("examples"))?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    names.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("values-")));
+    names.sort();
+    assert!(names.len() >= 5, "{names:?}");
+    let mut variants: Vec<Vec<String>> =
+        names.iter().map(|path| vec![format!("--values={}", path.display())]).collect();
+    variants.push(Vec::new());
+    variants.push(MORE.iter().map(ToString::to_string).collect());
+    Ok(variants)
+}
+
+fn rendered(options: &[String]) -> Result<Vec<Value>> {
+    let chart = chart();
+    let mut arguments = vec!["template", "namewarden", &chart, "--namespace", "releases", VERSION];
+    arguments.extend(options.iter().map(String::as_str));
+    objects(&Helm::new()?.run(&arguments)?)
+}
+
+fn objects(text: &str) -> Result<Vec<Value>> {
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(text).map_err(|error| anyhow::anyhow!("{error}\n{text}"))?;
+    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Result<&'a Value> {
+    let is_it = |object: &&Value| text(object, "/kind") == kind && text(object, "/metadata/name") == name;
+    objects.iter().find(is_it).with_context(|| format!("no {kind} {name}"))
+}
+
+fn list(objects: &[&Value]) -> String {
+    json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string()
+}
+
+#[test]
+fn the_chart_is_linted_with_every_values_file() -> Result<()> {
+    for options in variants()? {
+        let chart = chart();
+        let mut arguments = vec!["lint", "--strict", &chart, VERSION];
+        arguments.extend(options.iter().map(String::as_str));
+        Helm::new()?.run(&arguments).with_context(|| format!("{options:?}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_every_values_file_renders_to_is_taken_by_the_api_server() -> Result<()> {
+    let cluster = Cluster::start()?;
+    for group in ["projectcalico.org", "namewarden.dev"] {
+        cluster.apply(&fs::read_to_string(deploy(&format!("crds/globalthreatfeeds.{group}.yaml")))?)?;
+        let established = "wait --for condition=Established --timeout 60s crd/globalthreatfeeds.";
+        cluster.kubectl(&format!("{established}{group}"))?;
+    }
+    let mut kinds = BTreeSet::new();
+    for options in variants()? {
+        let objects = rendered(&options)?;
+        let is_namespace = |object: &&Value| text(object, "/kind") == "Namespace";
+        let spaces: Vec<&Value> = objects.iter().filter(is_namespace).collect();
+        assert_eq!(spaces.len(), 2);
+        cluster.apply(&list(&spaces))?;
+        let known =
+            |object: &&Value| !FOREIGN.iter().any(|group| text(object, "/apiVersion").starts_with(group));
+        let known: Vec<&Value> = objects.iter().filter(known).collect();
+        kinds.extend(known.iter().map(|object| text(object, "/kind").to_owned()));
+        let words = "apply --server-side --dry-run=server --warnings-as-errors --filename -";
+        cluster.kubectl_as(&User::admin(), words, &list(&known)).with_context(|| format!("{options:?}"))?;
+    }
+    for kind in [
+        "DaemonSet",
+        "Deployment",
+        "GlobalThreatFeed",
+        "NetworkPolicy",
+        "PersistentVolumeClaim",
+        "PodDisruptionBudget",
+    ] {
+        assert!(kinds.contains(kind), "no {kind} among {kinds:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_examples_are_feeds_that_the_api_server_takes() -> Result<()> {
+    let cluster = Cluster::start()?;
+    let definition = "crds/globalthreatfeeds.projectcalico.org.yaml";
+    cluster.apply(&fs::read_to_string(deploy(definition))?)?;
+    cluster
+        .kubectl("wait --for condition=Established --timeout 60s crd/globalthreatfeeds.projectcalico.org")?;
+    for folder in ["threat-feeds", "manifests"] {
+        for entry in fs::read_dir(deploy("examples").join(folder))? {
+            let manifest = fs::read_to_string(entry?.path())?;
+            let words = "create --dry-run=server --validate=strict --warnings-as-errors --filename -";
+            cluster.kubectl_as(&User::admin(), words, &manifest)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused() -> Result<()> {
+    for (options, said) in [
+        (&["agent.ringKib=3000"][..], "agent.ringKib"),
+        (&["agnet.ringKib=4096"], "agnet"),
+        (&["controller.replicas=2"], "exactly one controller"),
+        (&["crd.group=calico.org"], "crd.group"),
+        (&["searchEngine.urls={elastic:9200}"], "searchEngine.urls"),
+        (&["searchEngine.urls={https://es:9200}", "searchEngine.auth=basic"], "agentSecret"),
+        (&["controller.tls.mode=secret"], "existingSecret"),
+        (&["controller.tls.mode=cert-manager"], "clusterIssuer"),
+        (&["agent.extraCapabilities={SYS_ADMIN}"], "agent.extraCapabilities"),
+        (&["feeds.Bad.description=x"], "feeds"),
+        (&["feeds.bad.pull.http.url=ftp://a.example/"], "url"),
+        (&["feeds.bad.severity=0"], "severity"),
+        (&["dnsLogs.aggregation=2"], "dnsLogs.aggregation"),
+        (&["agent.updateStrategy.rollingUpdate.maxSurge=0"], "maxSurge"),
+        (&["agent.namespace=Name_space"], "agent.namespace"),
+        (&["searchEngine.caBundle=ca.crt"], "searchEngine.caBundle"),
+        (&["controller.persistence.size=ten"], "controller.persistence.size"),
+        (
+            &["searchEngine.urls={https://es:9200}", "controller.persistence.mode=always"],
+            "several controllers cannot share a claim",
+        ),
+    ] {
+        let set: Vec<String> = options.iter().map(|option| format!("--set={option}")).collect();
+        let refused = rendered(&set).err().with_context(|| format!("{options:?} is taken"))?;
+        // Which version of the schema's checker says dots, which slashes, does not matter.
+        let sentence = format!("{refused:#}").replace('/', ".");
+        assert!(sentence.contains(&said.replace('/', ".")), "{options:?}: {sentence}");
+    }
+    Ok(())
+}
+
+#[test]
+fn who_may_what_is_what_the_tests_run_with() -> Result<()> {
+    for group in ["projectcalico.org", "namewarden.dev"] {
+        let options =
+            ["controller.namespace=namewarden", "agent.namespace=namewarden", &format!("crd.group={group}")]
+                .map(|option| format!("--set={option}"));
+        let kept = |objects: Vec<Value>| -> BTreeSet<String> {
+            let of_access = objects
+                .into_iter()
+                .filter(|object| text(object, "/apiVersion") == "rbac.authorization.k8s.io/v1");
+            of_access
+                .map(|mut object| {
+                    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+                        metadata.remove("labels");
+                    }
+                    object.to_string()
+                })
+                .collect()
+        };
+        let mut shipped = Vec::new();
+        for name in ["agent", "controller", "people"] {
+            let text = fs::read_to_string(deploy(&format!("rbac/{name}.yaml")))?;
+            shipped.extend(objects(&text.replace("projectcalico.org", group))?);
+        }
+        let (installed, shipped) = (kept(rendered(&options)?), kept(shipped));
+        assert_eq!(shipped.len(), 11, "{shipped:#?}");
+        assert_eq!(installed, shipped);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_roles_for_people_add_to_those_that_clusters_have() -> Result<()> {
+    let objects = rendered(&[])?;
+    for (role, to) in [("viewer", Some("view")), ("editor", Some("edit")), ("pusher", None)] {
+        let labels =
+            find(&objects, "ClusterRole", &format!("namewarden:{role}"))?.pointer("/metadata/labels");
+        let labels = labels.and_then(Value::as_object).context("no labels")?;
+        let added: Vec<_> =
+            labels.keys().filter_map(|key| key.rsplit_once("aggregate-to-")).map(|(_, to)| to).collect();
+        assert_eq!(added, to.into_iter().collect::<Vec<_>>(), "{role}");
+    }
+    Ok(())
+}
+
+#[test]
+fn each_namespace_takes_its_pods_and_the_controllers_takes_no_agent() -> Result<()> {
+    let cluster = Cluster::start()?;
+    for options in variants()? {
+        let objects = rendered(&options)?;
+        for kind in ["Namespace", "ServiceAccount", "PriorityClass"] {
+            let some: Vec<&Value> = objects.iter().filter(|object| text(object, "/kind") == kind).collect();
+            cluster.apply(&list(&some))?;
+        }
+        let pod = |kind: &str, name: &str, namespace: &str| -> Result<Value> {
+            let mut pod = find(&objects, kind, name)?.pointer("/spec/template").context("no pod")?.clone();
+            pod["apiVersion"] = json!("v1");
+            pod["kind"] = json!("Pod");
+            pod["metadata"]["name"] = json!(name);
+            pod["metadata"]["namespace"] = json!(namespace);
+            Ok(pod)
+        };
+        let take = |pod: &Value| {
+            let words = "create --dry-run=server --warnings-as-errors --filename -";
+            cluster.kubectl_as(&User::admin(), words, &pod.to_string())
+        };
+        take(&pod("Deployment", "namewarden-controller", "namewarden-controller")?)?;
+        take(&pod("DaemonSet", "namewarden-agent", "namewarden-agent")?)?;
+        let mut misplaced = pod("DaemonSet", "namewarden-agent", "namewarden-controller")?;
+        misplaced["spec"]["serviceAccountName"] = json!("namewarden-controller");
+        let refused =
+            format!("{:#}", take(&misplaced).err().context("the controllers' namespace takes an agent")?);
+        assert!(refused.contains("violates PodSecurity \"restricted"), "{refused}");
+    }
+    Ok(())
+}
+
+/// An installation by somebody who has a cluster.
+struct Installed {
+    cluster: Cluster,
+    helm: Helm,
+}
+
+impl Installed {
+    fn start() -> Result<Self> {
+        let cluster = Cluster::start()?;
+        let helm = Helm::of(cluster.kubeconfig(&User::admin())?)?;
+        Ok(Self { cluster, helm })
+    }
+
+    fn helm(&self, verb: &str, more: &[&str]) -> Result<String> {
+        let chart = chart();
+        let mut arguments = vec![verb, "namewarden"];
+        if verb != "uninstall" {
+            arguments.extend([&*chart, "--create-namespace"]);
+        }
+        arguments.extend(["--namespace", "namewarden"]);
+        arguments.extend(more);
+        if verb == "upgrade" {
+            arguments.retain(|word| *word != "--create-namespace");
+        }
+        self.helm.run(&arguments)
+    }
+
+    fn data(&self, secret: &str) -> Result<Value> {
+        let path = format!("/api/v1/namespaces/namewarden-controller/secrets/{secret}");
+        Ok(self.cluster.read(&path)?.get("data").context("no data")?.clone())
+    }
+
+    fn feed(&self, group: &str, name: &str) -> Result<Value> {
+        self.cluster.read(&format!("/apis/{group}/v3/globalthreatfeeds/{name}"))
+    }
+}
+
+#[test]
+fn an_upgrade_keeps_what_was_made_once_and_the_feeds_outlive_the_installation() -> Result<()> {
+    const FEED: &[&str] = &["--set", "feeds.incident.description=first"];
+    const ELSEWHERE: &str = "controller.namespace=controllers,agent.namespace=agents";
+    let installed = Installed::start()?;
+    let notes = installed.helm("install", FEED)?;
+    assert!(notes.contains("kubectl get globalthreatfeeds.projectcalico.org"), "{notes}");
+    assert!(notes.contains("WARNING: the controller keeps"), "no claim without a StorageClass: {notes}");
+    let made = (installed.data("namewarden-controller-tls")?, installed.data("namewarden-hash-key")?);
+    let feed = installed.feed("projectcalico.org", "incident")?;
+    assert_eq!(text(&feed, "/spec/content"), "DomainNameSet");
+
+    let before = text(&feed, "/metadata/uid").to_owned();
+    for description in ["first", "second", "third"] {
+        installed.helm("upgrade", &["--set", &format!("feeds.incident.description={description}")])?;
+        let after = (installed.data("namewarden-controller-tls")?, installed.data("namewarden-hash-key")?);
+        assert_eq!(after, made);
+        let now = installed.feed("projectcalico.org", "incident")?;
+        assert_eq!(text(&now, "/spec/description"), description);
+        assert_eq!(text(&now, "/metadata/uid"), before, "it was made anew");
+    }
+
+    installed.helm("uninstall", &[])?;
+    assert_eq!(text(&installed.feed("projectcalico.org", "incident")?, "/spec/description"), "third");
+    assert!(
+        installed
+            .cluster
+            .read("/apis/apps/v1/namespaces/namewarden-agent/daemonsets/namewarden-agent")
+            .is_err()
+    );
+    assert!(installed.cluster.kubectl("get clusterrole namewarden-agent").is_err());
+
+    // Once more, with another idea of what the feed is: Helm changes nothing in what it takes over, so it is made anew. The
+    // namespaces are others: nobody here ends the first ones.
+    let mut before = before;
+    for (verb, description, is_same) in [
+        ("install", "fourth", false),
+        ("upgrade", "fifth", false),
+        ("upgrade", "fifth", true),
+        ("upgrade", "sixth", true),
+    ] {
+        let feed = format!("feeds.incident.description={description}");
+        installed.helm(verb, &["--set", ELSEWHERE, "--set", &feed])?;
+        let now = installed.feed("projectcalico.org", "incident")?;
+        assert_eq!(text(&now, "/spec/description"), description);
+        assert_eq!(text(&now, "/metadata/uid") == before, is_same, "{verb} {description}");
+        text(&now, "/metadata/uid").clone_into(&mut before);
+    }
+    Ok(())
+}
+
+#[test]
+fn where_calico_serves_the_group_ours_is_taken_and_what_was_taken_once_stays() -> Result<()> {
+    // A kind of Calico's own in that group, as its API server would serve it.
+    const CALICO: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: tiers.projectcalico.org}
+spec:
+  group: projectcalico.org
+  scope: Cluster
+  names: {kind: Tier, plural: tiers, singular: tier}
+  versions:
+  - {name: v3, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+";
+    let served = |installed: &Installed, group: &str| -> Result<()> {
+        let notes = installed.helm("upgrade", &["--install"])?;
+        assert!(notes.contains(&format!("kubectl get globalthreatfeeds.{group}")), "{notes}");
+        installed.cluster.kubectl(&format!("get crd globalthreatfeeds.{group}")).map(drop)
+    };
+    let calico_comes = |installed: &Installed| -> Result<()> {
+        installed.cluster.apply(CALICO)?;
+        wait::until("Calico's group", || {
+            Ok(installed.cluster.kubectl("get --raw /apis/projectcalico.org/v3").ok())
+        })
+        .map(drop)
+    };
+    let first = Installed::start()?;
+    first.cluster.kubectl("create namespace namewarden")?;
+    calico_comes(&first)?;
+    served(&first, "namewarden.dev")?;
+    served(&first, "namewarden.dev")?;
+    drop(first);
+
+    let later = Installed::start()?;
+    later.cluster.kubectl("create namespace namewarden")?;
+    served(&later, "projectcalico.org")?;
+    calico_comes(&later)?;
+    served(&later, "projectcalico.org")
+}
+
+/// Words of a text that look like metrics of ours.
+fn metrics(text: &str) -> BTreeSet<String> {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let words = text.split(|letter| !is_part(letter)).filter(|word| word.starts_with("namewarden_"));
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn rules_ask_for_metrics_that_there_are() -> Result<()> {
+    let mut known = BTreeSet::new();
+    for page in ["documents.md", "controller-http.md"] {
+        let page = fs::read_to_string(deploy("../docs/reference").join(page))?;
+        known.extend(page.lines().filter(|line| line.starts_with("| `namewarden_")).flat_map(metrics));
+    }
+    let objects = rendered(&["--set=monitoring.rules.enabled=true".to_owned()])?;
+    let rules = find(&objects, "PrometheusRule", "namewarden")?.to_string();
+    let asked = metrics(&rules);
+    assert!(asked.len() > 10, "{asked:?}");
+    let unknown: Vec<_> = asked.difference(&known).collect();
+    assert!(unknown.is_empty(), "no such metric: {unknown:?}");
+    Ok(())
+}
