@@ -229,7 +229,33 @@ pub struct PodArgs {
         value_name = "KEY|all|none"
     )]
     pub pod_labels: Vec<String>,
+
+    /// Pods that ask on behalf of others, by namespace and label, with a service account behind `@` where it is to count as
+    /// well; or `none`. What they ask raises no alert, for whoever asked them has raised it; it is counted. Repeatable;
+    /// separated by commas in the environment.
+    #[arg(
+        long = "resolver-pods",
+        env = "NAMEWARDEN_RESOLVER_PODS",
+        value_delimiter = ',',
+        default_values_t = DEFAULT_RESOLVER_PODS.map(str::to_owned),
+        value_name = "NAMESPACE/KEY=VALUE[@ACCOUNT]|none"
+    )]
+    pub resolver_pods: Vec<String>,
+
+    /// Pods that are left out: those of a namespace, or those in it with a label. What they ask raises no alert and makes no
+    /// DNS log; it is counted for each workload. Repeatable; separated by commas in the environment.
+    #[arg(
+        long = "exclude-pods",
+        env = "NAMEWARDEN_EXCLUDE_PODS",
+        value_delimiter = ',',
+        value_name = "NAMESPACE[/KEY=VALUE]"
+    )]
+    pub exclude_pods: Vec<String>,
 }
+
+/// How clusters label `CoreDNS` and its caches on the nodes.
+const DEFAULT_RESOLVER_PODS: [&str; 2] =
+    ["kube-system/k8s-app=kube-dns", "kube-system/k8s-app=node-local-dns"];
 
 /// Labels that say what a pod is part of.
 const DEFAULT_POD_LABELS: [&str; 4] =

@@ -165,6 +165,10 @@ impl Machine for LiveMachine {
     fn process_cgroup(&mut self, pid: u32, at: Timestamp) -> Option<Arc<Workload>> {
         self.processes.workload(pid, at)
     }
+
+    fn container_name(&mut self, pid: u32, pod_uid: &str, at: Timestamp) -> Option<Arc<str>> {
+        self.processes.container(pid, pod_uid, at)
+    }
 }
 
 /// Asks a [`LiveMachine`] from anywhere, as often as wanted; never waits.

@@ -27,6 +27,9 @@ pub mod matching;
 // Origin -> workload and process.
 pub mod attribute;
 
+// What resolvers ask for others, and what is left out: counted, not told.
+pub mod withhold;
+
 // One message, or a query and its answer: what alerts and DNS logs are made of.
 pub mod exchange;
 
@@ -68,8 +71,9 @@ use self::{
     naming::{Naming, NamingCounts},
     packet::{Packet, RawMessage, Timestamp},
     reassemble::{Limits, ReassembleCounts, Reassembler},
-    roll_up::{RollUp, RollUpCounts, Sighting},
+    roll_up::{Alert, RollUp, RollUpCounts, Sighting},
     screen::{Screen, ScreenCounts},
+    withhold::{Accounts, WithheldCounts, Withholder},
 };
 
 /// How one pipeline works.
@@ -85,6 +89,8 @@ pub struct PipelineSettings {
     pub dns_log: Option<dns_log::Settings>,
     /// What each of them bears.
     pub log_fields: LogFields,
+    /// What is counted and not told.
+    pub withhold: withhold::Settings,
 }
 
 /// What every stage counted.
@@ -102,6 +108,8 @@ pub struct PipelineCounts {
     pub matching: MatchingCounts,
     /// Whose they were.
     pub attribute: AttributeCounts,
+    /// What was counted and not told.
+    pub withheld: WithheldCounts,
     /// Findings -> alerts.
     pub roll_up: RollUpCounts,
     /// Alerts that waited for their pods' names.
@@ -120,7 +128,7 @@ pub struct Pipeline<M> {
 impl<M: Machine> Pipeline<M> {
     /// A pipeline that matches against whatever `set` holds at the moment.
     pub fn new(settings: PipelineSettings, set: Arc<Current>, machine: M, pods: Arc<dyn Pods>) -> Self {
-        let PipelineSettings { identity, limits, roll_up, dns_log, log_fields } = settings;
+        let PipelineSettings { identity, limits, roll_up, dns_log, log_fields, withhold } = settings;
         Self {
             decoder: Decoder::new(),
             streams: Reassembler::new(limits),
@@ -129,9 +137,11 @@ impl<M: Machine> Pipeline<M> {
                 set,
                 screen: Screen::new(),
                 attributor: Attributor::new(machine),
+                withholder: Withholder::new(withhold, Arc::clone(&pods)),
                 roll_up: RollUp::new(roll_up),
                 dns_log: dns_log.map(|settings| DnsLogger::new(settings).with_pods(Arc::clone(&pods))),
-                naming: Naming::new(pods),
+                naming: Naming::new(Arc::clone(&pods)),
+                pods,
                 listed_messages: 0,
                 matching: MatchingCounts::default(),
             },
@@ -177,6 +187,11 @@ impl<M: Machine> Pipeline<M> {
         self.streams.not_dns()
     }
 
+    /// What was counted and not told, of whom.
+    pub fn withheld(&self) -> Arc<Accounts> {
+        self.inspection.withholder.accounts()
+    }
+
     /// What every stage counted so far.
     pub fn counts(&self) -> PipelineCounts {
         let inspection = &self.inspection;
@@ -187,6 +202,7 @@ impl<M: Machine> Pipeline<M> {
             listed_messages: inspection.listed_messages,
             matching: inspection.matching,
             attribute: inspection.attributor.counts(),
+            withheld: inspection.withholder.counts(),
             roll_up: inspection.roll_up.counts(),
             naming: inspection.naming.counts(),
             dns_log: inspection.dns_log.as_ref().map(DnsLogger::counts).unwrap_or_default(),
@@ -200,8 +216,10 @@ struct Inspection<M> {
     set: Arc<Current>,
     screen: Screen,
     attributor: Attributor<M>,
+    withholder: Withholder,
     roll_up: RollUp,
     naming: Naming,
+    pods: Arc<dyn Pods>,
     dns_log: Option<DnsLogger>,
     listed_messages: u64,
     matching: MatchingCounts,
@@ -216,11 +234,19 @@ impl<M: Machine> Inspection<M> {
         if findings.is_empty() && self.dns_log.is_none() {
             return;
         }
-        let attributed = self.attributor.attribute(raw);
-        if !findings.is_empty() {
-            self.sightings(raw, findings, &attributed, dropped);
+        let mut attributed = self.attributor.attribute(raw);
+        let withheld = self.withholder.look(&mut attributed, raw.origin.server);
+        self.listed_messages += u64::from(!findings.is_empty());
+        match &withheld {
+            Some(pod) if !findings.is_empty() => self.withholder.findings(pod, findings.len() as u64),
+            None if !findings.is_empty() => {
+                self.sightings(raw, findings, &attributed, dropped);
+            }
+            _ => {}
         }
-        if let Some(dns_log) = &mut self.dns_log {
+        if let Some(dns_log) = &mut self.dns_log
+            && !withheld.is_some_and(|pod| self.withholder.keeps_from_logs(&pod))
+        {
             dns_log.message(UnreadExchange::new(raw, attributed, dropped));
         }
     }
@@ -233,30 +259,37 @@ impl<M: Machine> Inspection<M> {
         attributed: &Attributed,
         dropped: u64,
     ) {
-        self.listed_messages += 1;
-        let exchange = Arc::new(UnreadExchange::new(raw, attributed.clone(), dropped).read());
+        let mut exchange = UnreadExchange::new(raw, attributed.clone(), dropped).read();
+        exchange.hints = self.attributor.hints(attributed, &*self.pods, raw.time);
+        let exchange = Arc::new(exchange);
         for finding in findings {
             self.roll_up.sighting(Sighting { exchange: Arc::clone(&exchange), finding });
         }
     }
 
     fn poll(&mut self, now: Timestamp, each: &mut impl FnMut(Document)) {
-        let Self { composer, naming, .. } = self;
-        naming.poll(now, &mut |alert| each(composer.alert(&alert)));
-        self.roll_up.poll(now, &mut |alert| {
-            naming.alert(alert, now, &mut |alert| each(composer.alert(&alert)));
-        });
+        let Self { composer, naming, withholder, .. } = self;
+        let mut tell = |alert: Alert| {
+            if !withholder.keeps_back(&alert) {
+                each(composer.alert(&alert));
+            }
+        };
+        naming.poll(now, &mut tell);
+        self.roll_up.poll(now, &mut |alert| naming.alert(alert, now, &mut tell));
         if let Some(dns_log) = &mut self.dns_log {
             dns_log.poll(now, &mut |log| each(composer.log(&log, now)));
         }
     }
 
     fn finish(&mut self, now: Timestamp, each: &mut impl FnMut(Document)) {
-        let Self { composer, naming, .. } = self;
-        self.roll_up.flush(now, &mut |alert| {
-            naming.alert(alert, now, &mut |alert| each(composer.alert(&alert)));
-        });
-        naming.finish(&mut |alert| each(composer.alert(&alert)));
+        let Self { composer, naming, withholder, .. } = self;
+        let mut tell = |alert: Alert| {
+            if !withholder.keeps_back(&alert) {
+                each(composer.alert(&alert));
+            }
+        };
+        self.roll_up.flush(now, &mut |alert| naming.alert(alert, now, &mut tell));
+        naming.finish(&mut tell);
         if let Some(dns_log) = &mut self.dns_log {
             dns_log.flush(now, &mut |log| each(composer.log(&log, now)));
         }

@@ -6,6 +6,9 @@
 // A pod's object -> its names.
 mod object;
 
+// Which pods are resolvers, which are left out.
+mod rules;
+
 // UID -> names, bounded, also for a while after the pod is gone.
 mod table;
 
@@ -22,13 +25,16 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 use crate::pipeline::attribute::pod::{Pod, Pods};
 use table::Table;
 
 pub use follow::{ConnectError, Follower};
 pub use object::Labels;
+pub use rules::{Rule, RuleError, Rules};
 
 /// How names of pods are had.
 #[derive(Clone, Debug)]
@@ -39,6 +45,8 @@ pub struct Settings {
     pub node: String,
     /// Labels that are kept.
     pub labels: Labels,
+    /// Which pods are resolvers, which are left out.
+    pub rules: Rules,
     /// Folder that keeps what is known over a restart.
     pub state_dir: Option<PathBuf>,
 }
@@ -62,9 +70,18 @@ pub struct Directory {
     table: RwLock<Table>,
     changes: AtomicU64,
     broken: AtomicU64,
+    /// Told when a list of all pods came.
+    listed: Notify,
 }
 
 impl Directory {
+    /// Waits until all pods are known, but no longer than this; not at all where an earlier run knew some.
+    pub async fn until_known(&self, patience: Duration) {
+        if self.counts().known == 0 {
+            let _ = tokio::time::timeout(patience, self.listed.notified()).await;
+        }
+    }
+
     /// Counted so far.
     pub fn counts(&self) -> PodCounts {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);

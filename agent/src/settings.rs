@@ -9,6 +9,9 @@ mod dns_log;
 // How search engines are reached.
 mod search;
 
+// How names of pods are had, and which of them are not told of.
+mod names;
+
 use std::{
     fs::File,
     io::{self, Read},
@@ -22,10 +25,7 @@ use namewarden_protocol::{document::Identity, obtain::client};
 pub use output::sink;
 
 use crate::{
-    args::{
-        CaptureArgs, ControllerArgs, DEFAULT_STATE_DIR, FeedArgs, OutputArgs, PodArgs, PodNames, RunArgs,
-        StateArgs,
-    },
+    args::{CaptureArgs, ControllerArgs, DEFAULT_STATE_DIR, FeedArgs, OutputArgs, RunArgs, StateArgs},
     kernel::KernelSettings,
     pipeline::{PipelineSettings, reassemble::Limits, roll_up, sink},
     pods,
@@ -104,7 +104,7 @@ impl RunSettings {
             kernel: kernel(capture),
             source: SourceSettings::new(feeds, state_dir.as_deref())?,
             controller,
-            pods: pod_settings(pods, state_dir.as_deref(), &pipeline.identity.node),
+            pods: names::settings(pods, state_dir.as_deref(), &pipeline.identity.node)?,
             pipeline,
             output: settings,
             listen: *listen,
@@ -164,25 +164,6 @@ fn controller_settings(
     }))
 }
 
-fn pod_settings(arguments: &PodArgs, state_dir: Option<&Path>, node: &str) -> Option<pods::Settings> {
-    let PodArgs { pod_names, kubeconfig, pod_labels } = arguments;
-    // The kubelet sets it in every pod.
-    let is_in_cluster = || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-    if *pod_names == PodNames::Off || (kubeconfig.is_none() && !is_in_cluster()) {
-        return None;
-    }
-    let labels = match pod_labels.as_slice() {
-        [all] if all == "all" => pods::Labels::All,
-        keys => pods::Labels::Keys(keys.iter().filter(|key| *key != "none").cloned().collect()),
-    };
-    Some(pods::Settings {
-        kubeconfig: kubeconfig.clone(),
-        node: node.to_owned(),
-        labels,
-        state_dir: state_dir.map(Path::to_path_buf),
-    })
-}
-
 /// The text may hold a password: it is not shown.
 fn proxy(text: Option<&str>) -> anyhow::Result<client::Proxy> {
     match text.map(str::trim) {
@@ -204,7 +185,8 @@ pub fn pipeline(
     let dns_log = dns_log::settings(&arguments.dns_log)?;
     let dns_log = output.dns_logs.is_some().then_some(dns_log);
     let log_fields = dns_log::fields(&arguments.dns_log);
-    Ok(PipelineSettings { identity, limits, roll_up, dns_log, log_fields })
+    let withhold = dns_log::withhold(&arguments.dns_log);
+    Ok(PipelineSettings { identity, limits, roll_up, dns_log, log_fields, withhold })
 }
 
 fn kernel(arguments: &CaptureArgs) -> KernelSettings {

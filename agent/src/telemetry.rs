@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt};
 use namewarden_protocol::endpoint::AgentStatus;
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, text},
+    encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, text},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
@@ -15,7 +15,7 @@ use prometheus_client::{
 // Which counters there are: name, help, value.
 pub mod list;
 
-// Keeps docs/reference/documents.md true.
+// Keeps docs/reference/metrics.md true.
 #[cfg(test)]
 mod reference;
 
@@ -43,6 +43,8 @@ pub struct Metric {
     pub help: &'static str,
     /// Whether it only grows.
     pub kind: Kind,
+    /// Names and values of its labels.
+    pub labels: Vec<(&'static str, String)>,
     /// The figure.
     pub value: u64,
 }
@@ -50,12 +52,18 @@ pub struct Metric {
 impl Metric {
     /// A figure that only grows.
     pub fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
-        Self { name: Cow::Borrowed(name), help, kind: Kind::Counter, value }
+        Self { name: Cow::Borrowed(name), help, kind: Kind::Counter, labels: Vec::new(), value }
     }
 
     /// A figure that goes up and down.
     pub fn gauge(name: &'static str, help: &'static str, value: u64) -> Self {
-        Self { name: Cow::Borrowed(name), help, kind: Kind::Gauge, value }
+        Self { name: Cow::Borrowed(name), help, kind: Kind::Gauge, labels: Vec::new(), value }
+    }
+
+    /// The same, of what these labels say.
+    #[must_use]
+    pub fn of(self, labels: Vec<(&'static str, String)>) -> Self {
+        Self { labels, ..self }
     }
 
     /// Full name as a scraper sees it.
@@ -97,20 +105,27 @@ struct MetricList(Vec<Metric>);
 
 impl Collector for MetricList {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        for metric in &self.0 {
-            match metric.kind {
-                Kind::Counter => ConstCounter::new(metric.value).encode(encoder.encode_descriptor(
-                    &metric.name,
-                    metric.help,
-                    None,
-                    MetricType::Counter,
-                )?)?,
-                Kind::Gauge => ConstGauge::new(i64::try_from(metric.value).unwrap_or(i64::MAX)).encode(
-                    encoder.encode_descriptor(&metric.name, metric.help, None, MetricType::Gauge)?,
-                )?,
+        // Figures of one name that differ by their labels stand behind one another.
+        for family in self.0.chunk_by(|one, other| one.name == other.name) {
+            let Some(Metric { name, help, kind, .. }) = family.first() else { continue };
+            let described = if *kind == Kind::Counter { MetricType::Counter } else { MetricType::Gauge };
+            let mut described = encoder.encode_descriptor(name, help, None, described)?;
+            for metric in family {
+                if metric.labels.is_empty() {
+                    write(metric, described)?;
+                    break;
+                }
+                write(metric, described.encode_family(&metric.labels)?)?;
             }
         }
         Ok(())
+    }
+}
+
+fn write(metric: &Metric, encoder: MetricEncoder<'_>) -> fmt::Result {
+    match metric.kind {
+        Kind::Counter => ConstCounter::new(metric.value).encode(encoder),
+        Kind::Gauge => ConstGauge::new(i64::try_from(metric.value).unwrap_or(i64::MAX)).encode(encoder),
     }
 }
 
@@ -123,6 +138,15 @@ mod tests {
         let page = encode(vec![Metric::counter("messages_screened", "DNS messages screened", 7)]).unwrap();
         assert!(page.contains("# HELP namewarden_messages_screened DNS messages screened\n"), "{page}");
         assert!(page.contains("namewarden_messages_screened_total 7"), "{page}");
+    }
+
+    #[test]
+    fn figures_that_differ_by_their_labels_have_one_help() {
+        let of = |name: &str, value| Metric::counter("x", "X", value).of(vec![("workload", name.to_owned())]);
+        let page = encode(vec![of("a", 1), of("b\"", 2)]).unwrap();
+        assert_eq!(page.matches("# HELP namewarden_x X\n").count(), 1, "{page}");
+        let lines = "namewarden_x_total{workload=\"a\"} 1\nnamewarden_x_total{workload=\"b\\\"\"} 2\n";
+        assert!(page.contains(lines), "{page}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod counts;
 // Which metrics there are: name, help, labels, value.
 mod list;
 
-// Keeps docs/reference/controller-http.md true.
+// Keeps docs/reference/metrics.md and controller-http.md true.
 #[cfg(test)]
 mod reference;
 

@@ -42,6 +42,9 @@ pub struct AgentStatus {
     pub workloads: u64,
     /// Workloads that used up their capture budget and are no longer copied whole.
     pub flooding: Vec<Flooding>,
+    /// What was counted and not told, of whom.
+    #[serde(default)]
+    pub withheld: Vec<Withheld>,
     /// Every counter of the agent by its metric name.
     pub counters: BTreeMap<String, u64>,
 }
@@ -160,6 +163,23 @@ pub struct FeedStatus {
     pub age_seconds: Option<u64>,
     /// Why the last reading was refused or failed; the last good copy is in use then, if there is one.
     pub problem: Option<String>,
+}
+
+/// A workload of which something was counted and not told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// `resolver`: it asks on behalf of others; `excluded`: the operator left it out.
+    pub reason: String,
+    /// Its namespace; empty of workloads that are counted together.
+    pub namespace: String,
+    /// What it is one of, as `Deployment/coredns`.
+    pub workload: String,
+    /// Findings (message x entry) that raised no alert.
+    pub findings: u64,
+    /// Alerts that were not told.
+    pub alerts: u64,
+    /// Messages that no DNS log is made of.
+    pub messages: u64,
 }
 
 /// A workload over its budget.

@@ -56,3 +56,7 @@ mod chart;
 // Names of pods in the agent's documents; needs root.
 #[path = "cluster/pods.rs"]
 mod pods;
+
+// What resolvers ask for others, and what is left out; needs root.
+#[path = "cluster/withheld.rs"]
+mod withheld;

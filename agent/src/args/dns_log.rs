@@ -35,6 +35,10 @@ pub struct DnsLogArgs {
     #[arg(long, env = "NAMEWARDEN_DNS_LOG_LIMIT", default_value_t = 0, value_name = "DOCUMENTS")]
     pub dns_log_limit: u64,
 
+    /// Whether DNS logs are made of what --resolver-pods ask on behalf of others; else it is counted.
+    #[arg(long, env = "NAMEWARDEN_DNS_LOG_RESOLVERS", value_enum, default_value_t = Switch::Off, value_name = "SWITCH")]
+    pub dns_log_resolvers: Switch,
+
     /// Domain of resolvers' search lists, as cluster.local: what is looked for in DOMAIN, svc.DOMAIN or NAMESPACE.svc.DOMAIN and
     /// does not exist is counted in the log of the name that was meant. Repeatable; separated by commas in the environment.
     #[arg(long, env = "NAMEWARDEN_DNS_LOG_FOLD_SEARCH", value_delimiter = ',', value_name = "DOMAIN")]

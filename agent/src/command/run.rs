@@ -6,6 +6,7 @@ use std::{io::ErrorKind, path::Path, process::ExitCode, sync::Arc, thread, time:
 
 use anyhow::{Context, anyhow};
 use namewarden_protocol::threat_set::Current;
+use tokio::runtime::Runtime;
 
 use crate::{
     args::{DEFAULT_STATE_DIR, RunArgs},
@@ -60,6 +61,10 @@ use gap::LastCapture;
 use observe::{Observatory, Parts};
 use turn::{Shown, Turning};
 
+/// How long capture waits for the names of the pods that are there, where none are known from before: without them the
+/// resolvers among them would be taken for clients.
+const FIRST_NAMES: Duration = Duration::from_secs(1);
+
 /// How long documents may take to be written at the end.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
@@ -84,25 +89,32 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     if let Some(remark) = source.remark() {
         tracing::warn!("{remark}");
     }
+    let directory = follow_pods(&settings, &runtime)?;
     let Some((source, first)) = runtime.block_on(watch::first_load(source, &mut signals))? else {
         runtime.shutdown_background();
         return Ok(ExitCode::SUCCESS);
     };
     report(&first.feeds);
-    let pods = settings.pods.as_ref().map(|settings| runtime.block_on(pods::Follower::connect(settings)));
-    let pods = pods.transpose()?;
-    let directory = pods.as_ref().map(pods::Follower::directory);
     let machine = LiveMachine::start(loaded.cgroup_root(), settings.proc_root.as_deref())?;
     let sink = Arc::new(Sink::open(&settings.output)?);
+    if let Some(directory) = &directory {
+        runtime.block_on(directory.until_known(FIRST_NAMES));
+    }
     let others = Others { following, pods: directory };
     let running = Running::start(settings, loaded, machine, first, sink, others)?;
-    if let Some(pods) = pods {
-        runtime.spawn(pods.run());
-    }
     let mut feeds = Feeds::new(source);
     let ended = runtime.block_on(watch::until_signal(&running, &mut feeds, follower, doors, signals));
     runtime.shutdown_background();
     running.stop().and(ended)
+}
+
+/// Begins to follow this node's pods, where names of pods are asked for.
+fn follow_pods(settings: &RunSettings, runtime: &Runtime) -> anyhow::Result<Option<Arc<Directory>>> {
+    let Some(settings) = &settings.pods else { return Ok(None) };
+    let follower = runtime.block_on(pods::Follower::connect(settings))?;
+    let directory = follower.directory();
+    runtime.spawn(follower.run());
+    Ok(Some(directory))
 }
 
 /// The feeds. A state folder that is full or read-only does not keep the agent from detecting, nor does one that nobody
@@ -191,6 +203,7 @@ impl Running {
         let composer = Composer::new(identity.clone()).with_pods(Arc::clone(&pods));
         let floods = Floods::new(&identity, composer, handle.clone());
         let pipeline = Pipeline::new(settings.pipeline, Arc::clone(&set), machine, pods);
+        let withheld = pipeline.withheld();
         let shown = Arc::new(Shown::new());
         let (attached, ring) = loaded.attach()?;
         let attached = Arc::new(attached);
@@ -206,6 +219,7 @@ impl Running {
             joined: first.joined,
             following,
             pods: directory,
+            withheld,
         };
         let observatory = Arc::new(Observatory::new(parts));
         let turning = Turning {

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, process::ExitCode, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
-use namewarden_protocol::endpoint::{AgentStatus, ControllerStatus, FeedStatus, STATUS_PATH, SearchStatus};
+use namewarden_protocol::endpoint::{
+    AgentStatus, ControllerStatus, FeedStatus, STATUS_PATH, SearchStatus, Withheld,
+};
 
 use crate::args::StatusArgs;
 
@@ -95,6 +97,7 @@ pub fn in_words(status: &AgentStatus) -> String {
     status.search.iter().for_each(|search| text.push_str(&search_line(search)));
     status.feeds.iter().for_each(|feed| text.push_str(&feed_line(feed)));
     let _ = writeln!(text, "{} workloads are known by their cgroup.", grouped(status.workloads));
+    status.withheld.iter().for_each(|withheld| text.push_str(&withheld_line(withheld)));
     for flood in &status.flooding {
         let _ = writeln!(
             text,
@@ -220,6 +223,23 @@ fn feed_line(feed: &FeedStatus) -> String {
     line
 }
 
+fn withheld_line(withheld: &Withheld) -> String {
+    let place = if withheld.namespace.is_empty() { "" } else { " in " };
+    let why = if withheld.reason == "resolver" { "asks on behalf of others" } else { "is left out" };
+    let mut line = format!("{}{place}{} {why}: ", withheld.workload, withheld.namespace);
+    let parts = [
+        (withheld.findings, "findings raised no alert"),
+        (withheld.alerts, "alerts were not told"),
+        (withheld.messages, "messages were not logged"),
+    ];
+    let said = parts.iter().filter(|(count, _)| *count > 0);
+    line.push_str(
+        &said.map(|(count, what)| format!("{} {what}", grouped(*count))).collect::<Vec<_>>().join(", "),
+    );
+    line.push_str(".\n");
+    line
+}
+
 /// Seconds as a person says them: the two largest units.
 fn span(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
@@ -294,6 +314,23 @@ mod tests {
         let all = [("messages", 9), ("logged", 1), ("unlogged", 2), ("excluded", 3_000), ("sampled_out", 4)];
         let said = "  DNS logs: 1 exchanges logged, 2 beyond the limit, 3,000 excluded, 4 sampled out\n";
         assert_eq!(counters(&all), said);
+    }
+
+    #[test]
+    fn what_is_not_told_is_said_of_each_workload() {
+        let of = |reason: &str, findings, messages| Withheld {
+            reason: reason.into(),
+            namespace: "kube-system".into(),
+            workload: "Deployment/coredns".into(),
+            findings,
+            messages,
+            ..Default::default()
+        };
+        let resolver =
+            "Deployment/coredns in kube-system asks on behalf of others: 1,200 findings raised no alert.\n";
+        assert_eq!(withheld_line(&of("resolver", 1_200, 0)), resolver);
+        let excluded = "Deployment/coredns in kube-system is left out: 2 findings raised no alert, 3 messages were not logged.\n";
+        assert_eq!(withheld_line(&of("excluded", 2, 3)), excluded);
     }
 
     #[test]

@@ -38,6 +38,8 @@ const TOLERANCE_NS: u64 = 200_000_000;
 const REMEMBERED: usize = 4_096;
 /// More of a file of the process table is not read.
 const LONGEST: u64 = 64 * 1024;
+/// More of what a process has mounted is not read.
+const LONGEST_MOUNTS: u64 = 256 * 1024;
 
 /// Counted by the process table.
 #[derive(Debug, Default)]
@@ -142,6 +144,15 @@ impl Processes {
     /// Workload of the process that had this id at that time.
     pub fn workload(&mut self, pid: u32, at: Timestamp) -> Option<Arc<Workload>> {
         self.reading(Task::process(pid), at)?.workload.clone()
+    }
+
+    /// Name of the container of the pod with this UID that the process of that time runs in, as its mounts say.
+    pub fn container(&mut self, pid: u32, uid: &str, at: Timestamp) -> Option<Arc<str>> {
+        self.reading(Task::process(pid), at)?;
+        let path = self.root.as_ref()?.join(pid.to_string()).join("mountinfo");
+        let mut bytes = Vec::new();
+        File::open(path).ok()?.take(LONGEST_MOUNTS).read_to_end(&mut bytes).ok()?;
+        entry::container(&String::from_utf8_lossy(&bytes), uid).map(Arc::from)
     }
 
     fn reading(&mut self, task: Task, at: Timestamp) -> Option<&Reading> {

@@ -17,7 +17,12 @@ pub mod cgroup_path;
 // What Kubernetes calls a pod.
 pub mod pod;
 
+// What is known of a pod beside its UID.
+mod hints;
+
 pub use workload::{Driver, Kind, Qos, Runtime, Workload};
+
+use pod::Pod;
 
 /// What this machine knows of cgroups and processes.
 pub trait Machine {
@@ -32,6 +37,11 @@ pub trait Machine {
 
     /// The workload of the process that had this id at that time, by its cgroup path of any hierarchy.
     fn process_cgroup(&mut self, pid: u32, at: Timestamp) -> Option<Arc<Workload>>;
+
+    /// Name of the pod's container that the process of that time runs in.
+    fn container_name(&mut self, _pid: u32, _pod_uid: &str, _at: Timestamp) -> Option<Arc<str>> {
+        None
+    }
 }
 
 /// A machine that knows nothing: what a replay has.
@@ -103,6 +113,17 @@ pub struct Attributed {
     pub process: Process,
     /// How that was found.
     pub attribution: Attribution,
+    /// Whether its pod was known when the message came, as one that is watched: what it becomes later takes nothing back.
+    pub is_watched: bool,
+}
+
+/// What is known of a pod by other means than the UID and the ids of its object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// Name of the container, as the process's mounts say.
+    pub container: Option<Arc<str>>,
+    /// The pod that alone had the client's address when the message came, where nothing but the address is known.
+    pub pod_at: Option<Arc<Pod>>,
 }
 
 /// Messages by how their workload was found; the sum is the number of messages attributed.
@@ -127,13 +148,19 @@ pub struct AttributeCounts {
 pub struct Attributor<M> {
     machine: M,
     nobody: Arc<Workload>,
+    names: hints::ContainerNames,
     counts: AttributeCounts,
 }
 
 impl<M: Machine> Attributor<M> {
     /// A stage that asks this machine.
     pub fn new(machine: M) -> Self {
-        Self { machine, nobody: Arc::new(Workload::unknown()), counts: AttributeCounts::default() }
+        Self {
+            machine,
+            nobody: Arc::new(Workload::unknown()),
+            names: hints::ContainerNames::default(),
+            counts: AttributeCounts::default(),
+        }
     }
 
     /// Counted so far.
@@ -146,7 +173,7 @@ impl<M: Machine> Attributor<M> {
         let (workload, attribution) = self.workload(&message.origin, own_address(message), message.time);
         let process = self.process(&message.origin, message.time);
         self.count(attribution, &process);
-        Attributed { workload, process, attribution }
+        Attributed { workload, process, attribution, is_watched: false }
     }
 
     /// The task that connected or sent wins over the socket's maker: a process may move, a socket may be handed on.

@@ -10,6 +10,7 @@ use namewarden_protocol::document::{Action, Document, Event, Facts, Identity, Se
 
 use super::attribute::Workload;
 use super::attribute::pod::{NoPods, Pod, Pods};
+use super::exchange::Exchange;
 use super::matching::{FeedListing, Finding};
 use super::packet::Timestamp;
 use super::parse;
@@ -77,6 +78,11 @@ impl Composer {
         self.pods.pod(workload.pod_uid.as_deref()?)
     }
 
+    /// The same of whoever is behind a packet; by the address it came from where nothing else is known.
+    fn pod_behind(&self, exchange: &Exchange) -> Option<Arc<Pod>> {
+        self.pod(&exchange.attributed.workload).or_else(|| exchange.hints.pod_at.clone())
+    }
+
     /// The document of an alert or of a summary.
     pub fn alert(&self, alert: &Alert) -> Document {
         match alert.saying {
@@ -100,7 +106,7 @@ impl Composer {
 
     fn listed_name(&self, alert: &Alert) -> Document {
         let Alert { exchange, finding, .. } = alert;
-        let pod = self.pod(&exchange.attributed.workload);
+        let pod = self.pod_behind(exchange);
         let who = sentence::who(&exchange.attributed.workload, pod.as_deref());
         let mut event = self.event(alert, Action::ListedName);
         event.severity = finding.feeds.iter().map(|feed| feed.severity).max();
@@ -130,7 +136,7 @@ impl Composer {
         event.severity = alert.finding.feeds.iter().map(|feed| feed.severity).max();
         let mut document = Document::new(Time(alert.first_seen.0), event, &self.identity);
         let workload = &alert.exchange.attributed.workload;
-        let pod = self.pod(workload);
+        let pod = self.pod_behind(&alert.exchange);
         common::describe_workload(&mut document, &alert.exchange, pod.as_deref());
         document.message = sentence::left_out(alert, limit, &sentence::who(workload, pod.as_deref()));
         document.namewarden =

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use namewarden_protocol::document::{Dns, Question, RecordData, ResourceRecord};
 
-use super::attribute::Attributed;
+use super::attribute::{Attributed, Hints};
 use super::packet::{RawMessage, Timestamp, Transport};
 use super::parse::{Message, Record};
 
@@ -55,6 +55,8 @@ pub struct Exchange {
     pub malformed: Option<String>,
     /// Names of the message that may be listed but were not looked up: it held too many.
     pub unchecked_names: u64,
+    /// What is known of its pod before the API server tells it, or where that cannot.
+    pub hints: Hints,
 }
 
 impl Exchange {
@@ -75,6 +77,7 @@ impl Exchange {
             dns: dns(message),
             malformed: message.malformed.as_ref().map(ToString::to_string),
             unchecked_names: 0,
+            hints: Hints::default(),
         }
     }
 

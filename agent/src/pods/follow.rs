@@ -12,6 +12,7 @@ use kube::{Api, Client};
 use namewarden_protocol::api_server::{self, ConfigError};
 
 use super::object::{Labels, PodObject, names};
+use super::rules::Rules;
 use super::snapshot::Snapshot;
 use super::{Directory, Settings};
 
@@ -34,6 +35,7 @@ pub struct Follower {
     api: Api<PodObject>,
     node: String,
     labels: Labels,
+    rules: Rules,
     directory: Arc<Directory>,
     snapshot: Option<Snapshot>,
 }
@@ -46,7 +48,8 @@ impl Follower {
             Client::try_from(config).map_err(|error| ConnectError::Client(api_server::why(&error)))?;
         let directory = Arc::new(Directory::default());
         let snapshot = settings.state_dir.as_deref().map(Snapshot::new);
-        directory.remember(snapshot.iter().flat_map(Snapshot::read));
+        let kept = snapshot.iter().flat_map(Snapshot::read);
+        directory.remember(kept.map(|pod| settings.rules.judged(pod)));
         let resource = ApiResource {
             group: String::new(),
             version: "v1".to_owned(),
@@ -58,6 +61,7 @@ impl Follower {
             api: Api::all_with(client, &resource),
             node: settings.node.clone(),
             labels: settings.labels.clone(),
+            rules: settings.rules.clone(),
             directory,
             snapshot,
         })
@@ -111,6 +115,7 @@ impl Follower {
             watcher::Event::InitDone => {
                 let there = std::mem::take(listed);
                 self.directory.change(|table| table.retain(&there, Instant::now()));
+                self.directory.listed.notify_one();
             }
             watcher::Event::Apply(object) => self.put(&object),
             watcher::Event::Delete(object) => {
@@ -124,7 +129,7 @@ impl Follower {
     }
 
     fn put(&self, object: &PodObject) {
-        if let Some(pod) = names(object, &self.labels) {
+        if let Some(pod) = names(object, &self.labels, &self.rules) {
             self.directory.change(|table| table.put(pod));
         }
     }

@@ -6,10 +6,13 @@ use kube::api::ObjectMeta;
 use kube::core::Object;
 use serde::{Deserialize, Serialize};
 
-use crate::pipeline::attribute::pod::{Container, Owner, Pod};
+use super::rules::Rules;
+use crate::pipeline::attribute::pod::{Container, Owner, Pod, Role};
 
-/// What the kubelet calls a static pod, on the object that mirrors it.
+/// What the kubelet calls a static pod; also on the object that mirrors it, where `MIRROR` says the same.
 const STATIC_HASH: &str = "kubernetes.io/config.hash";
+/// Makes an object the mirror of a static pod: no kubelet runs it.
+const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Part of the name of every `ReplicaSet` that a Deployment made.
 const TEMPLATE_HASH: &str = "pod-template-hash";
 /// On every Job that a `CronJob` made; its name ends in the minute that it was made for.
@@ -91,23 +94,27 @@ impl Labels {
     }
 }
 
-/// The names in an object; `None` for one without UID.
-pub fn names(object: &PodObject, labels: &Labels) -> Option<Pod> {
+/// The names in an object, and the role that the rules give it; `None` for one without UID.
+pub fn names(object: &PodObject, labels: &Labels, rules: &Rules) -> Option<Pod> {
     let meta = &object.metadata;
     let status = object.status.clone().unwrap_or_default();
     let annotation = |key: &str| meta.annotations.as_ref()?.get(key).cloned();
-    Some(Pod {
+    let pod = Pod {
         uid: meta.uid.clone()?,
-        static_hash: annotation(STATIC_HASH),
+        // Whoever bears the hash and is no mirror is a pod of his own.
+        static_hash: annotation(STATIC_HASH).filter(|hash| annotation(MIRROR).as_ref() == Some(hash)),
         namespace: meta.namespace.clone().unwrap_or_default(),
         name: meta.name.clone().unwrap_or_default(),
         ip: status.pod_ip.as_ref().and_then(|ip| ip.parse().ok()),
         owns_ip: !object.spec.host_network && matches!(status.phase.as_deref(), Some("Pending" | "Running")),
         labels: labels.of(meta),
+        ruling_labels: meta.labels.as_ref().map(|labels| rules.labels(labels)).unwrap_or_default(),
+        role: Role::default(),
         owner: owner(meta),
         service_account: object.spec.service_account_name.clone().filter(|name| !name.is_empty()),
         containers: containers(&object.spec, &status),
-    })
+    };
+    Some(rules.judged(pod))
 }
 
 /// Whoever controls the pod; through a `ReplicaSet` the Deployment, through a Job the
@@ -146,7 +153,7 @@ fn containers(spec: &Spec, status: &Status) -> Vec<Container> {
     };
     let statuses =
         [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
-    let mut containers = Vec::new();
+    let mut containers: Vec<Container> = Vec::new();
     for status in statuses.into_iter().flatten() {
         let last =
             status.last_state.as_ref().and_then(|last| last.terminated.as_ref()?.container_id.as_ref());
@@ -156,6 +163,12 @@ fn containers(spec: &Spec, status: &Status) -> Vec<Container> {
                 name: status.name.clone(),
                 image: image(&status.name).unwrap_or_default(),
             });
+        }
+    }
+    // Those that no status speaks of yet: what runs in them may be known by name.
+    for SpecContainer { name, image } in wanted {
+        if !containers.iter().any(|container| container.name == *name) {
+            containers.push(Container { id: String::new(), name: name.clone(), image: image.clone() });
         }
     }
     containers
@@ -179,7 +192,7 @@ mod tests {
             r#"{{"metadata": {{"uid": "u", "ownerReferences": [{{"apiVersion": "v1", "kind": "{kind}",
                 "name": "{name}", "uid": "o", "controller": true}}]{more}}}, "spec": {{}}}}"#
         );
-        names(&object(&text), &Labels::All).unwrap().owner
+        names(&object(&text), &Labels::All, &Rules::default()).unwrap().owner
     }
 
     #[test]
@@ -197,6 +210,7 @@ mod tests {
                     "initContainerStatuses": [{"name": "init", "containerID": "containerd://cc"}]}}"#,
             ),
             &Labels::Keys(vec!["app".to_owned()]),
+            &Rules::default(),
         )
         .unwrap();
         assert_eq!(
@@ -211,6 +225,25 @@ mod tests {
             (Some(("app", "cart:1")), Some(("app", "cart:1")), Some(("init", "i")))
         );
         assert_eq!(named(""), None);
+    }
+
+    #[test]
+    fn containers_of_every_kind_are_known_by_id_and_those_without_a_status_by_name() {
+        let pod = object(
+            r#"{"metadata": {"uid": "u"},
+                "spec": {"containers": [{"name": "app", "image": "a"}, {"name": "late", "image": "l"}],
+                    "initContainers": [{"name": "init", "image": "i"}],
+                    "ephemeralContainers": [{"name": "debug", "image": "d", "targetContainerName": "app"}]},
+                "status": {"containerStatuses": [{"name": "app", "containerID": "cri-o://aa"}, {"name": "late"}],
+                    "initContainerStatuses": [{"name": "init", "containerID": "cri-o://bb"}],
+                    "ephemeralContainerStatuses": [{"name": "debug", "containerID": "cri-o://cc"}]}}"#,
+        );
+        let pod = names(&pod, &Labels::All, &Rules::default()).unwrap();
+        let image = |id: &str| pod.container(id).map(|container| &*container.image);
+        assert_eq!((image("aa"), image("bb"), image("cc")), (Some("a"), Some("i"), Some("d")));
+        assert_eq!(image("dd"), None, "a sandbox has no name");
+        assert_eq!(pod.container_named("late").map(|container| &*container.image), Some("l"));
+        assert_eq!(pod.container_named("other"), None);
     }
 
     #[test]
@@ -235,20 +268,32 @@ mod tests {
                 r#"{{"metadata": {{"uid": "u"}}, "spec": {{"hostNetwork": {network}}},
                     "status": {{"phase": "{phase}", "podIP": "10.1.2.3"}}}}"#
             );
-            assert!(!names(&object(&text), &Labels::All).unwrap().owns_ip, "{network} {phase}");
+            assert!(
+                !names(&object(&text), &Labels::All, &Rules::default()).unwrap().owns_ip,
+                "{network} {phase}"
+            );
         }
     }
 
     #[test]
     fn a_mirrored_static_pod_bears_the_kubelets_hash() {
-        let pod = object(
-            r#"{"metadata": {"uid": "u", "annotations": {"kubernetes.io/config.hash": "abc"}}, "spec": {}}"#,
-        );
-        assert_eq!(names(&pod, &Labels::All).unwrap().static_hash.as_deref(), Some("abc"));
+        let hash = |annotations: &str| {
+            let text =
+                format!(r#"{{"metadata": {{"uid": "u", "annotations": {{{annotations}}}}}, "spec": {{}}}}"#);
+            names(&object(&text), &Labels::All, &Rules::default()).unwrap().static_hash
+        };
+        let (hashed, mirror) =
+            (r#""kubernetes.io/config.hash": "abc""#, r#""kubernetes.io/config.mirror": "abc""#);
+        assert_eq!(hash(&format!("{hashed}, {mirror}")).as_deref(), Some("abc"));
+        assert_eq!(hash(hashed), None, "a pod that calls itself so is no mirror");
+        assert_eq!(hash(&format!("{hashed}, {}", mirror.replace("abc", "abd"))), None);
     }
 
     #[test]
     fn an_object_without_uid_names_nothing() {
-        assert_eq!(names(&object(r#"{"metadata": {"name": "x"}, "spec": {}}"#), &Labels::All), None);
+        assert_eq!(
+            names(&object(r#"{"metadata": {"name": "x"}, "spec": {}}"#), &Labels::All, &Rules::default()),
+            None
+        );
     }
 }

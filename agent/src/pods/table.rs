@@ -23,8 +23,8 @@ struct Known {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pods: HashMap<String, Known, ahash::RandomState>,
-    /// What the kubelet calls static pods -> UID.
-    hashes: HashMap<String, String, ahash::RandomState>,
+    /// What the kubelet calls static pods -> UIDs of the objects that mirror them, the latest last.
+    hashes: HashMap<String, Vec<String>, ahash::RandomState>,
     /// Of pods that are there.
     addresses: Addresses,
     /// The oldest first; stale where the pod came back.
@@ -43,8 +43,19 @@ impl Table {
 
     /// The pod that a cgroup's path calls so: by UID, or a static pod's hash.
     pub fn pod(&self, uid: &str) -> Option<Arc<Pod>> {
-        let known = self.pods.get(uid).or_else(|| self.pods.get(self.hashes.get(uid)?))?;
+        let known = self.pods.get(uid).or_else(|| self.mirror(uid))?;
         Some(Arc::clone(&known.pod))
+    }
+
+    /// The mirror of a static pod: the one that is there, else the last that was; none where two say that they are.
+    fn mirror(&self, hash: &str) -> Option<&Known> {
+        let mut all = self.hashes.get(hash)?.iter().filter_map(|uid| self.pods.get(uid));
+        let mut there = all.clone().filter(|known| known.gone.is_none());
+        match (there.next(), there.next()) {
+            (Some(known), None) => Some(known),
+            (Some(_), Some(_)) => None,
+            (None, _) => all.next_back(),
+        }
     }
 
     /// The pod that is there and alone has this address.
@@ -62,11 +73,13 @@ impl Table {
         if let Some(before) = self.pods.get(&pod.uid) {
             keep_containers(&mut pod, &before.pod);
             self.addresses.remove(&before.pod);
+            let before = Arc::clone(&before.pod);
+            self.forget_mirror(&before);
         } else {
             self.make_room();
         }
         if let Some(hash) = &pod.static_hash {
-            self.hashes.insert(hash.clone(), pod.uid.clone());
+            self.hashes.entry(hash.clone()).or_default().push(pod.uid.clone());
         }
         self.addresses.put(&pod);
         self.pods.insert(pod.uid.clone(), Known { pod: Arc::new(pod), gone: None });
@@ -107,11 +120,20 @@ impl Table {
         let Some((gone, uid)) = self.gone.pop_front() else { return false };
         if self.pods.get(&uid).is_some_and(|known| known.gone == Some(gone))
             && let Some(known) = self.pods.remove(&uid)
-            && let Some(hash) = &known.pod.static_hash
         {
-            self.hashes.remove(hash);
+            self.forget_mirror(&known.pod);
         }
         true
+    }
+
+    fn forget_mirror(&mut self, pod: &Pod) {
+        let Some(hash) = &pod.static_hash else { return };
+        if let Some(mirrors) = self.hashes.get_mut(hash) {
+            mirrors.retain(|uid| *uid != pod.uid);
+            if mirrors.is_empty() {
+                self.hashes.remove(hash);
+            }
+        }
     }
 }
 
@@ -173,6 +195,22 @@ mod tests {
         let mut table = Table::default();
         table.put(Pod { static_hash: Some("hash".into()), ..pod("a", "1") });
         assert_eq!(table.pod("hash").unwrap().uid, "a");
+    }
+
+    #[test]
+    fn a_mirror_that_is_made_anew_stays_when_the_one_before_is_forgotten() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        let mirror = |uid: &str| Pod { static_hash: Some("hash".into()), ..pod(uid, "1") };
+        let known = |table: &Table| table.pod("hash").map(|pod| pod.uid.clone());
+        table.put(mirror("a"));
+        table.remove("a", now);
+        assert_eq!(known(&table).as_deref(), Some("a"), "the last one, where none is there");
+        table.put(mirror("b"));
+        assert_eq!(known(&table).as_deref(), Some("b"));
+        table.expire(now + KEEP);
+        assert_eq!(known(&table).as_deref(), Some("b"));
+        table.put(mirror("c"));
+        assert_eq!(known(&table), None, "two say that they mirror it");
     }
 
     #[test]

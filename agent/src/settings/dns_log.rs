@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use crate::args::{DnsLogAggregation, DnsLogArgs, Switch};
 use crate::pipeline::compose::LogFields;
 use crate::pipeline::dns_log::{Aggregation, Settings, Suffixes};
+use crate::pipeline::withhold;
 
 /// Validates the options.
 ///
@@ -17,6 +18,7 @@ pub fn settings(arguments: &DnsLogArgs) -> anyhow::Result<Settings> {
         dns_log_aggregation,
         dns_log_interval,
         dns_log_labels: _,
+        dns_log_resolvers: _,
         dns_log_limit,
         dns_log_fold_search,
         dns_log_exclude,
@@ -35,6 +37,11 @@ pub fn settings(arguments: &DnsLogArgs) -> anyhow::Result<Settings> {
         fold_search: suffixes("--dns-log-fold-search", dns_log_fold_search)?,
         ..Settings::default()
     })
+}
+
+/// What is counted and not told.
+pub fn withhold(arguments: &DnsLogArgs) -> withhold::Settings {
+    withhold::Settings { resolver_logs: arguments.dns_log_resolvers == Switch::On }
 }
 
 /// What each DNS log bears.

@@ -19,6 +19,7 @@ use crate::{
             search::{Contact as SearchContact, LaneView},
             spool::{Counts as SpoolCounts, Kind as SpoolKind},
         },
+        withhold::{Account, Withheld, WithheldCounts},
     },
     pods::PodCounts,
     threat_source::controller::Contact,
@@ -32,6 +33,7 @@ pub fn kernel(readings: &[Reading]) -> Vec<Metric> {
             name: format!("kernel_{}", reading.info.name).into(),
             help: reading.info.help.trim_end_matches('.'),
             kind: super::Kind::Counter,
+            labels: Vec::new(),
             value: reading.value,
         })
         .collect()
@@ -49,6 +51,7 @@ pub fn pipeline(counts: &PipelineCounts) -> Vec<Metric> {
         counts.listed_messages,
     ));
     list.extend(attribute(&counts.attribute));
+    list.extend(withheld(&counts.withheld));
     list.extend(roll_up(&counts.roll_up));
     list.extend(naming(&counts.naming));
     list.extend(dns_log(&counts.dns_log));
@@ -140,6 +143,38 @@ stage!(attribute, AttributeCounts, "attribute", {
     none: counter "Not found",
     named_processes: counter "Messages whose process has a name",
 });
+
+stage!(withheld, WithheldCounts, "withheld", {
+    resolver_findings: counter "Findings of resolvers, which ask on behalf of others; query and answer each",
+    resolver_alerts: counter "Alerts of resolvers, not told because their pods became known in time",
+    resolver_messages: counter "Messages of resolvers that no DNS log is made of",
+    excluded_findings: counter "Findings of pods that the operator left out; query and answer each",
+    excluded_alerts: counter "Alerts of pods left out, not told because they became known in time",
+    excluded_messages: counter "Messages of pods left out, which no DNS log is made of",
+});
+
+/// One figure of an account.
+type Figure = fn(&Account) -> u64;
+
+/// What was withheld of each workload: at most 64 of them, and those beyond together; only where pods are known.
+pub fn withheld_of(workloads: &[Withheld]) -> Vec<Metric> {
+    let figures: [(_, _, Figure); 3] = [
+        ("workload_withheld_findings", "Findings of a workload that raised no alert", |of| of.findings),
+        ("workload_withheld_alerts", "Alerts of a workload that were not told", |of| of.alerts),
+        ("workload_withheld_messages", "Messages of a workload that no DNS log is made of", |of| of.messages),
+    ];
+    let family = |(name, help, figure): (_, _, Figure)| {
+        workloads.iter().map(move |withheld| {
+            let Withheld { reason, namespace, workload, account } = withheld;
+            Metric::counter(name, help, figure(account)).of(vec![
+                ("reason", (*reason).to_owned()),
+                ("namespace", namespace.clone()),
+                ("workload", workload.clone()),
+            ])
+        })
+    };
+    figures.into_iter().flat_map(family).collect()
+}
 
 stage!(roll_up, RollUpCounts, "roll_up", {
     sightings: counter "Sightings of listed names",

@@ -1,4 +1,4 @@
-//! Keeps the table of metrics in `docs/reference/documents.md` true: it names every metric and no other.
+//! Keeps the agent's table in `docs/reference/metrics.md` true: it names every metric and no other.
 //!
 //! With `NAMEWARDEN_UPDATE_REFERENCE=1` the table is written anew instead of compared.
 
@@ -17,16 +17,17 @@ use crate::{
             search::{self, LaneView},
             spool,
         },
+        withhold::{Account, Withheld},
     },
     pods::PodCounts,
     threat_source::controller::Contact,
 };
 
-const START: &str = "<!-- metrics:start -->\n";
-const END: &str = "<!-- metrics:end -->";
+const START: &str = "<!-- agent:start -->\n";
+const END: &str = "<!-- agent:end -->";
 
 fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/documents.md")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/metrics.md")
 }
 
 fn every_metric() -> Vec<Metric> {
@@ -41,15 +42,20 @@ fn every_metric() -> Vec<Metric> {
     metrics.extend(list::machine(&MachineCounts::default()));
     metrics.extend(list::standing(&list::Standing::default()));
     metrics.extend(list::pods(&PodCounts::default()));
+    let (namespace, workload) = (String::new(), String::new());
+    let withheld = Withheld { reason: "", namespace, workload, account: Account::default() };
+    metrics.extend(list::withheld_of(&[withheld]));
     metrics.extend(list::controller(&Contact::default()));
     metrics
 }
 
 fn table() -> String {
-    let mut table = "| metric | kind | what it counts |\n| --- | --- | --- |\n".to_owned();
+    let mut table = "| metric | kind | labels | what it counts |\n| --- | --- | --- | --- |\n".to_owned();
     for metric in every_metric() {
         let kind = if metric.kind == Kind::Counter { "counter" } else { "gauge" };
-        let _ = writeln!(table, "| `{}` | {kind} | {} |", metric.full_name(), metric.help);
+        let labels: Vec<_> = metric.labels.iter().map(|(label, _)| format!("`{label}`")).collect();
+        let (name, labels) = (metric.full_name(), labels.join(", "));
+        let _ = writeln!(table, "| `{name}` | {kind} | {labels} | {} |", metric.help);
     }
     table
 }

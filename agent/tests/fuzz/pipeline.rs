@@ -10,7 +10,7 @@ use namewarden_agent::pipeline::decode::WallOffset;
 use namewarden_agent::pipeline::dns_log::{self, Aggregation};
 use namewarden_agent::pipeline::packet::Timestamp;
 use namewarden_agent::pipeline::reassemble::Limits;
-use namewarden_agent::pipeline::{Pipeline, PipelineCounts, PipelineSettings, roll_up};
+use namewarden_agent::pipeline::{Pipeline, PipelineCounts, PipelineSettings, roll_up, withhold};
 use namewarden_agent_common::record::{FLAG_EGRESS, RECORD_VERSION, RecordHeader};
 use namewarden_protocol::document::{Action, Document, Identity};
 use namewarden_protocol::entry::{Entry, Scope, Verdict};
@@ -65,6 +65,7 @@ fn settings(options: u8) -> PipelineSettings {
         roll_up,
         dns_log: (options & 2 == 0).then_some(dns_log),
         log_fields: LogFields::default(),
+        withhold: withhold::Settings::default(),
     }
 }
 

@@ -1,15 +1,11 @@
-//! Keeps `docs/reference/controller-http.md` true: it names every metric and every route with its right, and no other.
+//! Keeps `docs/reference/metrics.md` and `controller-http.md` true: every metric, every route with its right, and no other.
 //!
 //! With `NAMEWARDEN_UPDATE_REFERENCE=1` the tables are written anew instead of compared.
 
-use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
 use super::{Kind, Metric, Readings, list};
 use crate::{access::Right, web::routes::ROUTES};
-
-fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/controller-http.md")
-}
 
 fn metrics() -> String {
     let mut table = "| metric | kind | labels | what it counts |\n| --- | --- | --- | --- |\n".to_owned();
@@ -38,13 +34,14 @@ fn routes() -> String {
 }
 
 /// Compares the table between two marks of the page, or writes it anew.
-fn keep_true(name: &str, table: &str) {
-    let page = std::fs::read_to_string(path()).unwrap();
+fn keep_true(page: &str, name: &str, table: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference").join(page);
+    let page = std::fs::read_to_string(&path).unwrap();
     let (start, end) = (format!("<!-- {name}:start -->\n"), format!("<!-- {name}:end -->"));
     let (before, rest) = page.split_once(&start).expect("the page marks where the table starts");
     let (shown, after) = rest.split_once(&end).expect("the page marks where the table ends");
     if std::env::var_os("NAMEWARDEN_UPDATE_REFERENCE").is_some() {
-        std::fs::write(path(), format!("{before}{start}{table}{end}{after}")).unwrap();
+        std::fs::write(path, format!("{before}{start}{table}{end}{after}")).unwrap();
     } else {
         assert!(shown == table, "write the table anew with NAMEWARDEN_UPDATE_REFERENCE=1");
     }
@@ -52,9 +49,8 @@ fn keep_true(name: &str, table: &str) {
 
 #[test]
 fn the_reference_names_every_route_and_metric_and_no_other() {
-    // One after the other: they write the same page.
-    keep_true("routes", &routes());
-    keep_true("metrics", &metrics());
+    keep_true("controller-http.md", "routes", &routes());
+    keep_true("metrics.md", "controller", &metrics());
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The agent names pods as the API server does: by an object with the UID that the cgroup's path bears.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use namewarden_tests::{
     agent::{Agent, AgentBuilder},
+    client::Client,
     kube::Cluster,
     node::Node,
     pod::Pod,
@@ -16,15 +18,15 @@ use serde_json::{Value, json};
 /// The role that ships.
 const ROLE: &str = include_str!("../../../deploy/rbac/agent.yaml");
 
-const DNS: &str = "10.99.0.53:53";
+pub(crate) const DNS: &str = "10.99.0.53:53";
 
 /// An API server with a Deployment's pod in it, and the node that runs it.
-struct Scene {
+pub(crate) struct Scene {
     server: Server,
     pod: Pod,
-    node: Node,
+    pub(crate) node: Node,
     kubeconfig: PathBuf,
-    cluster: Cluster,
+    pub(crate) cluster: Cluster,
 }
 
 const CART: &str = "
@@ -45,7 +47,7 @@ spec:
 ";
 
 impl Scene {
-    fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         let cluster = Cluster::start()?;
         for words in
             ["create namespace shop", "create namespace namewarden", "create sa cart --namespace shop"]
@@ -57,11 +59,10 @@ impl Scene {
         let account =
             cluster.service_account("namewarden", "namewarden-agent", "https://kubernetes.default.svc")?;
         let kubeconfig = cluster.kubeconfig(&account)?;
-        let object = cluster.read("/api/v1/namespaces/shop/pods/cart-7d9f8c-x2x4z")?;
-        let uid = object.pointer("/metadata/uid").and_then(Value::as_str).context("no UID")?;
+        let uid = uid(&cluster, "shop", "cart-7d9f8c-x2x4z")?;
         let node = Node::start()?;
         let server = Server::start(node.dns(), Zone::new())?;
-        let pod = node.pod().uid(uid).start()?;
+        let pod = node.pod().uid(&uid).start()?;
         let status = format!(
             "{{\"status\":{{\"podIP\":\"{}\",\"podIPs\":[{{\"ip\":\"{}\"}}],\"containerStatuses\":[{{\"name\":\"app\",\
              \"image\":\"i\",\"imageID\":\"\",\"ready\":true,\"restartCount\":0,\"containerID\":\"containerd://{}\"}}]}}}}",
@@ -72,16 +73,34 @@ impl Scene {
         Ok(Self { server, pod, node, kubeconfig, cluster })
     }
 
+    /// UID of a pod's object.
+    pub(crate) fn uid(&self, namespace: &str, name: &str) -> Result<String> {
+        uid(&self.cluster, namespace, name)
+    }
+
     fn agent(&self) -> Result<Agent> {
         self.agent_with(&[])
     }
 
-    fn agent_with(&self, more: &[&str]) -> Result<Agent> {
+    pub(crate) fn agent_with(&self, more: &[&str]) -> Result<Agent> {
         let kubeconfig = self.kubeconfig.to_string_lossy();
         let names = ["--kubeconfig", &kubeconfig, "--node-name", "node-1"];
         let builder = AgentBuilder::new("agent").feed("bad", "evil.example\n").arguments(&names);
         builder.arguments(more).start(&self.node)
     }
+}
+
+/// The object by which the API server knows a static pod; it may name no service account.
+fn mirror(name: &str, hash: &str) -> String {
+    let marks = format!("{{kubernetes.io/config.hash: {hash}, kubernetes.io/config.mirror: {hash}}}");
+    CART.replace("cart-7d9f8c-x2x4z", name)
+        .replace("  labels:", &format!("  annotations: {marks}\n  labels:"))
+        .replace("  serviceAccountName: cart\n", "")
+}
+
+fn uid(cluster: &Cluster, namespace: &str, name: &str) -> Result<String> {
+    let object = cluster.read(&format!("/api/v1/namespaces/{namespace}/pods/{name}"))?;
+    Ok(object.pointer("/metadata/uid").and_then(Value::as_str).context("no UID")?.to_owned())
 }
 
 /// Asks for the listed name in this pod; the alert.
@@ -137,9 +156,8 @@ fn dns_logs_of_a_deployments_pods_are_counted_by_their_owner() -> Result<()> {
         .replace("cart-7d9f8c-x2x4z", "cart-7d9f8c-y3y5y")
         .replace("secret-label: x", "secret-label: x, app.kubernetes.io/instance: second");
     scene.cluster.apply(&second)?;
-    let object = scene.cluster.read("/api/v1/namespaces/shop/pods/cart-7d9f8c-y3y5y")?;
-    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).context("no UID")?;
-    let pods = [&scene.pod, &scene.node.pod().uid(uid).start()?];
+    let uid = scene.uid("shop", "cart-7d9f8c-y3y5y")?;
+    let pods = [&scene.pod, &scene.node.pod().uid(&uid).start()?];
     let stranger = scene.node.pod().start()?;
     let agent = scene.agent_with(&["--dns-logs", "stdout", "--dns-log-aggregation", "1"])?;
     wait::until("both pods' names", || Ok((agent.metric("namewarden_pods_known", "")? > 1).then_some(())))?;
@@ -188,9 +206,7 @@ fn a_pod_without_an_object_alerts_by_its_uid_and_static_pods_are_found_by_their_
     assert_eq!(alert.pointer("/kubernetes/pod/name"), None);
     assert_eq!(agent.counter("naming_unnamed")?, 1);
     let hash = "0123456789abcdef0123456789abcdef";
-    let mirror = CART
-        .replace("cart-7d9f8c-x2x4z", "etcd-node-1")
-        .replace("  labels:", &format!("  annotations: {{kubernetes.io/config.hash: {hash}}}\n  labels:"));
+    let mirror = mirror("etcd-node-1", hash);
     scene.cluster.apply(&mirror)?;
     wait::until("the second pod", || Ok((agent.metric("namewarden_pods_known", "")? > 1).then_some(())))?;
     let pod = scene.node.pod().uid(hash).start()?;
@@ -198,6 +214,50 @@ fn a_pod_without_an_object_alerts_by_its_uid_and_static_pods_are_found_by_their_
     let name = alert.pointer("/kubernetes/pod/name").and_then(Value::as_str);
     assert_eq!(name, Some("etcd-node-1"), "{alert:#}");
     agent.stop().map(drop)
+}
+
+#[test]
+fn names_that_come_late_follow_in_the_next_document_and_a_container_is_named_by_its_mounts() -> Result<()> {
+    let scene = Scene::start()?;
+    let agent = scene.agent()?;
+    wait_for_names(&agent)?;
+    let hash = "fedcba9876543210fedcba9876543210";
+    let pod = scene.node.pod().uid(hash).start()?;
+    let mut client = Client::spawn(in_container(&scene, &pod, "app")?)?;
+    let question = format!("ask evil.example A {DNS}");
+    client.tell_all(&["udp4", &question])?;
+    let alert = agent.wait_for("the alert", |document| document.pointer("/kubernetes/pod/uid").is_some())?;
+    assert_eq!(alert.pointer("/kubernetes/pod/name"), None, "{alert:#}");
+    assert_eq!(alert.pointer("/container/name"), Some(&json!("app")), "{alert:#}");
+    let mirror = mirror("late-node-1", hash);
+    scene.cluster.apply(&mirror)?;
+    wait::until("the second pod", || Ok((agent.metric("namewarden_pods_known", "")? > 1).then_some(())))?;
+    client.tell_all(&[&question])?;
+    let documents = agent.stop()?.documents;
+    let [_, repeats] = &documents[..] else { anyhow::bail!("not two documents: {documents:#?}") };
+    for (path, value) in [
+        ("/namewarden/count", json!(1)),
+        ("/kubernetes/pod/name", json!("late-node-1")),
+        ("/kubernetes/owner/name", json!("cart")),
+        ("/container/name", json!("app")),
+        ("/container/image/name", json!("registry.example/cart:1.2")),
+    ] {
+        assert_eq!(repeats.pointer(path), Some(&value), "{path} of {repeats:#}");
+    }
+    Ok(())
+}
+
+/// The DNS client with the mount that the kubelet gives each container for its last words.
+fn in_container(scene: &Scene, pod: &Pod, name: &str) -> Result<Command> {
+    let folder = scene.node.folder().join("kubelet/pods").join(&pod.uid).join("containers").join(name);
+    std::fs::create_dir_all(&folder)?;
+    let (file, place) = (folder.join("6f8a1c02"), scene.node.folder().join("termination-log"));
+    std::fs::write(&file, "")?;
+    std::fs::write(&place, "")?;
+    let mut command = pod.command("unshare");
+    command.args(["--mount", "sh", "-c", "mount --bind \"$1\" \"$2\" && exec \"$3\"", "sh"]);
+    command.arg(file).arg(place).arg(Client::program()?);
+    Ok(command)
 }
 
 #[test]

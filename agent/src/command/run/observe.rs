@@ -1,6 +1,7 @@
 //! What the pages and `status` ask of a running agent, put together at the moment of asking.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     sync::{
         Arc, Mutex, PoisonError,
@@ -12,7 +13,7 @@ use std::{
 use namewarden_protocol::{
     document::Identity,
     endpoint::{
-        AgentStatus, ControllerStatus, FeedStatus, Flooding, Loss, SearchStatus, ThreatSetStatus,
+        self, AgentStatus, ControllerStatus, FeedStatus, Flooding, Loss, SearchStatus, ThreatSetStatus,
         controller::AgentReport,
     },
     threat_set::{Current, ThreatSet},
@@ -29,6 +30,7 @@ use crate::{
         PipelineCounts,
         attribute::pod::Pods as _,
         sink::{Sink, search::LaneView},
+        withhold::{Account, Accounts, Withheld},
     },
     pods::Directory,
     telemetry::{Metric, Observed, list},
@@ -51,6 +53,7 @@ pub struct Observatory {
     source: Mutex<SourceView>,
     following: Option<Arc<Following>>,
     pods: Option<Arc<Directory>>,
+    withheld: Arc<Accounts>,
     rates: Mutex<RateWindow>,
     ready: AtomicBool,
 }
@@ -85,12 +88,15 @@ pub struct Parts {
     pub following: Option<Arc<Following>>,
     /// What is known of pods.
     pub pods: Option<Arc<Directory>>,
+    /// What is counted and not told.
+    pub withheld: Arc<Accounts>,
 }
 
 impl Observatory {
     /// An agent that is not ready yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { identity, shown, attached, machine, sink, set, feeds, joined, following, pods } = parts;
+        let Parts { identity, shown, attached, machine, sink, set, feeds, joined, following, pods, withheld } =
+            parts;
         let source = SourceView { feeds, joined, set_since: Instant::now(), loads: 1, failed_loads: 0 };
         Self {
             identity,
@@ -102,6 +108,7 @@ impl Observatory {
             source: Mutex::new(source),
             following,
             pods,
+            withheld,
             rates: Mutex::new(RateWindow::default()),
             ready: AtomicBool::new(false),
         }
@@ -245,6 +252,7 @@ impl Observed for Observatory {
         metrics.extend(list::standing(&self.standing(&source)));
         if let Some(pods) = &self.pods {
             metrics.extend(list::pods(&pods.counts()));
+            metrics.extend(list::withheld_of(&self.withheld.read()));
         }
         if let Some(following) = &self.following {
             metrics.extend(list::controller(&following.contact()));
@@ -271,7 +279,8 @@ impl Observed for Observatory {
             feeds: source.feeds.iter().map(feed_status).collect(),
             workloads: self.machine.workloads(),
             flooding: self.flooding(),
-            counters: metrics.iter().map(|metric| (metric.full_name(), metric.value)).collect(),
+            withheld: self.withheld.read().into_iter().map(withheld_status).collect(),
+            counters: counters(&metrics),
         }
     }
 
@@ -298,6 +307,18 @@ impl Observed for Observatory {
     fn is_alive(&self) -> bool {
         !self.shown.has_failed() && self.shown.silence() < SILENCE
     }
+}
+
+/// Figures without labels by their names.
+fn counters(metrics: &[Metric]) -> BTreeMap<String, u64> {
+    let plain = metrics.iter().filter(|metric| metric.labels.is_empty());
+    plain.map(|metric| (metric.full_name(), metric.value)).collect()
+}
+
+fn withheld_status(withheld: Withheld) -> endpoint::Withheld {
+    let Withheld { reason, namespace, workload, account } = withheld;
+    let Account { findings, alerts, messages } = account;
+    endpoint::Withheld { reason: reason.to_owned(), namespace, workload, findings, alerts, messages }
 }
 
 fn threat_set(set: &ThreatSet, source: &SourceView) -> ThreatSetStatus {

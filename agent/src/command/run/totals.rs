@@ -36,6 +36,7 @@ pub fn in_words(
         format!("  records   {handed} submitted = {} read\n", counts.decode.records),
         format!("  messages  {} screened, {} malformed, ", screen.messages, screen.malformed),
         format!("{} with a listed name\n", counts.listed_messages),
+        withheld(counts),
         format!("  sightings {} = {} first + {} answers", roll_up.sightings, roll_up.first, roll_up.answers),
         format!(" + {} repeats + {} beyond a workload's limit\n", roll_up.repeats, roll_up.left_out),
         exchanges(&counts.dns_log),
@@ -46,6 +47,18 @@ pub fn in_words(
         format!("{dropped} dropped\n"),
     ]
     .concat()
+}
+
+/// What was counted and not told, where anything was; a sum.
+fn withheld(counts: &PipelineCounts) -> String {
+    let (findings, withheld) = (counts.matching.findings, &counts.withheld);
+    if findings == counts.roll_up.sightings {
+        return String::new();
+    }
+    format!(
+        "  findings  {findings} = {} sighted + {} of resolvers + {} of pods left out\n",
+        counts.roll_up.sightings, withheld.resolver_findings, withheld.excluded_findings
+    )
 }
 
 /// What became of the exchanges that came to be logged, where any did; a sum.
@@ -104,12 +117,15 @@ mod tests {
         assert!(text.starts_with("Totals of 1.5 s\n"), "{text}");
         assert!(text.contains("101 wanted = 90 captured + 7 lost + 3 over budget + 1 muted\n"), "{text}");
         assert!(text.contains("98 submitted = 98 read\n"), "{text}");
-        assert!(!text.contains("exchanges"), "{text}");
+        assert!(!text.contains("exchanges") && !text.contains("findings"), "{text}");
+        (counts.matching.findings, counts.roll_up.sightings) = (9, 4);
+        (counts.withheld.resolver_findings, counts.withheld.excluded_findings) = (3, 2);
         (counts.dns_log.messages, counts.dns_log.queries, counts.dns_log.lone_answers) = (20, 11, 4);
         (counts.dns_log.logged, counts.dns_log.unlogged, counts.dns_log.excluded) = (8, 1, 2);
         (counts.dns_log.sampled_out, counts.dns_log.waiting) = (3, 1);
         let text = in_words(&readings, &counts, &SinkCounts::default(), Duration::from_millis(1_500));
         let sum = "15 = 8 logged + 1 beyond the limit + 2 excluded + 3 sampled out + 1 waiting\n";
         assert!(text.contains(sum), "{text}");
+        assert!(text.contains("9 = 4 sighted + 3 of resolvers + 2 of pods left out\n"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! The text of `/proc/<pid>/stat` and `/proc/<pid>/cgroup` -> name, start, workload.
+//! The text of `/proc/<pid>/stat`, `/proc/<pid>/cgroup` and `/proc/<pid>/mountinfo` -> name, start, workload, container.
 
 use crate::pipeline::attribute::cgroup_path;
 use crate::pipeline::attribute::workload::{Kind, Workload};
@@ -39,6 +39,25 @@ pub(super) fn workload(text: &str) -> Option<Workload> {
         }
     }
     best.map(|(_, workload)| workload)
+}
+
+/// Name of the pod's container whose mounts these are: the kubelet mounts a file of `pods/<uid>/containers/<name>/` into
+/// each, for its last words (`terminationMessagePath`). `None` where there is none, or where two differ.
+pub(super) fn container<'t>(text: &'t str, uid: &str) -> Option<&'t str> {
+    let folder = format!("/pods/{uid}/containers/");
+    let mut found = None;
+    for line in text.lines() {
+        // `<id> <parent> <device> <root> <mount point> …` (proc_pid_mountinfo(5)); a space is `\\040` there.
+        let Some((_, path)) = line.split(' ').nth(3).and_then(|root| root.split_once(&folder)) else {
+            continue;
+        };
+        let Some((name, _)) = path.split_once('/').filter(|(name, _)| !name.is_empty()) else { continue };
+        if found.is_some_and(|found| found != name) {
+            return None;
+        }
+        found = Some(name);
+    }
+    found
 }
 
 fn worth(workload: &Workload) -> u8 {
@@ -103,6 +122,27 @@ mod tests {
     fn the_path_of_a_removed_cgroup_is_read() {
         let text = format!("0::/docker/{ID} (deleted)\n");
         assert_eq!(workload(&text).unwrap().path, format!("/docker/{ID}"));
+    }
+
+    #[test]
+    fn a_container_is_named_by_the_file_for_its_last_words() {
+        let uid = "1b2c3d4e-5f60-4718-8293-a4b5c6d7e8f9";
+        let line = |root: &str| {
+            format!("812 790 254:1 {root} /dev/termination-log rw,relatime - ext4 /dev/vda1 rw\n")
+        };
+        let hosts = line(&format!("/var/lib/kubelet/pods/{uid}/etc-hosts"));
+        let own = |name: &str| line(&format!("/var/lib/kubelet/pods/{uid}/containers/{name}/6f8a1c02"));
+        assert_eq!(container(&format!("{hosts}{}", own("app")), uid), Some("app"));
+        let elsewhere = line(&format!("/pods/{uid}/containers/app/6f8a1c02"));
+        assert_eq!(
+            container(&elsewhere, uid),
+            Some("app"),
+            "the kubelet's folder has a file system of its own"
+        );
+        assert_eq!(container(&own("app"), "2b2c3d4e-5f60-4718-8293-a4b5c6d7e8f9"), None, "another pod's");
+        assert_eq!(container(&format!("{}{}", own("app"), own("other")), uid), None, "two differ");
+        assert_eq!(container(&hosts, uid), None);
+        assert_eq!(container("what", uid), None);
     }
 
     #[test]

@@ -26,12 +26,30 @@ pub struct Pod {
     pub owns_ip: bool,
     /// Labels, those that are kept.
     pub labels: BTreeMap<String, String>,
+    /// Labels that say which role it has; documents do not bear them.
+    #[serde(default)]
+    pub ruling_labels: BTreeMap<String, String>,
+    /// What is done with what it asks. What an earlier run was told of roles is out of date.
+    #[serde(skip)]
+    pub role: Role,
     /// What owns it; `None` for a pod of nobody.
     pub owner: Option<Owner>,
     /// Service account that it runs under.
     pub service_account: Option<String>,
     /// Containers of all kinds: ordinary, init and ephemeral.
     pub containers: Vec<Container>,
+}
+
+/// What is done with what a pod asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// It alerts.
+    #[default]
+    Watched,
+    /// It asks on behalf of others, whose own questions alert: its own are counted.
+    Resolver,
+    /// The operator left it out: what it asks, and is asked, is counted.
+    Excluded,
 }
 
 /// What owns a pod.
@@ -58,6 +76,19 @@ impl Pod {
     /// The container with this id.
     pub fn container(&self, id: &str) -> Option<&Container> {
         self.containers.iter().find(|container| !container.id.is_empty() && container.id == id)
+    }
+
+    /// The container with this name.
+    pub fn container_named(&self, name: &str) -> Option<&Container> {
+        self.containers.iter().find(|container| container.name == name)
+    }
+
+    /// What it is one of: `Deployment/cart`, or `Pod/cart` of a pod of nobody.
+    pub fn kin(&self) -> String {
+        match &self.owner {
+            Some(owner) => format!("{}/{}", owner.kind, owner.name),
+            None => format!("Pod/{}", self.name),
+        }
     }
 
     /// As a person is told of it: `namespace/name`.

@@ -33,6 +33,9 @@ pub(super) fn describe_workload(document: &mut Document, exchange: &Exchange, po
     document.namewarden.attribution = Some(Cow::Borrowed(attributed.attribution.as_str()));
     document.namewarden.side = side(exchange.server_side);
     workload(document, &attributed.workload, pod);
+    if let Some(container) = document.container.as_mut().filter(|container| container.name.is_none()) {
+        name(container, exchange.hints.container.as_deref(), pod);
+    }
     document.process = process(&attributed.process);
 }
 
@@ -67,7 +70,7 @@ pub(super) fn workload(document: &mut Document, workload: &Workload, pod: Option
     document.namewarden.cgroup = Some(workload.path.clone()).filter(|path| !path.is_empty());
     document.container = container(workload, pod);
     document.service = workload.unit.clone().map(|name| Service { name });
-    if let Some(uid) = &workload.pod_uid {
+    if let Some(uid) = workload.pod_uid.as_ref().or(pod.map(|pod| &pod.uid)) {
         let qos = workload.qos.map(|qos| Cow::Borrowed(qos.as_str()));
         document.kubernetes = Some(kubernetes(uid, qos, pod));
         document.orchestrator.kind = Some(Cow::Borrowed("kubernetes"));
@@ -85,6 +88,13 @@ fn container(workload: &Workload, pod: Option<&Pod>) -> Option<Container> {
         image: known.map(|known| Image { name: known.image.clone() }),
         id,
     })
+}
+
+/// Names a container as its process's mounts do, and its image as the pod's object does.
+fn name(container: &mut Container, name: Option<&str>, pod: Option<&Pod>) {
+    let known = name.and_then(|name| pod?.container_named(name));
+    container.image = known.map(|known| Image { name: known.image.clone() });
+    container.name = name.map(str::to_owned);
 }
 
 fn kubernetes(uid: &str, qos: Option<Text>, pod: Option<&Pod>) -> Kubernetes {

@@ -119,6 +119,7 @@ impl Pods for Cart {
             owner: Some(pod::Owner { kind: "Deployment".to_owned(), name: "cart".to_owned() }),
             service_account: Some("cart".to_owned()),
             containers: vec![container],
+            ..Pod::default()
         }))
     }
 

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::pipeline::attribute::pod;
 use crate::pipeline::attribute::{Process, Workload, cgroup_path};
 use crate::pipeline::dns_log::{self, Aggregation, DnsLog, DnsLogger};
 use crate::pipeline::exchange::Exchange;
@@ -88,6 +89,48 @@ fn a_retroactive_alert_has_the_group_of_the_agents_own() {
             workload.global_key("node-1"),
             "{log:#?}"
         );
+    }
+}
+
+#[test]
+fn a_container_is_named_by_its_mounts_and_its_image_by_the_pods_object() {
+    let mut exchange = answered();
+    exchange.hints.container = Some("late".into());
+    let document = composer().with_pods(Arc::new(LatePod)).alert(&alert(Saying::First, exchange, evil()));
+    let container = document.container.unwrap();
+    assert_eq!(
+        (container.name.as_deref(), container.image.unwrap().name),
+        (Some("late"), "image:1".to_owned())
+    );
+    let document = composer().with_pods(Arc::new(LatePod)).alert(&alert(Saying::First, answered(), evil()));
+    assert_eq!(document.container.unwrap().image, None, "nothing is guessed");
+}
+
+#[test]
+fn a_pod_that_is_known_by_its_address_is_named_and_the_document_says_how() {
+    let mut exchange = of(Workload::address("10.1.2.3".parse().unwrap()));
+    exchange.attributed.attribution = crate::pipeline::attribute::Attribution::Address;
+    exchange.hints.pod_at = LatePod.pod("u");
+    let document = composer().alert(&alert(Saying::First, exchange, evil()));
+    assert!(document.message.starts_with("shop/late "), "{}", document.message);
+    assert_eq!(document.namewarden.attribution.as_deref(), Some("address"));
+    let pod = document.kubernetes.unwrap().pod.unwrap();
+    assert_eq!((&*pod.uid, pod.name.as_deref()), ("u", Some("late")));
+}
+
+/// A pod whose only container has no id yet.
+#[derive(Debug)]
+struct LatePod;
+
+impl Pods for LatePod {
+    fn pod(&self, uid: &str) -> Option<Arc<Pod>> {
+        let container = pod::Container { id: String::new(), name: "late".into(), image: "image:1".into() };
+        let names = Pod { namespace: "shop".into(), name: "late".into(), ..Pod::default() };
+        Some(Arc::new(Pod { uid: uid.to_owned(), containers: vec![container], ..names }))
+    }
+
+    fn is_asked(&self) -> bool {
+        true
     }
 }
 

@@ -96,6 +96,7 @@ mod tests {
             workload: Arc::new(cgroup_path::workload(&format!("/system.slice/w{number:05}.service"))),
             process: Process::default(),
             attribution: Attribution::Cgroup,
+            is_watched: false,
         }
     }
 

@@ -11,7 +11,7 @@ use namewarden_protocol::entry::Scope;
 use namewarden_protocol::threat_set::SetId;
 
 use super::{Exchange, UnreadExchange};
-use crate::pipeline::attribute::{Attributed, Attribution, Process, Workload, cgroup_path};
+use crate::pipeline::attribute::{Attributed, Attribution, Hints, Process, Workload, cgroup_path};
 use crate::pipeline::matching::{FeedListing, Finding};
 use crate::pipeline::packet::{Timestamp, Transport};
 use crate::pipeline::screen::{Part, Place, Section};
@@ -33,7 +33,7 @@ pub(crate) fn workload(digit: char) -> Arc<Workload> {
 pub(crate) fn attributed(workload: Arc<Workload>) -> Attributed {
     let (name, thread_name) = (Some(Arc::from("curl")), Some(Arc::from("curl")));
     let process = Process { pid: 4711, name, tid: 4711, thread_name };
-    Attributed { workload, process, attribution: Attribution::Cgroup }
+    Attributed { workload, process, attribution: Attribution::Cgroup, is_watched: false }
 }
 
 pub(crate) fn query(workload: Arc<Workload>, time: Timestamp, id: u16, name: &str) -> Exchange {
@@ -57,6 +57,7 @@ pub(crate) fn query(workload: Arc<Workload>, time: Timestamp, id: u16, name: &st
         },
         malformed: None,
         unchecked_names: 0,
+        hints: Hints::default(),
     }
 }
 
