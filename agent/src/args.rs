@@ -110,6 +110,18 @@ pub struct RunArgs {
     #[command(flatten, next_help_heading = "State")]
     pub state: StateArgs,
 
+    /// Whether agents of this node take turns in folders below the state folder: the next one starts before the one before it
+    /// ends, with what that one knows, and sends what it leaves in its spool.
+    #[arg(
+        long,
+        env = "NAMEWARDEN_STATE_TURNS",
+        value_enum,
+        default_value_t = Switch::Off,
+        value_name = "SWITCH",
+        help_heading = "State"
+    )]
+    pub state_turns: Switch,
+
     /// Where documents go.
     #[command(flatten, next_help_heading = "Documents")]
     pub output: OutputArgs,

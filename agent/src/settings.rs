@@ -75,12 +75,21 @@ impl RunSettings {
     /// # Errors
     /// One sentence for the first option that cannot be used.
     pub fn new(arguments: &RunArgs) -> anyhow::Result<Self> {
+        Self::within(arguments, None)
+    }
+
+    /// Likewise; with a folder, everything is kept there and not where the options say.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn within(arguments: &RunArgs, folder: Option<PathBuf>) -> anyhow::Result<Self> {
         // Taken apart whole: an option that nothing uses does not compile.
         let RunArgs {
             feeds,
             controller,
             pods,
             state,
+            state_turns: _,
             output,
             search,
             capture,
@@ -89,7 +98,8 @@ impl RunSettings {
             proc_root,
         } = arguments;
         let mut settings = sink(output)?;
-        let state_dir = state_dir(state, controller.controller.is_some() || settings.has_spool());
+        let is_needed = controller.controller.is_some() || settings.has_spool();
+        let state_dir = folder.or_else(|| state_dir(state, is_needed));
         let controller = controller_settings(controller, state_dir.as_deref())?;
         let has_feed = feeds.feeds.iter().any(|feed| !feed.trim().is_empty());
         if !has_feed && controller.is_none() && output.dns_logs == "off" {

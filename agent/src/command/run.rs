@@ -40,6 +40,9 @@ mod rates;
 // The pipeline thread.
 mod turn;
 
+// Who comes next.
+mod turns;
+
 // Who floods.
 mod floods;
 
@@ -60,6 +63,7 @@ use floods::Floods;
 use gap::LastCapture;
 use observe::{Observatory, Parts};
 use turn::{Shown, Turning};
+use turns::{Heir, Turn};
 
 /// How long capture waits for the names of the pods that are there, where none are known from before: without them the
 /// resolvers among them would be taken for clients.
@@ -73,7 +77,8 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 /// # Errors
 /// One sentence with the remedy when the agent cannot run as asked; nothing is attached then.
 pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
-    let settings = RunSettings::new(arguments)?;
+    let turn = Turn::of(arguments)?;
+    let settings = RunSettings::within(arguments, turn.as_ref().map(Turn::folder))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = runtime.block_on(async { watch::Signals::new() }).context("taking over the signals")?;
     let doors = runtime.block_on(watch::Doors::open(settings.listen, &settings.status_socket))?;
@@ -100,11 +105,13 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     if let Some(directory) = &directory {
         runtime.block_on(directory.until_known(FIRST_NAMES));
     }
+    let heir = turn.as_ref().map(|turn| Heir::start(turn, &settings.output)).transpose()?;
     let others = Others { following, pods: directory };
     let running = Running::start(settings, loaded, machine, first, sink, others)?;
     let mut feeds = Feeds::new(source);
     let ended = runtime.block_on(watch::until_signal(&running, &mut feeds, follower, doors, signals));
     runtime.shutdown_background();
+    heir.into_iter().for_each(Heir::stop);
     running.stop().and(ended)
 }
 

@@ -33,7 +33,11 @@ pub mod spool;
 // Spool -> Elasticsearch or OpenSearch.
 pub mod search;
 
+// A spool that another agent left.
+mod remains;
+
 pub use file::{FileCounts, Rotation};
+pub use remains::Remains;
 
 use destination::Destination;
 use file::Tally;

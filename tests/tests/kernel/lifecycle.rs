@@ -64,6 +64,46 @@ fn nothing_stays_attached_when_the_agent_is_killed() -> Result<()> {
 }
 
 #[test]
+fn the_next_agent_starts_before_the_one_before_it_ends_and_no_time_passes_without_capture() -> Result<()> {
+    let node = Node::start()?;
+    let _server = Server::start(node.dns(), Zone::new())?;
+    let agent = |name: &str| {
+        // One folder for all of them.
+        let folder = node.folder().join(name);
+        std::fs::create_dir_all(&folder)?;
+        std::os::unix::fs::symlink(node.folder().join("shared"), folder.join("state"))?;
+        std::fs::create_dir_all(node.folder().join("shared"))?;
+        AgentBuilder::new(name).feed("bad", "evil.example\n").arguments(&["--state-turns", "on"]).start(&node)
+    };
+    let first = agent("first")?;
+    let alive = node.folder().join("shared/turn-0/last_capture");
+    wait::until("the first one's sign of life", || Ok(alive.exists().then_some(())))?;
+    let second = agent("second")?;
+    let gaps = |ended: &Ended| {
+        ended
+            .documents
+            .iter()
+            .filter(|document| text(document, "/event/action").as_deref() == Some("capture-gap"))
+            .count()
+    };
+    assert_eq!(gaps(&first.stop()?), 0);
+    let pod = node.pod().start()?;
+    let mut client = pod.client()?;
+    client.tell_all(&["udp4", &format!("ask evil.example A {DNS}")])?;
+    let ended = second.stop()?;
+    assert_eq!(gaps(&ended), 0, "the first one captured");
+    let alerts = ended
+        .documents
+        .iter()
+        .filter(|document| text(document, "/event/action").as_deref() == Some("listed-name"));
+    assert_eq!(alerts.count(), 1);
+    let third = agent("third")?.stop()?;
+    assert_eq!(gaps(&third), 1, "nobody captured for a while");
+    assert!(third.log.contains("shared/turn-1") || third.log.contains("state/turn-1"), "{}", third.log);
+    Ok(())
+}
+
+#[test]
 fn a_second_agent_beside_the_first_sees_the_same() -> Result<()> {
     let scene = Scene::new()?;
     let second = AgentBuilder::new("second").feed("bad", "evil.example\n").start(&scene.node)?;

@@ -1,17 +1,20 @@
 //! A disk that is full: what finds no place is counted, what found one arrives.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use namewarden_agent::pipeline::sink::spool::{Kind as Lane, Limits};
-use namewarden_protocol::document::Action;
+use anyhow::{Context as _, Result, ensure};
+use namewarden_agent::pipeline::sink::{
+    Remains,
+    spool::{Kind as Lane, Limits},
+};
+use namewarden_protocol::{document::Action, search_engine};
 use namewarden_tests::program;
 use namewarden_tests::search_engine::{Kind, SearchEngine};
 use namewarden_tests::wait;
 
 use crate::relay::{Mode, Relay};
-use crate::rig::{Rig, closes, expect, ids, stream};
+use crate::rig::{AMPLE, PATIENCE, Rig, closes, expect, ids, stream};
 
 /// A small file system of its own, gone with this value.
 struct Disk(tempfile::TempDir);
@@ -54,6 +57,28 @@ fn a_full_disk_costs_nothing_while_memory_lasts() -> Result<()> {
     let counts = rig.settled(2000)?;
     ensure!(counts.acknowledged == 2000, "{counts:?}");
     expect(&engine, "disk", 0..2000)
+}
+
+#[test]
+fn what_an_agent_leaves_in_its_spool_is_sent_by_another_one() -> Result<()> {
+    let (engine, folder) = (SearchEngine::shared(Kind::OpenSearch)?, tempfile::tempdir()?);
+    let settings = |url: &str| {
+        let streams = Lane::ALL.map(|kind| stream(kind, "left"));
+        Rig::settings(search_engine::Settings::default(), url, folder.path(), AMPLE, streams)
+    };
+    ensure!(!Remains::are_in(folder.path()));
+    let rig = Rig::open("http://127.0.0.1:9", folder.path(), "left")?;
+    rig.write(Action::ListedName, 0..300);
+    rig.sink.close(Duration::from_secs(10));
+    ensure!(Remains::open(&settings(&engine.url())?, folder.path()).is_err(), "its agent has not ended");
+    drop(rig);
+    ensure!(Remains::are_in(folder.path()));
+    let remains = Remains::open(&settings(&engine.url())?, folder.path())?.context("nothing to send")?;
+    ensure!(remains.waiting() > 0);
+    wait::within(PATIENCE, "all is sent", || Ok((remains.waiting() == 0).then_some(())))?;
+    ensure!(remains.close(Instant::now() + Duration::from_secs(5)) == 0);
+    ensure!(!Remains::are_in(folder.path()), "there is nothing to be looked for again");
+    expect(&engine, "left", 0..300)
 }
 
 #[test]

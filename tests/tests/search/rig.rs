@@ -67,9 +67,20 @@ impl Rig {
         limits: Limits,
         streams: [String; 2],
     ) -> Result<Self> {
-        let [alert_stream, log_stream] = streams;
+        let settings = Self::settings(client, url, folder, limits, streams)?;
+        Ok(Self { sink: Sink::open(&settings)?, namespace: namespace.to_owned() })
+    }
+
+    /// What its sink is told.
+    pub fn settings(
+        client: search_engine::Settings,
+        url: &str,
+        folder: &Path,
+        limits: Limits,
+        [alert_stream, log_stream]: [String; 2],
+    ) -> Result<Settings> {
         let target: Target = url.parse()?;
-        let settings = Settings {
+        Ok(Settings {
             alerts: target.clone(),
             dns_logs: Some(target),
             style: Style::Json,
@@ -82,8 +93,7 @@ impl Rig {
                 alert_stream,
                 log_stream,
             }),
-        };
-        Ok(Self { sink: Sink::open(&settings)?, namespace: namespace.to_owned() })
+        })
     }
 
     pub fn document(&self, action: Action, id: u64) -> Document {

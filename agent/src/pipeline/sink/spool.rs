@@ -22,6 +22,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+/// What its files of records end in.
+pub const EXTENSION: &str = "spool";
+
 pub use lane::{Appended, Batch, Counts, Fate, Item};
 
 use lane::{Lane, Why};

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use super::ledger::Ledger;
 use super::record::{self, Records, Step};
 use super::segment::{Mark, Segment};
-use super::{Kind, Limits};
+use super::{EXTENSION, Kind, Limits};
 
 /// A segment becomes no larger, unless one batch is.
 const SEGMENT_MAX: u64 = 8 << 20;
@@ -431,7 +431,7 @@ impl Lane {
 }
 
 fn file_name(kind: Kind, first: u64) -> String {
-    format!("{}-{first:016x}.spool", kind.name())
+    format!("{}-{first:016x}.{EXTENSION}", kind.name())
 }
 
 /// What an earlier run left, in order. Each but the last ends where the next one begins.
@@ -441,7 +441,7 @@ fn found_segments(folder: &Path, kind: Kind) -> io::Result<VecDeque<Segment>> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let number = name.strip_prefix(kind.name()).and_then(|rest| rest.strip_prefix('-'));
-        let number = number.and_then(|rest| rest.strip_suffix(".spool"));
+        let number = number.and_then(|rest| rest.strip_suffix(EXTENSION)?.strip_suffix('.'));
         let Some(first) = number.and_then(|digits| u64::from_str_radix(digits, 16).ok()) else { continue };
         segments.push(Segment::found(&entry.path(), first)?);
     }
