@@ -2,14 +2,14 @@
 //!
 //! Whatever is wrong with options, feeds or the machine is said before anything is attached.
 
-use std::{io::ErrorKind, path::Path, process::ExitCode, sync::Arc, thread, time::Duration};
+use std::{process::ExitCode, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context, anyhow};
 use namewarden_protocol::threat_set::Current;
 use tokio::runtime::Runtime;
 
 use crate::{
-    args::{DEFAULT_STATE_DIR, RunArgs},
+    args::RunArgs,
     kernel::{Attached, Kernel, Loaded},
     machine::LiveMachine,
     pipeline::{
@@ -63,7 +63,7 @@ use floods::Floods;
 use gap::LastCapture;
 use observe::{Observatory, Parts};
 use turn::{Shown, Turning};
-use turns::{Heir, Turn};
+use turns::{Heir, Turn, is_dispensable};
 
 /// How long capture waits for the names of the pods that are there, where none are known from before: without them the
 /// resolvers among them would be taken for clients.
@@ -134,15 +134,6 @@ fn source(settings: &RunSettings) -> anyhow::Result<ThreatSource> {
             Ok(ThreatSource::new(settings.source.feeds.clone(), options)?)
         }
         source => Ok(source?),
-    }
-}
-
-/// Whether the agent goes on without the state folder at `path`, which cannot be used because of `error`.
-fn is_dispensable(path: &Path, error: &std::io::Error) -> bool {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem => true,
-        ErrorKind::ResourceBusy => false,
-        _ => path == Path::new(DEFAULT_STATE_DIR),
     }
 }
 

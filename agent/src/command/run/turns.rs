@@ -16,7 +16,6 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::is_dispensable;
 use crate::{
     args::{DEFAULT_STATE_DIR, RunArgs, Switch},
     pipeline::sink::{self, Remains},
@@ -115,6 +114,15 @@ impl Turn {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the agent goes on without the state folder at `path`, which cannot be used because of `error`.
+pub fn is_dispensable(path: &Path, error: &io::Error) -> bool {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem => true,
+        io::ErrorKind::ResourceBusy => false,
+        _ => path == Path::new(DEFAULT_STATE_DIR),
     }
 }
 
