@@ -1,11 +1,14 @@
 //! Dashboards for Kibana and OpenSearch Dashboards, of one source: `panels` says what is shown, `objects` how saved objects
-//! look.
+//! look. And one for Grafana, over metrics.
 
 // What is shown.
 mod panels;
 
 // Saved objects as both programs import them.
 mod objects;
+
+// The one for Grafana.
+mod grafana;
 
 use anyhow::Result;
 
@@ -21,11 +24,11 @@ pub fn run(layout: &Layout) -> Result<()> {
 
 /// Name and text of each, for `cargo xtask tidy` too.
 pub fn files() -> Vec<(String, String)> {
-    [Product::Kibana, Product::OpenSearchDashboards]
-        .map(|product| {
-            let objects = objects::of(product, panels::DASHBOARDS);
-            let lines: Vec<_> = objects.iter().map(ToString::to_string).collect();
-            (format!("deploy/dashboards/{}.ndjson", product.file()), lines.join("\n") + "\n")
-        })
-        .into()
+    let saved = [Product::Kibana, Product::OpenSearchDashboards].map(|product| {
+        let objects = objects::of(product, panels::DASHBOARDS);
+        let lines: Vec<_> = objects.iter().map(ToString::to_string).collect();
+        (format!("deploy/dashboards/{}.ndjson", product.file()), lines.join("\n") + "\n")
+    });
+    let grafana = grafana::FILES.map(|file| (file.to_owned(), grafana::text()));
+    saved.into_iter().chain(grafana).collect()
 }

@@ -92,7 +92,7 @@ enum Task {
     Cluster(cluster::Arguments),
     /// Write the custom resource definitions of both API groups to deploy/crds and the chart
     Crds,
-    /// Write the dashboards for Kibana and OpenSearch Dashboards to deploy/dashboards
+    /// Write the dashboards for Kibana, OpenSearch Dashboards and Grafana to deploy/dashboards, the last one to the chart too
     Dashboards,
     /// Check format, clippy on both targets, licences and sources, tidiness
     Lint,

@@ -17,7 +17,7 @@ const FOREIGN: [&str; 2] = ["monitoring.coreos.com/", "cert-manager.io/"];
 const VERSION: &str = "--kube-version=1.33";
 /// Everything that is off by default.
 const MORE: &[&str] = &[
-    "--set=monitoring.monitors.enabled=true,monitoring.rules.enabled=true",
+    "--set=monitoring.monitors.enabled=true,monitoring.rules.enabled=true,monitoring.dashboard.enabled=true",
     "--set=allow={a.example,b.example},agent.hostProc=false,agent.serverSide=true,ipFamily=IPv6",
     "--set=controller.persistence.mode=always,controller.htpasswdSecret=pushers,controller.feedProxy=none",
     "--set=controller.tls.mode=cert-manager,controller.tls.clusterIssuer=own,image.pullSecrets={pull}",
@@ -374,17 +374,18 @@ fn metrics(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn rules_ask_for_metrics_that_there_are() -> Result<()> {
-    let mut known = BTreeSet::new();
-    for page in ["documents.md", "controller-http.md"] {
-        let page = fs::read_to_string(deploy("../docs/reference").join(page))?;
-        known.extend(page.lines().filter(|line| line.starts_with("| `namewarden_")).flat_map(metrics));
-    }
+fn rules_and_dashboard_ask_for_metrics_that_there_are() -> Result<()> {
+    let page = fs::read_to_string(deploy("../docs/reference/metrics.md"))?;
+    let known: BTreeSet<String> =
+        page.lines().filter(|line| line.starts_with("| `namewarden_")).flat_map(metrics).collect();
     let objects = rendered(&["--set=monitoring.rules.enabled=true".to_owned()])?;
     let rules = find(&objects, "PrometheusRule", "namewarden")?.to_string();
-    let asked = metrics(&rules);
-    assert!(asked.len() > 10, "{asked:?}");
-    let unknown: Vec<_> = asked.difference(&known).collect();
-    assert!(unknown.is_empty(), "no such metric: {unknown:?}");
+    let dashboard = fs::read_to_string(deploy("dashboards/grafana.json"))?;
+    for asking in [rules, dashboard] {
+        let asked = metrics(&asking);
+        assert!(asked.len() > 10, "{asked:?}");
+        let unknown: Vec<_> = asked.difference(&known).collect();
+        assert!(unknown.is_empty(), "no such metric: {unknown:?}");
+    }
     Ok(())
 }
