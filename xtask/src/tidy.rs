@@ -6,6 +6,12 @@ mod source;
 // Words that no committed file may hold.
 mod words;
 
+// Links of the documents to each other.
+mod links;
+
+// What the guide says of sentences and figures.
+mod guide;
+
 // Files that this program writes.
 mod generated;
 
@@ -19,6 +25,9 @@ use crate::command::output;
 use crate::layout::Layout;
 
 pub use generated::write_files;
+
+/// Code of what users run.
+const PROGRAMS: [&str; 3] = ["agent/src/", "controller/src/", "protocol/src/"];
 
 /// What `cargo xtask tidy` is told.
 #[derive(clap::Args)]
@@ -72,6 +81,7 @@ pub fn check(layout: &Layout) -> Result<()> {
 
 fn remarks(layout: &Layout) -> Result<Vec<Remark>> {
     let mut remarks = Vec::new();
+    let (mut page, mut sources) = (String::new(), String::new());
     for name in committed(layout)? {
         // Binary fixtures hold no prose.
         let Ok(text) = fs::read_to_string(layout.root.join(&name)) else { continue };
@@ -79,7 +89,17 @@ fn remarks(layout: &Layout) -> Result<Vec<Remark>> {
         if Path::new(&name).extension().is_some_and(|extension| extension == "rs") {
             remarks.extend(source::remarks(&name, &text));
         }
+        if PROGRAMS.iter().any(|folder| name.starts_with(folder)) {
+            sources.push_str(&text);
+        }
+        if Path::new(&name).extension().is_some_and(|extension| extension == "md") {
+            remarks.extend(links::remarks(layout, &name, &text));
+        }
+        if name == guide::TROUBLESHOOTING {
+            page = text;
+        }
     }
+    remarks.extend(guide::remarks(&page, &sources));
     remarks.extend(generated::remarks(layout)?);
     Ok(remarks)
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::Remark;
+use super::{Remark, guide};
 use crate::agent_binary::{self, Profile};
 use crate::command::output;
 use crate::compiler::bare;
@@ -76,6 +76,7 @@ fn files(layout: &Layout) -> Result<Vec<(String, String)>> {
     ];
     files.extend(crds::files(&controller)?);
     files.extend(dashboards::files());
+    files.push(guide::sizing(layout)?);
     Ok(files)
 }
 
