@@ -49,9 +49,13 @@ mod rights;
 #[path = "cluster/people.rs"]
 mod people;
 
-// The chart.
+// The chart as it is rendered.
 #[path = "cluster/chart.rs"]
 mod chart;
+
+// The chart as it is installed.
+#[path = "cluster/installed.rs"]
+mod installed;
 
 // Names of pods in the agent's documents; needs root.
 #[path = "cluster/pods.rs"]

@@ -7,6 +7,9 @@ mod panels;
 // Saved objects as both programs import them.
 mod objects;
 
+// What is shown of metrics.
+mod metrics;
+
 // The one for Grafana.
 mod grafana;
 

@@ -1,5 +1,5 @@
-//! The chart: each values file that ships is linted and taken by the API server, what makes no sense is refused, what is installed
-//! is what the other tests run with, and an installation keeps what it made once.
+//! The chart: each values file that ships is linted and taken by the API server, what makes no sense is refused, and what may what
+//! is what the other tests run with.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -7,7 +7,6 @@ use anyhow::{Context as _, Result};
 use namewarden_tests::{
     helm::{Helm, chart, deploy},
     kube::{Cluster, User},
-    wait,
 };
 use serde_json::{Value, json};
 
@@ -51,7 +50,8 @@ fn objects(text: &str) -> Result<Vec<Value>> {
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+/// What stands there in an object; nothing where that is no text.
+pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -239,134 +239,6 @@ fn each_namespace_takes_its_pods_and_the_controllers_takes_no_agent() -> Result<
         assert!(refused.contains("violates PodSecurity \"restricted"), "{refused}");
     }
     Ok(())
-}
-
-/// An installation by somebody who has a cluster.
-struct Installed {
-    cluster: Cluster,
-    helm: Helm,
-}
-
-impl Installed {
-    fn start() -> Result<Self> {
-        let cluster = Cluster::start()?;
-        let helm = Helm::of(cluster.kubeconfig(&User::admin())?)?;
-        Ok(Self { cluster, helm })
-    }
-
-    fn helm(&self, verb: &str, more: &[&str]) -> Result<String> {
-        let chart = chart();
-        let mut arguments = vec![verb, "namewarden"];
-        if verb != "uninstall" {
-            arguments.extend([&*chart, "--create-namespace"]);
-        }
-        arguments.extend(["--namespace", "namewarden"]);
-        arguments.extend(more);
-        if verb == "upgrade" {
-            arguments.retain(|word| *word != "--create-namespace");
-        }
-        self.helm.run(&arguments)
-    }
-
-    fn data(&self, secret: &str) -> Result<Value> {
-        let path = format!("/api/v1/namespaces/namewarden-controller/secrets/{secret}");
-        Ok(self.cluster.read(&path)?.get("data").context("no data")?.clone())
-    }
-
-    fn feed(&self, group: &str, name: &str) -> Result<Value> {
-        self.cluster.read(&format!("/apis/{group}/v3/globalthreatfeeds/{name}"))
-    }
-}
-
-#[test]
-fn an_upgrade_keeps_what_was_made_once_and_the_feeds_outlive_the_installation() -> Result<()> {
-    const FEED: &[&str] = &["--set", "feeds.incident.description=first"];
-    const ELSEWHERE: &str = "controller.namespace=controllers,agent.namespace=agents";
-    let installed = Installed::start()?;
-    let notes = installed.helm("install", FEED)?;
-    assert!(notes.contains("kubectl get globalthreatfeeds.projectcalico.org"), "{notes}");
-    assert!(notes.contains("WARNING: the controller keeps"), "no claim without a StorageClass: {notes}");
-    let made = (installed.data("namewarden-controller-tls")?, installed.data("namewarden-hash-key")?);
-    let feed = installed.feed("projectcalico.org", "incident")?;
-    assert_eq!(text(&feed, "/spec/content"), "DomainNameSet");
-
-    let before = text(&feed, "/metadata/uid").to_owned();
-    for description in ["first", "second", "third"] {
-        installed.helm("upgrade", &["--set", &format!("feeds.incident.description={description}")])?;
-        let after = (installed.data("namewarden-controller-tls")?, installed.data("namewarden-hash-key")?);
-        assert_eq!(after, made);
-        let now = installed.feed("projectcalico.org", "incident")?;
-        assert_eq!(text(&now, "/spec/description"), description);
-        assert_eq!(text(&now, "/metadata/uid"), before, "it was made anew");
-    }
-
-    installed.helm("uninstall", &[])?;
-    assert_eq!(text(&installed.feed("projectcalico.org", "incident")?, "/spec/description"), "third");
-    assert!(
-        installed
-            .cluster
-            .read("/apis/apps/v1/namespaces/namewarden-agent/daemonsets/namewarden-agent")
-            .is_err()
-    );
-    assert!(installed.cluster.kubectl("get clusterrole namewarden-agent").is_err());
-
-    // Once more, with another idea of what the feed is: Helm changes nothing in what it takes over, so it is made anew. The
-    // namespaces are others: nobody here ends the first ones.
-    let mut before = before;
-    for (verb, description, is_same) in [
-        ("install", "fourth", false),
-        ("upgrade", "fifth", false),
-        ("upgrade", "fifth", true),
-        ("upgrade", "sixth", true),
-    ] {
-        let feed = format!("feeds.incident.description={description}");
-        installed.helm(verb, &["--set", ELSEWHERE, "--set", &feed])?;
-        let now = installed.feed("projectcalico.org", "incident")?;
-        assert_eq!(text(&now, "/spec/description"), description);
-        assert_eq!(text(&now, "/metadata/uid") == before, is_same, "{verb} {description}");
-        text(&now, "/metadata/uid").clone_into(&mut before);
-    }
-    Ok(())
-}
-
-#[test]
-fn where_calico_serves_the_group_ours_is_taken_and_what_was_taken_once_stays() -> Result<()> {
-    // A kind of Calico's own in that group, as its API server would serve it.
-    const CALICO: &str = "
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: tiers.projectcalico.org}
-spec:
-  group: projectcalico.org
-  scope: Cluster
-  names: {kind: Tier, plural: tiers, singular: tier}
-  versions:
-  - {name: v3, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
-";
-    let served = |installed: &Installed, group: &str| -> Result<()> {
-        let notes = installed.helm("upgrade", &["--install"])?;
-        assert!(notes.contains(&format!("kubectl get globalthreatfeeds.{group}")), "{notes}");
-        installed.cluster.kubectl(&format!("get crd globalthreatfeeds.{group}")).map(drop)
-    };
-    let calico_comes = |installed: &Installed| -> Result<()> {
-        installed.cluster.apply(CALICO)?;
-        wait::until("Calico's group", || {
-            Ok(installed.cluster.kubectl("get --raw /apis/projectcalico.org/v3").ok())
-        })
-        .map(drop)
-    };
-    let first = Installed::start()?;
-    first.cluster.kubectl("create namespace namewarden")?;
-    calico_comes(&first)?;
-    served(&first, "namewarden.dev")?;
-    served(&first, "namewarden.dev")?;
-    drop(first);
-
-    let later = Installed::start()?;
-    later.cluster.kubectl("create namespace namewarden")?;
-    served(&later, "projectcalico.org")?;
-    calico_comes(&later)?;
-    served(&later, "projectcalico.org")
 }
 
 /// Words of a text that look like metrics of ours.

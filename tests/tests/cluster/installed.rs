@@ -1,0 +1,213 @@
+//! The chart as somebody installs, upgrades and uninstalls it: what was made once is kept, feeds outlive it, and its service accounts
+//! may what they need.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use namewarden_tests::{
+    helm::{Helm, chart},
+    kube::{Cluster, User},
+    wait,
+};
+use serde_json::{Value, json};
+
+use crate::chart::text;
+
+/// An installation by somebody who has a cluster.
+struct Installed {
+    cluster: Cluster,
+    helm: Helm,
+}
+
+impl Installed {
+    fn start() -> Result<Self> {
+        let cluster = Cluster::start()?;
+        let helm = Helm::of(cluster.kubeconfig(&User::admin())?)?;
+        Ok(Self { cluster, helm })
+    }
+
+    fn helm(&self, verb: &str, more: &[&str]) -> Result<String> {
+        let chart = chart();
+        let mut arguments = vec![verb, "namewarden"];
+        if verb != "uninstall" {
+            arguments.extend([&*chart, "--create-namespace"]);
+        }
+        arguments.extend(["--namespace", "namewarden"]);
+        arguments.extend(more);
+        if verb == "upgrade" {
+            arguments.retain(|word| *word != "--create-namespace");
+        }
+        self.helm.run(&arguments)
+    }
+
+    fn data(&self, secret: &str) -> Result<Value> {
+        let path = format!("/api/v1/namespaces/namewarden-controller/secrets/{secret}");
+        Ok(self.cluster.read(&path)?.get("data").context("no data")?.clone())
+    }
+
+    fn feed(&self, group: &str, name: &str) -> Result<Value> {
+        self.cluster.read(&format!("/apis/{group}/v3/globalthreatfeeds/{name}"))
+    }
+}
+
+#[test]
+fn an_upgrade_keeps_what_was_made_once_and_the_feeds_outlive_the_installation() -> Result<()> {
+    const FEED: &[&str] = &["--set", "feeds.incident.description=first"];
+    const ELSEWHERE: &str = "controller.namespace=controllers,agent.namespace=agents";
+    let installed = Installed::start()?;
+    let notes = installed.helm("install", FEED)?;
+    assert!(notes.contains("kubectl get globalthreatfeeds.projectcalico.org"), "{notes}");
+    assert!(notes.contains("WARNING: the controller keeps"), "no claim without a StorageClass: {notes}");
+    let made = (installed.data("namewarden-controller-tls")?, installed.data("namewarden-hash-key")?);
+    let feed = installed.feed("projectcalico.org", "incident")?;
+    assert_eq!(text(&feed, "/spec/content"), "DomainNameSet");
+
+    let before = text(&feed, "/metadata/uid").to_owned();
+    for description in ["first", "second", "third"] {
+        installed.helm("upgrade", &["--set", &format!("feeds.incident.description={description}")])?;
+        let after = (installed.data("namewarden-controller-tls")?, installed.data("namewarden-hash-key")?);
+        assert_eq!(after, made);
+        let now = installed.feed("projectcalico.org", "incident")?;
+        assert_eq!(text(&now, "/spec/description"), description);
+        assert_eq!(text(&now, "/metadata/uid"), before, "it was made anew");
+    }
+
+    installed.helm("uninstall", &[])?;
+    assert_eq!(text(&installed.feed("projectcalico.org", "incident")?, "/spec/description"), "third");
+    assert!(
+        installed
+            .cluster
+            .read("/apis/apps/v1/namespaces/namewarden-agent/daemonsets/namewarden-agent")
+            .is_err()
+    );
+    assert!(installed.cluster.kubectl("get clusterrole namewarden-agent").is_err());
+
+    // Once more, with another idea of what the feed is: Helm changes nothing in what it takes over, so it is made anew. The
+    // namespaces are others: nobody here ends the first ones.
+    let mut before = before;
+    for (verb, description, is_same) in [
+        ("install", "fourth", false),
+        ("upgrade", "fifth", false),
+        ("upgrade", "fifth", true),
+        ("upgrade", "sixth", true),
+    ] {
+        let feed = format!("feeds.incident.description={description}");
+        installed.helm(verb, &["--set", ELSEWHERE, "--set", &feed])?;
+        let now = installed.feed("projectcalico.org", "incident")?;
+        assert_eq!(text(&now, "/spec/description"), description);
+        assert_eq!(text(&now, "/metadata/uid") == before, is_same, "{verb} {description}");
+        text(&now, "/metadata/uid").clone_into(&mut before);
+    }
+    Ok(())
+}
+
+#[test]
+fn where_calico_serves_the_group_ours_is_taken_and_what_was_taken_once_stays() -> Result<()> {
+    // A kind of Calico's own in that group, as its API server would serve it.
+    const CALICO: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: tiers.projectcalico.org}
+spec:
+  group: projectcalico.org
+  scope: Cluster
+  names: {kind: Tier, plural: tiers, singular: tier}
+  versions:
+  - {name: v3, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+";
+    let served = |installed: &Installed, group: &str| -> Result<()> {
+        let notes = installed.helm("upgrade", &["--install"])?;
+        assert!(notes.contains(&format!("kubectl get globalthreatfeeds.{group}")), "{notes}");
+        installed.cluster.kubectl(&format!("get crd globalthreatfeeds.{group}")).map(drop)
+    };
+    let calico_comes = |installed: &Installed| -> Result<()> {
+        installed.cluster.apply(CALICO)?;
+        wait::until("Calico's group", || {
+            Ok(installed.cluster.kubectl("get --raw /apis/projectcalico.org/v3").ok())
+        })
+        .map(drop)
+    };
+    let first = Installed::start()?;
+    first.cluster.kubectl("create namespace namewarden")?;
+    calico_comes(&first)?;
+    served(&first, "namewarden.dev")?;
+    served(&first, "namewarden.dev")?;
+    drop(first);
+
+    let later = Installed::start()?;
+    later.cluster.kubectl("create namespace namewarden")?;
+    served(&later, "projectcalico.org")?;
+    calico_comes(&later)?;
+    served(&later, "projectcalico.org")
+}
+
+/// Every verb that a service account may use in its namespace, with group, resource and name, as the API server counts them.
+fn allowed(cluster: &Cluster, namespace: &str, account: &str) -> Result<BTreeSet<String>> {
+    let user = cluster.service_account(namespace, account, "https://kubernetes.default.svc")?;
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": namespace},
+    });
+    let said = cluster.kubectl_as(
+        &user,
+        "create --validate=false --output json --filename -",
+        &review.to_string(),
+    )?;
+    let status = serde_json::from_str::<Value>(&said)?.get("status").context("no answer")?.clone();
+    assert_eq!(status.get("incomplete"), Some(&json!(false)), "{status}");
+    let all = |rule: &Value, key: &str| -> Vec<String> {
+        let texts = rule.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+        texts.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    };
+    let mut allowed = BTreeSet::new();
+    for rule in status.get("resourceRules").and_then(Value::as_array).context("no rules")? {
+        let names = all(rule, "resourceNames").join(",");
+        for verb in all(rule, "verbs") {
+            for group in all(rule, "apiGroups") {
+                for resource in all(rule, "resources") {
+                    allowed.insert(format!("{verb} {group}/{resource} {names}").trim().to_owned());
+                }
+            }
+        }
+    }
+    for rule in status.get("nonResourceRules").and_then(Value::as_array).context("no rules")? {
+        allowed.insert(format!("{:?} {:?}", all(rule, "verbs"), all(rule, "nonResourceURLs")));
+    }
+    Ok(allowed)
+}
+
+#[test]
+fn each_service_account_may_what_it_needs_and_not_one_verb_more() -> Result<()> {
+    let installed = Installed::start()?;
+    installed.helm("install", &[])?;
+    for (component, needs) in [
+        ("agent", &["list /pods", "watch /pods"][..]),
+        (
+            "controller",
+            &[
+                "create authentication.k8s.io/tokenreviews",
+                "create authorization.k8s.io/subjectaccessreviews",
+                "create coordination.k8s.io/leases",
+                "get /configmaps",
+                "get /secrets",
+                "get coordination.k8s.io/leases namewarden-controller",
+                "list projectcalico.org/globalthreatfeeds",
+                "patch projectcalico.org/globalthreatfeeds/status",
+                "update coordination.k8s.io/leases namewarden-controller",
+                "watch projectcalico.org/globalthreatfeeds",
+            ],
+        ),
+    ] {
+        let name = format!("namewarden-{component}");
+        let needs: BTreeSet<String> = needs.iter().map(ToString::to_string).collect();
+        let anybody = allowed(&installed.cluster, &name, "anybody")?;
+        let gained = wait::until("its rights", || {
+            let gained: BTreeSet<_> =
+                allowed(&installed.cluster, &name, &name)?.difference(&anybody).cloned().collect();
+            Ok(gained.is_superset(&needs).then_some(gained))
+        })?;
+        assert_eq!(gained, needs, "{component}");
+    }
+    Ok(())
+}
