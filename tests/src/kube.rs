@@ -28,7 +28,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use self::daemon::Daemon;
-pub use self::{link::Link, user::User};
+pub use self::{daemon::provide, link::Link, user::User};
 use crate::{claim, program, wait};
 
 /// What stands in the folder's name beside whose it is.

@@ -37,6 +37,9 @@ mod search;
 // Other programs on the same traffic.
 mod peers;
 
+// A full node, and an API server with many.
+mod nodes;
+
 // The page and the JSON.
 mod report;
 
@@ -82,6 +85,8 @@ enum Part {
     Store,
     /// From a question to the alert in a real OpenSearch
     Search,
+    /// A node of 250 pods, and an API server with a thousand nodes
+    Nodes,
     /// tcpdump, dnscap and tshark beside the agent
     Peers,
 }
@@ -106,6 +111,7 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
             Part::Controller => controller::measure(layout, &binary, &mut figures),
             Part::Store => in_process::measure_store(layout, &mut figures),
             Part::Search => search::measure(layout, &binary, &mut figures),
+            Part::Nodes => nodes::measure(layout, &binary, &mut figures),
             Part::Peers => peers::measure(&binary, &mut figures),
         })?;
         say(&format!("bench {name}: {:.0} s", started.elapsed().as_secs_f64()));

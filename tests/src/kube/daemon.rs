@@ -7,6 +7,7 @@ use std::{
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::OnceLock,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -17,10 +18,20 @@ use crate::{program, wait::PATIENCE};
 /// Characters of a log that an error shows.
 const TAIL: usize = 4_000;
 
+static PLACES: OnceLock<Vec<(&'static str, PathBuf)>> = OnceLock::new();
+
+/// Where the programs are, for who starts them without the variables that tests get: names of variables and paths.
+pub fn provide(places: Vec<(&'static str, PathBuf)>) {
+    // The first word holds: a program says it once.
+    let _ = PLACES.set(places);
+}
+
 /// The program `name`, from envtest's variables: one of its own, or the folder of all.
 pub(super) fn program(name: &str) -> Result<PathBuf> {
     let variable = format!("TEST_ASSET_{}", name.to_uppercase().replace('-', "_"));
-    let alone = env::var_os(&variable).map(PathBuf::from);
+    let provided =
+        || PLACES.get()?.iter().find(|(known, _)| *known == variable).map(|(_, place)| place.clone());
+    let alone = env::var_os(&variable).map(PathBuf::from).or_else(provided);
     let path =
         alone.or_else(|| env::var_os("KUBEBUILDER_ASSETS").map(|folder| Path::new(&folder).join(name)));
     path.with_context(|| format!("no {name}: run `cargo xtask test cluster`, or set {variable}"))

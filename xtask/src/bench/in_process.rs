@@ -1,6 +1,6 @@
 //! One process: examples of the crates print a JSON line `{"name":…,"value":…}` for each figure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -103,6 +103,12 @@ fn printed(layout: &Layout, examples: &[Example], figures: &mut Figures) -> Resu
         }
     }
     Ok(())
+}
+
+/// Runs an example and reads one figure that it prints.
+pub fn printed_value(program: &Path, arguments: &[&str], name: &str) -> Result<f64> {
+    let text = output(compiler::bare(program).args(arguments))?;
+    value(&text, name)?.with_context(|| format!("{} printed no {name}", program.display()))
 }
 
 /// Builds an example of a package as the shipped binaries are built; its path.
