@@ -106,7 +106,7 @@ async fn follow(kubeconfig: &Path, count: usize) -> Result<()> {
         let follower = Follower::connect(&Settings {
             kubeconfig: Some(kubeconfig.to_owned()),
             node: format!("node-{number}"),
-            labels: Labels::default(),
+            labels: Labels::All,
             rules: Rules::default(),
             state_dir: None,
         })

@@ -111,7 +111,7 @@ pub struct RunArgs {
     pub state: StateArgs,
 
     /// Whether agents of this node take turns in folders below the state folder: the next one starts before the one before it
-    /// ends, with what that one knows, and sends what it leaves in its spool.
+    /// ends, with what that one knows, and sends what it leaves in its spool. One of them logs DNS, each alerts.
     #[arg(
         long,
         env = "NAMEWARDEN_STATE_TURNS",

@@ -55,6 +55,7 @@ pub mod compose;
 pub mod sink;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Acquire};
 
 use namewarden_protocol::{
     document::{Document, Identity},
@@ -142,10 +143,18 @@ impl<M: Machine> Pipeline<M> {
                 dns_log: dns_log.map(|settings| DnsLogger::new(settings).with_pods(Arc::clone(&pods))),
                 naming: Naming::new(Arc::clone(&pods)),
                 pods,
+                logs_since: Arc::default(),
                 listed_messages: 0,
                 matching: MatchingCounts::default(),
             },
         }
+    }
+
+    /// DNS is logged from this moment on (nanoseconds since the epoch): of two agents on a node one does.
+    #[must_use]
+    pub fn logging_since(mut self, moment: Arc<AtomicU64>) -> Self {
+        self.inspection.logs_since = moment;
+        self
     }
 
     /// Takes one record of the kernel half.
@@ -221,6 +230,7 @@ struct Inspection<M> {
     naming: Naming,
     pods: Arc<dyn Pods>,
     dns_log: Option<DnsLogger>,
+    logs_since: Arc<AtomicU64>,
     listed_messages: u64,
     matching: MatchingCounts,
 }
@@ -245,6 +255,7 @@ impl<M: Machine> Inspection<M> {
             _ => {}
         }
         if let Some(dns_log) = &mut self.dns_log
+            && raw.time.0 >= self.logs_since.load(Acquire)
             && !withheld.is_some_and(|pod| self.withholder.keeps_from_logs(&pod))
         {
             dns_log.message(UnreadExchange::new(raw, attributed, dropped));

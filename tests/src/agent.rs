@@ -49,12 +49,20 @@ pub struct AgentBuilder {
     whole_machine: bool,
     environment: Vec<(String, String)>,
     cgroup_root: Option<PathBuf>,
+    state: Option<PathBuf>,
 }
 
 impl AgentBuilder {
     /// An agent with no feed; `name` tells the agents of one node apart.
     pub fn new(name: &str) -> Self {
         Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// Lets it keep its state in this folder, which others may use too, instead of one of its own.
+    #[must_use]
+    pub fn state(mut self, folder: &Path) -> Self {
+        self.state = Some(folder.to_owned());
+        self
     }
 
     /// Gives it a feed with this text.
@@ -171,7 +179,8 @@ impl AgentBuilder {
         if !self.whole_machine {
             command.arg("--cgroup-root").arg(self.cgroup_root.as_deref().unwrap_or(node.cgroup()));
         }
-        command.arg("--status-socket").arg(folder.join(SOCKET)).arg("--state-dir").arg(folder.join("state"));
+        let state = self.state.clone().unwrap_or_else(|| folder.join("state"));
+        command.arg("--status-socket").arg(folder.join(SOCKET)).arg("--state-dir").arg(state);
         command.arg("--alerts").arg(self.alerts.as_deref().unwrap_or("stdout"));
         command.args(["--format", if self.readable.is_some() { "text" } else { "json" }]);
         for (name, text) in &self.feeds {

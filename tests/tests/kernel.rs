@@ -36,6 +36,10 @@ mod names;
 #[path = "kernel/owners.rs"]
 mod owners;
 
+// One agent comes while another goes.
+#[path = "kernel/turnover.rs"]
+mod turnover;
+
 // Agents that come, go and share the machine with others.
 #[path = "kernel/lifecycle.rs"]
 mod lifecycle;

@@ -2,7 +2,7 @@
 //!
 //! Whatever is wrong with options, feeds or the machine is said before anything is attached.
 
-use std::{process::ExitCode, sync::Arc, thread, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context, anyhow};
 use namewarden_protocol::threat_set::Current;
@@ -43,6 +43,9 @@ mod turn;
 // Who comes next.
 mod turns;
 
+// Which of them logs DNS.
+mod logs_turn;
+
 // Who floods.
 mod floods;
 
@@ -61,6 +64,7 @@ mod totals;
 use feeds::Feeds;
 use floods::Floods;
 use gap::LastCapture;
+use logs_turn::LogsTurn;
 use observe::{Observatory, Parts};
 use turn::{Shown, Turning};
 use turns::{Heir, Turn, is_dispensable};
@@ -106,7 +110,8 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
         runtime.block_on(directory.until_known(FIRST_NAMES));
     }
     let heir = turn.as_ref().map(|turn| Heir::start(turn, &settings.output)).transpose()?;
-    let others = Others { following, pods: directory };
+    let shared = turn.as_ref().map(|turn| turn.shared().to_owned());
+    let others = Others { following, pods: directory, shared };
     let running = Running::start(settings, loaded, machine, first, sink, others)?;
     let mut feeds = Feeds::new(source);
     let ended = runtime.block_on(watch::until_signal(&running, &mut feeds, follower, doors, signals));
@@ -169,6 +174,8 @@ fn report(feeds: &[threat_source::FeedStatus]) {
 struct Others {
     following: Option<Arc<Following>>,
     pods: Option<Arc<Directory>>,
+    /// The folder that agents of this node share.
+    shared: Option<PathBuf>,
 }
 
 /// The agent while it captures.
@@ -180,6 +187,7 @@ struct Running {
     sink: Arc<Sink>,
     set: Arc<Current>,
     last_capture: Option<LastCapture>,
+    logs_turn: LogsTurn,
     pipeline: thread::JoinHandle<anyhow::Result<()>>,
 }
 
@@ -196,7 +204,7 @@ impl Running {
         let last_capture = settings.state_dir.as_deref().map(LastCapture::new);
         let set = Arc::new(Current::new(first.set));
         let handle = machine.handle();
-        let Others { following, pods: directory } = others;
+        let Others { following, pods: directory, shared } = others;
         let pods = names(directory.as_ref(), &settings.pipeline);
         let composer = Composer::new(identity.clone()).with_pods(Arc::clone(&pods));
         let floods = Floods::new(&identity, composer, handle.clone());
@@ -220,9 +228,10 @@ impl Running {
             withheld,
         };
         let observatory = Arc::new(Observatory::new(parts));
+        let logs_turn = LogsTurn::take(shared.as_deref());
         let turning = Turning {
             ring,
-            pipeline,
+            pipeline: pipeline.logging_since(logs_turn.since()),
             sink: Arc::clone(&sink),
             attached: Arc::clone(&attached),
             shown: Arc::clone(&shown),
@@ -234,7 +243,7 @@ impl Running {
             cgroup_root = %attached.cgroup_root().display(),
             "ready: capturing"
         );
-        Ok(Self { observatory, floods, shown, attached, sink, set, last_capture, pipeline })
+        Ok(Self { observatory, floods, shown, attached, sink, set, last_capture, logs_turn, pipeline })
     }
 
     /// Writes the documents of floods that are due.
@@ -255,6 +264,7 @@ impl Running {
     /// Detaches, takes what is left in the ring, writes everything, says the totals.
     fn stop(self) -> anyhow::Result<ExitCode> {
         self.attached.detach();
+        self.logs_turn.release();
         self.mark_alive();
         self.shown.stop();
         let ended = self.pipeline.join().unwrap_or_else(|_| Err(anyhow!("the pipeline thread ended early")));

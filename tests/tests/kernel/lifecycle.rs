@@ -68,12 +68,9 @@ fn the_next_agent_starts_before_the_one_before_it_ends_and_no_time_passes_withou
     let node = Node::start()?;
     let _server = Server::start(node.dns(), Zone::new())?;
     let agent = |name: &str| {
-        // One folder for all of them.
-        let folder = node.folder().join(name);
-        std::fs::create_dir_all(&folder)?;
-        std::os::unix::fs::symlink(node.folder().join("shared"), folder.join("state"))?;
-        std::fs::create_dir_all(node.folder().join("shared"))?;
-        AgentBuilder::new(name).feed("bad", "evil.example\n").arguments(&["--state-turns", "on"]).start(&node)
+        let agent =
+            AgentBuilder::new(name).feed("bad", "evil.example\n").state(&node.folder().join("shared"));
+        agent.arguments(&["--state-turns", "on"]).start(&node)
     };
     let first = agent("first")?;
     let alive = node.folder().join("shared/turn-0/last_capture");
@@ -99,7 +96,7 @@ fn the_next_agent_starts_before_the_one_before_it_ends_and_no_time_passes_withou
     assert_eq!(alerts.count(), 1);
     let third = agent("third")?.stop()?;
     assert_eq!(gaps(&third), 1, "nobody captured for a while");
-    assert!(third.log.contains("shared/turn-1") || third.log.contains("state/turn-1"), "{}", third.log);
+    assert!(third.log.contains("shared/turn-1"), "{}", third.log);
     Ok(())
 }
 

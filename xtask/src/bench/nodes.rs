@@ -2,7 +2,6 @@
 //! server.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -87,12 +86,12 @@ fn many_pods(binary: &Path, figures: &mut Figures) -> Result<()> {
     cluster
         .apply(&objects((0..PODS).map(|number| (format!("cart-7d9f8c-{number:05}"), "full".to_owned()))))?;
     let list = cluster.read("/api/v1/namespaces/shop/pods")?;
-    let uids =
-        list["items"].as_array().into_iter().flatten().filter_map(|pod| pod["metadata"]["uid"].as_str());
+    let objects = list.pointer("/items").and_then(serde_json::Value::as_array);
+    let uids = objects.into_iter().flatten().filter_map(|pod| pod.pointer("/metadata/uid")?.as_str());
     let pods = uids.map(|uid| node.pod().uid(uid).host_network().start()).collect::<Result<Vec<Pod>>>()?;
     let first = feed(node.folder(), 1)?;
     let kubeconfig = kubeconfig.to_string_lossy();
-    let options = ["--pod-names", "on", "--kubeconfig", &*kubeconfig, "--node-name", "full"];
+    let options = ["--kubeconfig", &*kubeconfig, "--node-name", "full"];
     let agent = Agent::start_with(binary, &traffic, node.cgroup(), &first, &options)?;
     for pod in &pods {
         pod.run(

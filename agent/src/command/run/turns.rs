@@ -93,6 +93,11 @@ impl Turn {
         Err(io::Error::new(io::ErrorKind::ResourceBusy, said))
     }
 
+    /// The folder that all of them share.
+    pub fn shared(&self) -> &Path {
+        &self.shared
+    }
+
     /// The folder.
     pub fn folder(&self) -> PathBuf {
         self.shared.join(self.name)
