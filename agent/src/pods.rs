@@ -131,3 +131,24 @@ impl Pods for Directory {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_list_is_waited_for_but_not_for_ever_nor_where_pods_are_known() {
+        let waited = async |directory: &Directory, patience| {
+            let began = Instant::now();
+            directory.until_known(patience).await;
+            began.elapsed()
+        };
+        let (short, long) = (Duration::from_millis(20), Duration::from_mins(10));
+        let directory = Directory::default();
+        assert!(waited(&directory, short).await >= short);
+        directory.listed.notify_one();
+        assert!(waited(&directory, long).await < long, "a list came, of no pod");
+        directory.remember([Pod::default()].into_iter());
+        assert!(waited(&directory, long).await < long, "an earlier run knew some");
+    }
+}

@@ -15,6 +15,9 @@ use prometheus_client::{
 // Which counters there are: name, help, value.
 pub mod list;
 
+// The same of each workload of which something is not told.
+pub mod withheld;
+
 // Keeps docs/reference/metrics.md true.
 #[cfg(test)]
 mod reference;

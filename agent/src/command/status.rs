@@ -96,7 +96,13 @@ pub fn in_words(status: &AgentStatus) -> String {
     text.push_str(&dns_log_line(&status.counters));
     status.search.iter().for_each(|search| text.push_str(&search_line(search)));
     status.feeds.iter().for_each(|feed| text.push_str(&feed_line(feed)));
-    let _ = writeln!(text, "{} workloads are known by their cgroup.", grouped(status.workloads));
+    text.push_str(&workloads(status));
+    text
+}
+
+/// Who is there, who is not told of, who floods.
+fn workloads(status: &AgentStatus) -> String {
+    let mut text = format!("{} workloads are known by their cgroup.\n", grouped(status.workloads));
     status.withheld.iter().for_each(|withheld| text.push_str(&withheld_line(withheld)));
     for flood in &status.flooding {
         let _ = writeln!(

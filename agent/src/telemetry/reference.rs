@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 
 use namewarden_agent_common::counters::COUNTERS;
 
-use super::{Kind, Metric, list};
+use super::{Kind, Metric, list, withheld};
 use crate::{
     kernel::Reading,
     machine::MachineCounts,
@@ -43,8 +43,8 @@ fn every_metric() -> Vec<Metric> {
     metrics.extend(list::standing(&list::Standing::default()));
     metrics.extend(list::pods(&PodCounts::default()));
     let (namespace, workload) = (String::new(), String::new());
-    let withheld = Withheld { reason: "", namespace, workload, account: Account::default() };
-    metrics.extend(list::withheld_of(&[withheld]));
+    let nobody = Withheld { reason: "", namespace, workload, account: Account::default() };
+    metrics.extend(withheld::of_workloads(&[nobody]));
     metrics.extend(list::controller(&Contact::default()));
     metrics
 }

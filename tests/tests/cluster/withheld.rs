@@ -106,6 +106,15 @@ fn a_resolver_raises_no_alert_and_whoever_labels_himself_so_elsewhere_does() -> 
     }
     let documents = agent.stop()?.documents;
     assert_eq!(whose(&documents, "listed-name"), ["coredns-1"], "{documents:#?}");
+
+    // What an earlier run was told is judged by the rules of this one.
+    scene.cluster.stop_server();
+    let agent = scene.agent_with(&[])?;
+    for pod in [&resolver, &stranger] {
+        ask(pod)?;
+    }
+    let documents = agent.stop()?.documents;
+    assert_eq!(whose(&documents, "listed-name"), ["stranger-1"], "{documents:#?}");
     drop(scene);
     Ok(())
 }

@@ -33,7 +33,7 @@ use crate::{
         withhold::{Account, Accounts, Withheld},
     },
     pods::Directory,
-    telemetry::{Metric, Observed, list},
+    telemetry::{Metric, Observed, list, withheld},
     threat_source::{self, controller::Following},
 };
 
@@ -252,7 +252,7 @@ impl Observed for Observatory {
         metrics.extend(list::standing(&self.standing(&source)));
         if let Some(pods) = &self.pods {
             metrics.extend(list::pods(&pods.counts()));
-            metrics.extend(list::withheld_of(&self.withheld.read()));
+            metrics.extend(withheld::of_workloads(&self.withheld.read()));
         }
         if let Some(following) = &self.following {
             metrics.extend(list::controller(&following.contact()));
