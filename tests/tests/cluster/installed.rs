@@ -102,6 +102,38 @@ fn an_upgrade_keeps_what_was_made_once_and_the_feeds_outlive_the_installation() 
 }
 
 #[test]
+fn a_claim_is_made_where_there_is_a_default_class_and_outlives_the_installation() -> Result<()> {
+    const CLASS: &str = "
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: disks, annotations: {storageclass.kubernetes.io/is-default-class: 'true'}}
+provisioner: disks.example
+";
+    let installed = Installed::start()?;
+    let claim = || {
+        let words = "get pvc namewarden-controller --namespace namewarden-controller --output jsonpath={.metadata.uid}";
+        installed.cluster.kubectl(words)
+    };
+    installed.cluster.apply(CLASS)?;
+    let notes = installed.helm("install", &[])?;
+    assert!(!notes.contains("WARNING"), "{notes}");
+    let made = claim()?;
+    installed.cluster.kubectl("delete storageclass disks")?;
+    let notes = installed.helm("upgrade", &[])?;
+    assert!(!notes.contains("WARNING"), "the claim is used still: {notes}");
+    assert_eq!(claim()?, made);
+    installed.helm("uninstall", &[])?;
+    assert_eq!(claim()?, made);
+    let space = installed.cluster.read("/api/v1/namespaces/namewarden-controller")?;
+    assert_eq!(text(&space, "/status/phase"), "Active");
+    // Nobody here ends the agents' first namespace.
+    let again = installed.helm("install", &["--set", "agent.namespace=agents"]);
+    again.context("what is left is in the way")?;
+    assert_eq!(claim()?, made);
+    Ok(())
+}
+
+#[test]
 fn where_calico_serves_the_group_ours_is_taken_and_what_was_taken_once_stays() -> Result<()> {
     // A kind of Calico's own in that group, as its API server would serve it.
     const CALICO: &str = "
