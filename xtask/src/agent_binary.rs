@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::command::{quietly, say};
@@ -68,12 +68,9 @@ pub fn ready_for(
     processor: Architecture,
     program: &str,
 ) -> Result<PathBuf> {
-    if processor != Architecture::host() {
-        bail!("{} is compiled for on such a machine only: run this there", processor.name());
-    }
     setup::ensure(layout, &[Part::UserCompiler, Part::BpfCompiler, Part::BpfLinker, Part::Packages])?;
     ebpf::ready(layout)?;
-    static_programs(layout, profile, program, &[program])?.pop().context("cargo built nothing")
+    build(layout, profile, processor, program, &[program])?.pop().context("cargo built nothing")
 }
 
 /// Builds one of the programs as a static file.
@@ -90,14 +87,30 @@ pub fn static_programs(
     package: &str,
     programs: &[&str],
 ) -> Result<Vec<PathBuf>> {
-    let target = compiler::static_target();
+    build(layout, profile, Architecture::host(), package, programs)
+}
+
+fn build(
+    layout: &Layout,
+    profile: Profile,
+    processor: Architecture,
+    package: &str,
+    programs: &[&str],
+) -> Result<Vec<PathBuf>> {
+    let target = compiler::static_target_of(processor);
     let mut cargo = compiler::user_cargo(layout, "build");
     cargo.args(["--package", package]).args(programs.iter().flat_map(|program| ["--bin", program]));
     cargo.args(["--profile", profile.name(), "--target", &target]);
-    cargo.env(format!("CC_{}", target.replace('-', "_")), "musl-gcc");
+    if processor == Architecture::host() {
+        cargo.env(format!("CC_{}", target.replace('-', "_")), "musl-gcc");
+    } else {
+        setup::ensure(layout, &[Part::CrossCompiler])?;
+        cargo.envs(setup::cross_variables(layout)?);
+    }
     let log = layout.target.join("xtask/build.log");
     let names = programs.join(", ");
-    let took = quietly(&format!("{names} ({} build)", profile.name()), &mut cargo, &log)?;
+    let took =
+        quietly(&format!("{names} ({} build, {})", profile.name(), processor.name()), &mut cargo, &log)?;
     if took.as_secs() >= 5 {
         say(&format!("built {names} in {} s", took.as_secs()));
     }

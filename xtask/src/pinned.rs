@@ -30,6 +30,12 @@ pub const PACKAGES: &[(&str, &str)] = &[
     ("unbound", "unbound"),
 ];
 
+/// What compiles and links for the other processor.
+#[cfg(target_arch = "x86_64")]
+pub const CROSS_PACKAGES: &[(&str, &str)] = &[("gcc-aarch64-linux-gnu", "aarch64-linux-gnu-gcc")];
+#[cfg(not(target_arch = "x86_64"))]
+pub const CROSS_PACKAGES: &[(&str, &str)] = &[("gcc-x86-64-linux-gnu", "x86_64-linux-gnu-gcc")];
+
 /// What the suite `kernels` alone needs, likewise.
 pub const EMULATOR: &[(&str, &str)] = &[("qemu-system-x86", "qemu-system-x86_64")];
 

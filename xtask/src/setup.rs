@@ -5,6 +5,9 @@
 // Compilers, by rustup.
 mod rust;
 
+// What compiles for the other processor.
+mod cross;
+
 // bpf-linker, linked to the compiler's own LLVM.
 mod linker;
 
@@ -41,6 +44,7 @@ use crate::command::{say, ticking};
 use crate::layout::Layout;
 use crate::pinned;
 
+pub use cross::variables as cross_variables;
 pub use deny::program as cargo_deny;
 pub use helm::{VARIABLE as HELM_VARIABLE, program as helm};
 pub use kubernetes::variables as kubernetes_variables;
@@ -69,6 +73,8 @@ pub enum Part {
     BpfLinker,
     /// Debian's packages: DNS servers and clients, captures, namespaces, musl
     Packages,
+    /// For `image --target` alone: what compiles for the other processor
+    CrossCompiler,
     /// For `kernels` alone: a machine to boot them in
     Emulator,
     /// The check of licences and sources
@@ -99,6 +105,7 @@ impl Part {
             Part::BpfCompiler => rust::missing(&rust::BPF),
             Part::BpfLinker => Ok(linker::missing(layout)),
             Part::Packages => debian::missing(pinned::PACKAGES),
+            Part::CrossCompiler => cross::missing(layout),
             Part::Emulator => debian::missing(pinned::EMULATOR),
             Part::CargoDeny => Ok(deny::missing(layout)),
             Part::Kubernetes => kubernetes::missing(layout),
@@ -115,6 +122,7 @@ impl Part {
             Part::BpfCompiler => rust::install(layout, &rust::BPF),
             Part::BpfLinker => linker::install(layout),
             Part::Packages => debian::install(layout, pinned::PACKAGES),
+            Part::CrossCompiler => cross::install(layout),
             Part::Emulator => debian::install(layout, pinned::EMULATOR),
             Part::CargoDeny => deny::install(layout),
             Part::Kubernetes => kubernetes::install(layout),
@@ -128,7 +136,7 @@ impl Part {
     fn lane(self) -> usize {
         match self {
             Part::UserCompiler | Part::BpfCompiler | Part::BpfLinker => 0,
-            Part::Packages | Part::Emulator => 1,
+            Part::Packages | Part::Emulator | Part::CrossCompiler => 1,
             Part::CargoDeny => 2,
             Part::Kubernetes | Part::Node | Part::Helm => 3,
             Part::Search => 4,

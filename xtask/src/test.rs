@@ -19,6 +19,7 @@ use crate::command::{logged, say};
 use crate::compiler;
 use crate::controller_binary;
 use crate::ebpf;
+use crate::image;
 use crate::kernels;
 use crate::layout::Layout;
 use crate::setup::{self, Part};
@@ -29,7 +30,7 @@ pub use tally::Tally;
 /// What `cargo xtask test` is told.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Suites to run: unit, fuzz, feeds, replay, kernel, demo, search, cluster, kernels. All of them when none is named
+    /// Suites to run: unit, fuzz, feeds, replay, kernel, demo, search, cluster, node, kernels. All of them when none is named
     #[arg(value_name = "SUITE")]
     suites: Vec<String>,
     /// What follows `--` goes to the test runners: a part of a test's name, or their options
@@ -100,6 +101,11 @@ fn prepare(layout: &Layout, suite: Suite) -> Result<Vec<(&'static str, PathBuf)>
         setup::ensure(layout, &[Part::Kubernetes, Part::Helm])?;
         programs.extend(setup::kubernetes_variables(layout)?);
         programs.push((setup::HELM_VARIABLE, setup::helm(layout)?));
+    }
+    if suite.needs_node() {
+        setup::ensure(layout, &[Part::Kubernetes, Part::Node])?;
+        let images = image::ready(layout, Profile::Fast)?;
+        programs.push(("NAMEWARDEN_IMAGES", std::env::join_paths(images)?.into()));
     }
     if suite.needs_search() {
         setup::ensure(layout, &[Part::Search])?;

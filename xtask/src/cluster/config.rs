@@ -111,6 +111,7 @@ fn network(place: &Place) -> serde_json::Value {
             "ipam": {
                 "type": "host-local",
                 "ranges": [[{ "subnet": PODS }]],
+                "routes": [{ "dst": "0.0.0.0/0" }],
                 "dataDir": place.path("cni-addresses"),
             },
         }],

@@ -1,10 +1,11 @@
 //! The way up: each step waits for what the next one needs, and says how long the cluster has taken so far.
 
+use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use namewarden_tests::{program, wait};
 
 use super::config::{self, NODE_NAME};
@@ -59,7 +60,10 @@ pub fn start(layout: &Layout, place: &Place) -> Result<()> {
     let clock = Clock::start();
     let result = steps(layout, place, &clock);
     if result.is_err() {
-        say("cluster: taking down what was started");
+        let kept = place.folder().with_extension("log");
+        say(&format!("cluster: taking down what was started; the logs are kept in {}", kept.display()));
+        _ = fs::remove_dir_all(&kept);
+        _ = fs::rename(place.path("log"), &kept);
         _ = stop::stop(place);
     }
     result
@@ -108,7 +112,6 @@ fn wait_for(place: &Place, what: &str, mut holds: impl FnMut() -> bool) -> Resul
         next = Instant::now() + PACE;
         Ok(held.then_some(()))
     })
-    .with_context(|| format!("the logs are in {}", place.path("log").display()))
 }
 
 fn is_ready(place: &Place) -> bool {

@@ -28,12 +28,14 @@ pub enum Suite {
     Search,
     /// The controller against a real API server (`cluster_*.rs`).
     Cluster,
+    /// The chart on a real node, with pods of every kind (`node.rs`).
+    Node,
     /// The agent on other kernels than this machine's, in emulated machines (`cargo xtask kernels`).
     Kernels,
 }
 
 /// In the order in which they are run: what fails fastest comes first.
-const ALL: [Suite; 9] = [
+const ALL: [Suite; 10] = [
     Suite::Unit,
     Suite::Fuzz,
     Suite::Feeds,
@@ -42,6 +44,7 @@ const ALL: [Suite; 9] = [
     Suite::Demo,
     Suite::Search,
     Suite::Cluster,
+    Suite::Node,
     Suite::Kernels,
 ];
 
@@ -71,13 +74,14 @@ impl Suite {
             Suite::Demo => "demo",
             Suite::Search => "search",
             Suite::Cluster => "cluster",
+            Suite::Node => "node",
             Suite::Kernels => "kernels",
         }
     }
 
     /// Makes network namespaces, cgroups and loads programs into the kernel.
     pub fn needs_root(self) -> bool {
-        matches!(self, Suite::Kernel | Suite::Demo | Suite::Cluster | Suite::Search)
+        matches!(self, Suite::Kernel | Suite::Demo | Suite::Cluster | Suite::Node | Suite::Search)
     }
 
     /// Runs the controller as a program.
@@ -88,6 +92,11 @@ impl Suite {
     /// Starts an API server.
     pub fn needs_kubernetes(self) -> bool {
         self == Suite::Cluster
+    }
+
+    /// Installs images on a node.
+    pub fn needs_node(self) -> bool {
+        self == Suite::Node
     }
 
     /// Starts search engines.
@@ -194,7 +203,7 @@ mod tests {
         let error = Suite::named(&["web".to_owned()]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "there is no suite `web`; the suites are: unit, fuzz, feeds, replay, kernel, demo, search, cluster, kernels"
+            "there is no suite `web`; the suites are: unit, fuzz, feeds, replay, kernel, demo, search, cluster, node, kernels"
         );
     }
 }

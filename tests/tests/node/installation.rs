@@ -1,0 +1,254 @@
+//! A cluster with the chart installed and the examples' feeds applied, as a user would; tests share it. It is taken down after
+//! the last of them; what a killed run left is taken down by the next one.
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use namewarden_tests::{claim, program, wait};
+use serde_json::Value;
+
+/// The network namespace that the cluster is in.
+const NAMESPACE: &str = "/run/netns/namewarden-cluster";
+
+/// Where the controller is found inside it.
+const CONTROLLER: &str = "namewarden-controller.namewarden-controller.svc";
+
+/// The file that says whose cluster it is.
+const CLAIM: &str = "claim";
+
+/// How long the slowest of the steps may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How often the API server and the controller are asked.
+const PACE: Duration = Duration::from_millis(250);
+
+/// Who publishes feeds inside the cluster: the demo's.
+const PUBLISHER: &str = include_str!("../../../xtask/src/demo/publisher.yaml");
+
+/// A pod that asks for what each feed lists until the agent has the set.
+const PROBE: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: probe, namespace: default}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: probe
+    image: busybox:1
+    imagePullPolicy: Never
+    command: [sh, -c, 'while true; do nslookup probe.paypa1.example.; sleep 1; done']
+";
+
+static SHARED: Mutex<Weak<Installation>> = Mutex::new(Weak::new());
+
+/// The cluster; it ends with the last test that uses it.
+#[derive(Debug)]
+pub struct Installation {
+    xtask: PathBuf,
+    folder: PathBuf,
+    token: String,
+    /// How long it took from `helm install` to the first alert.
+    pub first_alert: Duration,
+}
+
+impl Installation {
+    /// The one that tests share.
+    pub fn shared() -> Result<Arc<Self>> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(installation) = shared.upgrade() {
+            return Ok(installation);
+        }
+        let installation = Arc::new(Self::start()?);
+        *shared = Arc::downgrade(&installation);
+        Ok(installation)
+    }
+
+    fn start() -> Result<Self> {
+        let xtask = PathBuf::from(env::var_os("NAMEWARDEN_XTASK").context("run `cargo xtask test node`")?);
+        let folder = PathBuf::from(
+            env::var_os("NAMEWARDEN_CLUSTER").unwrap_or_else(|| "/var/lib/namewarden-cluster".into()),
+        );
+        sweep(&xtask, &folder)?;
+        cluster(&xtask, &["up"])?;
+        let mut installation = Self { xtask, folder, token: String::new(), first_alert: Duration::ZERO };
+        fs::write(installation.folder.join(CLAIM), claim::name())?;
+        let images = env::var_os("NAMEWARDEN_IMAGES").context("NAMEWARDEN_IMAGES is not set")?;
+        for image in env::split_paths(&images) {
+            cluster(&installation.xtask, &["load", &image.to_string_lossy()])?;
+        }
+        installation.publish()?;
+        installation.install()?;
+        Ok(installation)
+    }
+
+    fn publish(&self) -> Result<()> {
+        self.apply(&PUBLISHER.replace("BUSYBOX", "busybox:1"))?;
+        let feeds = root().join("deploy/examples/feeds").display().to_string();
+        let lists = self.kubectl(&format!(
+            "create configmap lists --namespace publisher --dry-run=client --output yaml --from-file {feeds}"
+        ))?;
+        self.apply(&lists).map(drop)
+    }
+
+    fn install(&mut self) -> Result<()> {
+        let started = Instant::now();
+        let chart = root().join("deploy/chart").display().to_string();
+        self.helm(&format!(
+            "install namewarden {chart} --namespace namewarden --create-namespace --set image.pullPolicy=Never \
+             --wait --timeout 240s"
+        ))?;
+        for feed in ["malware", "phishing"] {
+            let path = root().join(format!("deploy/examples/manifests/{feed}.yaml"));
+            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let here = "http://lists.publisher.svc.cluster.local";
+            self.apply(&text.replace("https://feeds.example.net", here))?;
+        }
+        self.apply(PROBE)?;
+        self.kubectl("create serviceaccount soc")?;
+        self.kubectl(
+            "create clusterrolebinding soc --clusterrole=namewarden:viewer --serviceaccount=default:soc",
+        )?;
+        self.kubectl("create token soc --duration 1h")?.trim().clone_into(&mut self.token);
+        self.wait_for_alerts("the first alert", |alerts| !alerts.is_empty())?;
+        self.first_alert = started.elapsed();
+        println!("from `helm install` to the first alert: {:.1} s", self.first_alert.as_secs_f64());
+        Ok(())
+    }
+
+    /// A program of the cluster as its administrator.
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.folder.join("bin").join(name));
+        command.env("KUBECONFIG", self.folder.join("kubeconfig")).env("HOME", &self.folder);
+        command.env("KUBECACHEDIR", self.folder.join("kubectl-cache"));
+        command
+    }
+
+    /// Runs kubectl; the words of `arguments` are separated by spaces.
+    pub fn kubectl(&self, arguments: &str) -> Result<String> {
+        program::finish(self.program("kubectl").args(arguments.split_whitespace()))
+    }
+
+    fn helm(&self, arguments: &str) -> Result<String> {
+        program::finish(self.program("helm").args(arguments.split_whitespace()))
+    }
+
+    /// Applies manifests.
+    pub fn apply(&self, manifests: &str) -> Result<String> {
+        program::finish_fed(self.program("kubectl").args(["apply", "--filename", "-"]), manifests)
+    }
+
+    /// Objects that kubectl gets, as a list.
+    pub fn get(&self, arguments: &str) -> Result<Vec<Value>> {
+        let text = self.kubectl(&format!("get {arguments} --output json"))?;
+        let list: Value = serde_json::from_str(&text)?;
+        Ok(list.pointer("/items").and_then(Value::as_array).cloned().unwrap_or_default())
+    }
+
+    /// What the controller answers to a person with the role for viewers, asked at its Service.
+    fn ask(&self, path: &str) -> Result<Value> {
+        let secret = "get secret namewarden-controller-tls --namespace namewarden-controller";
+        let authority = self.folder.join("controller-ca.crt");
+        if !authority.exists() {
+            let text = self.kubectl(&format!("{secret} --output jsonpath={{.data.ca\\.crt}}"))?;
+            fs::write(&authority, data_encoding::BASE64.decode(text.trim().as_bytes())?)?;
+        }
+        let service = "get service namewarden-controller --namespace namewarden-controller";
+        let address = self.kubectl(&format!("{service} --output jsonpath={{.spec.clusterIP}}"))?;
+        let mut curl = Command::new("nsenter");
+        curl.arg(format!("--net={NAMESPACE}")).args([
+            "curl",
+            "-sS",
+            "--fail",
+            "--max-time",
+            "20",
+            "--cacert",
+        ]);
+        curl.arg(&authority).args(["--resolve", &format!("{CONTROLLER}:8443:{}", address.trim())]);
+        curl.args(["-H", &format!("Authorization: Bearer {}", self.token)]);
+        let text = program::finish(curl.arg(format!("https://{CONTROLLER}:8443{path}")))?;
+        serde_json::from_str(&text).with_context(|| text.clone())
+    }
+
+    /// Every alert so far, as the controller keeps them.
+    pub fn alerts(&self) -> Result<Vec<Value>> {
+        let answer = self.ask("/v1/events?limit=1000&order=oldest&kind=listed-name")?;
+        let events = answer.pointer("/events").and_then(Value::as_array).context("no events")?;
+        Ok(events.iter().filter_map(|event| event.pointer("/document").cloned()).collect())
+    }
+
+    /// Alerts, once they hold what is waited for.
+    pub fn wait_for_alerts(&self, what: &str, mut holds: impl FnMut(&[Value]) -> bool) -> Result<Vec<Value>> {
+        let mut last = Vec::new();
+        let waited = wait_for(what, || {
+            // A controller that has just started may not be behind its Service yet.
+            let Ok(alerts) = self.alerts() else { return Ok(false) };
+            last = alerts;
+            Ok(holds(&last))
+        });
+        waited.with_context(|| format!("alerts of {:?}", named(&last)))?;
+        Ok(last)
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        if let Err(error) = cluster(&self.xtask, &["down"]) {
+            eprintln!("the cluster is not taken down: {error:#}");
+        }
+    }
+}
+
+/// Ends a cluster whose tests are gone; one of somebody else is theirs.
+fn sweep(xtask: &Path, folder: &Path) -> Result<()> {
+    if !folder.exists() && !Path::new(NAMESPACE).exists() {
+        return Ok(());
+    }
+    match fs::read_to_string(folder.join(CLAIM)) {
+        Ok(name) if claim::is_orphan(name.trim()) => cluster(xtask, &["down"]).map(drop),
+        _ => bail!("a cluster is up that is not the tests': `cargo xtask cluster down` ends it"),
+    }
+}
+
+/// Looks at a condition until it holds.
+fn wait_for(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    let mut next = Instant::now();
+    wait::within(PATIENCE, what, || {
+        if Instant::now() < next {
+            return Ok(None);
+        }
+        let held = holds()?;
+        next = Instant::now() + PACE;
+        Ok(held.then_some(()))
+    })
+}
+
+fn cluster(xtask: &Path, arguments: &[&str]) -> Result<String> {
+    program::finish(Command::new(xtask).arg("cluster").args(arguments))
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Pods of alerts, or what they say where they name none.
+pub fn named(alerts: &[Value]) -> BTreeSet<String> {
+    let name = |alert: &Value| {
+        let pod = alert.pointer("/kubernetes/pod/name").or_else(|| alert.pointer("/message"));
+        pod.and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    alerts.iter().map(name).collect()
+}
+
+#[test]
+fn the_first_alert_comes_within_a_minute_of_the_installation() -> Result<()> {
+    let installation = Installation::shared()?;
+    ensure!(installation.first_alert < Duration::from_secs(60), "{:?}", installation.first_alert);
+    Ok(())
+}
