@@ -1,16 +1,17 @@
-//! A cluster with the chart installed and the examples' feeds applied, as a user would; tests share it. It is taken down after
-//! the last of them; what a killed run left is taken down by the next one.
+//! A cluster with the chart installed and the examples' feeds applied, as a user would; tests share it. It is taken down when
+//! their process ends, in whatever way.
 
 use std::{
     collections::BTreeSet,
     env, fs,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::Command,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use namewarden_tests::{claim, program, wait};
 use serde_json::Value;
 
@@ -46,12 +47,17 @@ spec:
     command: [sh, -c, 'while true; do nslookup probe.paypa1.example.; sleep 1; done']
 ";
 
-static SHARED: Mutex<Weak<Installation>> = Mutex::new(Weak::new());
+/// Reads until there is nothing more to come, which is when the tests are gone; then takes the cluster down.
+const WATCH: &str = "cat; exec \"$0\" cluster down";
 
-/// The cluster; it ends with the last test that uses it.
+static SHARED: OnceLock<std::result::Result<Installation, String>> = OnceLock::new();
+
+/// The cluster.
 #[derive(Debug)]
 pub struct Installation {
     xtask: PathBuf,
+    /// Who waits for the end of this process.
+    _watch: Child,
     folder: PathBuf,
     token: String,
     /// How long it took from `helm install` to the first alert.
@@ -60,14 +66,9 @@ pub struct Installation {
 
 impl Installation {
     /// The one that tests share.
-    pub fn shared() -> Result<Arc<Self>> {
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(installation) = shared.upgrade() {
-            return Ok(installation);
-        }
-        let installation = Arc::new(Self::start()?);
-        *shared = Arc::downgrade(&installation);
-        Ok(installation)
+    pub fn shared() -> Result<&'static Self> {
+        let shared = SHARED.get_or_init(|| Self::start().map_err(|error| format!("{error:#}")));
+        shared.as_ref().map_err(|error| anyhow!("no cluster: {error}"))
     }
 
     fn start() -> Result<Self> {
@@ -76,8 +77,13 @@ impl Installation {
             env::var_os("NAMEWARDEN_CLUSTER").unwrap_or_else(|| "/var/lib/namewarden-cluster".into()),
         );
         sweep(&xtask, &folder)?;
+        let mut watch = Command::new("sh");
+        watch.args(["-c", WATCH]).arg(&xtask).stdin(Stdio::piped()).stdout(Stdio::null());
+        // Ctrl-C is for the tests.
+        let watch = watch.stderr(Stdio::null()).process_group(0).spawn()?;
         cluster(&xtask, &["up"])?;
-        let mut installation = Self { xtask, folder, token: String::new(), first_alert: Duration::ZERO };
+        let mut installation =
+            Self { xtask, _watch: watch, folder, token: String::new(), first_alert: Duration::ZERO };
         fs::write(installation.folder.join(CLAIM), claim::name())?;
         let images = env::var_os("NAMEWARDEN_IMAGES").context("NAMEWARDEN_IMAGES is not set")?;
         for image in env::split_paths(&images) {
@@ -102,7 +108,8 @@ impl Installation {
         let chart = root().join("deploy/chart").display().to_string();
         self.helm(&format!(
             "install namewarden {chart} --namespace namewarden --create-namespace --set image.pullPolicy=Never \
-             --wait --timeout 240s"
+             --set agent.stateDir={}/agent-state --wait --timeout 240s",
+            self.folder.display()
         ))?;
         for feed in ["malware", "phishing"] {
             let path = root().join(format!("deploy/examples/manifests/{feed}.yaml"));
@@ -194,14 +201,6 @@ impl Installation {
         });
         waited.with_context(|| format!("alerts of {:?}", named(&last)))?;
         Ok(last)
-    }
-}
-
-impl Drop for Installation {
-    fn drop(&mut self) {
-        if let Err(error) = cluster(&self.xtask, &["down"]) {
-            eprintln!("the cluster is not taken down: {error:#}");
-        }
     }
 }
 

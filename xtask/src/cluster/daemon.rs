@@ -57,7 +57,13 @@ fn parse(text: &str) -> Vec<Daemon> {
 pub fn start(place: &Place, name: &str) -> Result<()> {
     let path = place.path(&format!("log/{name}.log"));
     let log = File::options().create(true).append(true).open(&path)?;
-    let mut command = place.inside(&place.programs().join(name));
+    let program = place.programs().join(name);
+    let mut command = match name {
+        "containerd" => place.inside_with_mounts(&program),
+        // It mounts what containers are given.
+        "kubelet" => place.inside_with_mounts_of(running(place, "containerd")?, &program),
+        _ => place.inside(&program),
+    };
     command.args(arguments(place, name)).current_dir(place.folder());
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     // Ctrl-C is for the task, not for the cluster.
@@ -68,6 +74,12 @@ pub fn start(place: &Place, name: &str) -> Result<()> {
     let mut list = File::options().create(true).append(true).open(place.path(LIST))?;
     writeln!(list, "{name} {pid} {started}")?;
     Ok(())
+}
+
+/// The process id of one that runs.
+fn running(place: &Place, name: &str) -> Result<u32> {
+    let found = list(place).into_iter().find(|daemon| daemon.name == name && daemon.runs());
+    Ok(found.with_context(|| format!("{name} does not run"))?.pid)
 }
 
 /// An error with what it said, when one of them has ended.

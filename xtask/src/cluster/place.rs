@@ -110,8 +110,30 @@ impl Place {
 
     /// A program inside the cluster's network.
     pub fn inside(&self, program: &Path) -> Command {
+        let mut command = self.enter();
+        command.arg("--").arg(program);
+        command
+    }
+
+    /// The same with mounts of its own: it sees the machine's, and what is mounted here stays here. Among themselves they are
+    /// shared, as on a machine that systemd started: pods may ask to be told of mounts.
+    pub fn inside_with_mounts(&self, program: &Path) -> Command {
+        let mut command = self.enter();
+        command.args(["--", "unshare", "--mount", "--propagation", "slave", "--"]);
+        command.args(["sh", "-c", "mount --make-rshared / && exec \"$0\" \"$@\""]).arg(program);
+        command
+    }
+
+    /// The same with the mounts of process `pid`.
+    pub fn inside_with_mounts_of(&self, pid: u32, program: &Path) -> Command {
+        let mut command = self.enter();
+        command.arg(format!("--mount=/proc/{pid}/ns/mnt")).arg("--").arg(program);
+        command
+    }
+
+    fn enter(&self) -> Command {
         let mut command = bare("nsenter");
-        command.arg(format!("--net={}", namespace().display())).arg("--").arg(program);
+        command.arg(format!("--net={}", namespace().display()));
         command.env("PATH", self.search_path()).env_remove("KUBECONFIG");
         command
     }

@@ -236,7 +236,8 @@ fn remove_traces(place: &Place) {
             _ = fs::remove_file(entry.path());
         }
     }
-    for folder in [results, Path::new("/var/lib/cni"), links] {
+    let sockets = ["/run/containerd/s", "/run/containerd"].map(Path::new);
+    for folder in [results, Path::new("/var/lib/cni"), links].into_iter().chain(sockets) {
         // Removed where it is empty: then nobody else uses it.
         _ = fs::remove_dir(folder);
     }

@@ -112,6 +112,8 @@ fn install(layout: &Layout, place: &Place) -> Result<()> {
     helm.args(["upgrade", "--install", "namewarden"]).arg(chart);
     helm.args(["--namespace", "namewarden", "--create-namespace", "--wait", "--timeout", "180s"]);
     helm.args(["--set", "clusterName=demo", "--set", "image.pullPolicy=Never"]);
+    // What the node keeps goes with the cluster.
+    helm.args(["--set", &format!("agent.stateDir={}", place.text("agent-state"))]);
     output(&mut helm).context("the chart was not installed").map(drop)
 }
 
