@@ -84,6 +84,21 @@ true
 {{- end -}}
 {{- end }}
 
+{{/* Whether the controller before has to be gone when the next one starts: a store or a claim belongs to one, and one that keeps
+     documents itself tells others nothing, so that none of those would ever be ready beside it. */}}
+{{- define "namewarden.isAlone" -}}
+{{- if or (not (include "namewarden.hasSearch" .)) (include "namewarden.isPersistent" .) -}}
+true
+{{- else -}}
+{{- $live := lookup "apps/v1" "Deployment" .Values.controller.namespace "namewarden-controller" -}}
+{{- range dig "spec" "template" "spec" "containers" list $live -}}
+{{- range .env -}}
+{{- if and (eq .name "NAMEWARDEN_STORE") (ne (get . "value") "off") }}true{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- define "namewarden.tlsSecret" -}}
 {{- if eq .Values.controller.tls.mode "secret" }}{{ .Values.controller.tls.existingSecret }}{{ else }}namewarden-controller-tls{{ end -}}
 {{- end }}

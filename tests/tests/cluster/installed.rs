@@ -134,6 +134,29 @@ provisioner: disks.example
 }
 
 #[test]
+fn the_one_controller_that_keeps_documents_makes_room_for_those_that_keep_none() -> Result<()> {
+    const SEARCH: &[&str] = &["--set", "searchEngine.urls={https://search.example:9200}"];
+    let installed = Installed::start()?;
+    let deployed = || -> Result<(String, Value)> {
+        let path = "/apis/apps/v1/namespaces/namewarden-controller/deployments/namewarden-controller";
+        let deployment = installed.cluster.read(path)?;
+        let replicas = deployment.pointer("/spec/replicas").context("no replicas")?.clone();
+        Ok((text(&deployment, "/spec/strategy/type").to_owned(), replicas))
+    };
+    for (verb, options, strategy, replicas) in [
+        ("install", &[][..], "Recreate", 1),
+        // A controller that does not lead is ready once it has what the leader has, which this leader gives to nobody.
+        ("upgrade", SEARCH, "Recreate", 2),
+        ("upgrade", SEARCH, "RollingUpdate", 2),
+        ("upgrade", &["--reset-values"], "Recreate", 1),
+    ] {
+        installed.helm(verb, options)?;
+        assert_eq!(deployed()?, (strategy.to_owned(), json!(replicas)), "{verb} {options:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn where_calico_serves_the_group_ours_is_taken_and_what_was_taken_once_stays() -> Result<()> {
     // A kind of Calico's own in that group, as its API server would serve it.
     const CALICO: &str = "
