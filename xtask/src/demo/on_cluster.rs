@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -31,16 +32,20 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// How often it is looked whether something is there.
 const PACE: Duration = Duration::from_millis(200);
 
+/// Feeds of the examples that are pulled from the pod.
+const PULLED: usize = 2;
+
 const PUBLISHER_MANIFESTS: &str = include_str!("publisher.yaml");
 
 const SHOP: &str = include_str!("shop.yaml");
 
 /// Fields of an alert that are shown, with what they are called.
-const FIELDS: [(&str, &str); 9] = [
+const FIELDS: [(&str, &str); 10] = [
     ("namespace", "/kubernetes/namespace"),
     ("pod", "/kubernetes/pod/name"),
     ("container", "/container/name"),
-    ("owner", "/kubernetes/owner/name"),
+    ("owner", "/kubernetes/owner/kind"),
+    ("", "/kubernetes/owner/name"),
     ("account", "/kubernetes/service_account"),
     ("image", "/container/image/name"),
     ("process", "/process/name"),
@@ -122,9 +127,7 @@ fn apply_feeds(layout: &Layout, place: &Place) -> Result<()> {
     let examples = layout.root.join("deploy/examples/manifests");
     for entry in fs::read_dir(&examples).with_context(|| format!("cannot read {}", examples.display()))? {
         let text = fs::read_to_string(entry?.path())?.replace(PUBLISHER, LISTS);
-        if !text.contains("{{") {
-            program::finish_fed(place.kubectl().args(["apply", "--filename", "-"]), &text)?;
-        }
+        program::finish_fed(place.kubectl().args(["apply", "--filename", "-"]), &text)?;
     }
     Ok(())
 }
@@ -133,8 +136,8 @@ fn apply_feeds(layout: &Layout, place: &Place) -> Result<()> {
 fn feeds(place: &Place, interrupted: &AtomicBool) -> Result<String> {
     until("each feed pulled", interrupted, || {
         let table = output(place.kubectl().args(["get", "globalthreatfeeds"]))?;
-        let pulled = table.lines().filter(|line| line.contains("Pulled") || line.contains(" 3 ")).count();
-        Ok((pulled >= 2).then_some(table))
+        let pulled = table.lines().filter(|line| line.contains(" Ready ")).count();
+        Ok((pulled >= PULLED).then_some(table))
     })
 }
 
@@ -173,8 +176,10 @@ impl Door {
             command.arg(":8443").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let said = BufReader::new(forward.stdout.take().context("no standard output")?);
         // Forwarding from 127.0.0.1:40123 -> 8443
-        let address =
-            said.lines().map_while(Result::ok).find_map(|line| line.split(' ').nth(2)?.parse().ok());
+        let mut lines = said.lines().map_while(Result::ok);
+        let address = lines.find_map(|line| line.split(' ').nth(2)?.parse().ok());
+        // It says a line for each connection, and ends where nobody reads it.
+        thread::spawn(move || lines.count());
         let program = crate::controller_binary::ready(layout, Profile::Fast)?;
         let Some(address) = address else {
             _ = forward.kill();
@@ -194,11 +199,23 @@ impl Door {
 
     /// The first alert that names the pod.
     fn alert(&self, interrupted: &AtomicBool) -> Result<Value> {
-        until("the alert", interrupted, || {
-            let said = output(&mut self.events()).unwrap_or_default();
+        let mut refusal = None;
+        let alert = until("the alert", interrupted, || {
+            let said = match output(&mut self.events()) {
+                Ok(said) => said,
+                // The controller may not have learnt yet what the person may.
+                Err(error) => {
+                    refusal = Some(error);
+                    return Ok(None);
+                }
+            };
             let mut alerts = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             Ok(alerts.find(|alert| alert.pointer("/kubernetes/pod/name").is_some()))
-        })
+        });
+        match (alert, refusal) {
+            (Err(error), Some(refusal)) => Err(error.context(format!("{refusal:#}"))),
+            (alert, _) => alert,
+        }
     }
 }
 
@@ -229,7 +246,8 @@ fn until<T>(what: &str, interrupted: &AtomicBool, mut look: impl FnMut() -> Resu
 fn tell(alert: &Value) {
     let text = |path: &str| {
         let value = alert.pointer(path)?;
-        Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        let several = value.as_array().map(|list| list.iter().filter_map(Value::as_str).collect::<Vec<_>>());
+        Some(several.map_or_else(|| value.as_str().unwrap_or_default().to_owned(), |list| list.join(", ")))
     };
     println!("  {}", text("/message").unwrap_or_default());
     for (name, path) in FIELDS {
