@@ -150,6 +150,27 @@ fn the_key_of_a_secret_is_the_key_of_every_set_also_after_it_was_changed() -> Re
 }
 
 #[test]
+fn controllers_with_the_same_secret_go_on_in_the_same_epoch() -> Result<()> {
+    let scene = Scene::new()?;
+    let secret = format!("/api/v1/namespaces/{}/secrets", scene.namespace);
+    let key = json!({"metadata": {"name": "hash-key"}, "stringData": {"key": "0f".repeat(16)}});
+    scene.api.send(Method::POST, &secret, &key)?;
+    scene.add_pushed("feed")?;
+    let given = ["--key-secret", "hash-key"];
+    let leader = scene.start(&scene.replica("first")?.arguments(&given))?;
+    let before = leader.wait_for_names(&[], &["evil.example"])?;
+    let follower = scene.start(&scene.replica("second")?.arguments(&given))?;
+    follower.wait_for_copy_of(&leader)?;
+    leader.controller.stop()?;
+    wait_until_leading(&follower)?;
+    scene.add_pulled("other", "evil.example\n")?;
+    let after = follower.wait_for_names(&["evil.example"], &[])?;
+    assert_eq!(position(&after)?.0, position(&before)?.0, "{before} -> {after}");
+    assert!(position(&after)?.1 > position(&before)?.1, "{before} -> {after}");
+    Ok(())
+}
+
+#[test]
 fn a_secret_without_a_key_ends_the_start_with_what_is_wrong() -> Result<()> {
     let scene = Scene::new()?;
     let start = |name: &str| -> Result<String> {
