@@ -9,6 +9,10 @@ mod installation;
 #[path = "node/rights.rs"]
 mod rights;
 
+// Agent and controller are deleted, replaced, uninstalled.
+#[path = "node/changes.rs"]
+mod changes;
+
 // Workloads of every kind: each is named, over UDP and TCP.
 #[path = "node/workloads.rs"]
 mod workloads;

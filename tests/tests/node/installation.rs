@@ -4,10 +4,11 @@
 use std::{
     collections::BTreeSet,
     env, fs,
+    ops::Deref,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::OnceLock,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -47,10 +48,25 @@ spec:
     command: [sh, -c, 'while true; do nslookup probe.paypa1.example.; sleep 1; done']
 ";
 
-/// Reads until there is nothing more to come, which is when the tests are gone; then takes the cluster down.
-const WATCH: &str = "cat; exec \"$0\" cluster down";
+/// Reads until there is nothing more to come, which is when the tests are gone; then takes their cluster down.
+const WATCH: &str = "cat; [ -e \"$1\" ] && [ \"$(cat \"$1\")\" != \"$2\" ] || exec \"$0\" cluster down";
 
 static SHARED: OnceLock<std::result::Result<Installation, String>> = OnceLock::new();
+static TURN: Mutex<()> = Mutex::new(());
+
+/// The installation while it is one test's alone: some of them take away what others need, and put it back.
+pub struct Turn {
+    installation: &'static Installation,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Deref for Turn {
+    type Target = Installation;
+
+    fn deref(&self) -> &Installation {
+        self.installation
+    }
+}
 
 /// The cluster.
 #[derive(Debug)]
@@ -65,10 +81,12 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// The one that tests share.
-    pub fn shared() -> Result<&'static Self> {
+    /// The one that tests share, once it is this test's turn.
+    pub fn turn() -> Result<Turn> {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = SHARED.get_or_init(|| Self::start().map_err(|error| format!("{error:#}")));
-        shared.as_ref().map_err(|error| anyhow!("no cluster: {error}"))
+        let installation = shared.as_ref().map_err(|error| anyhow!("no cluster: {error}"))?;
+        Ok(Turn { installation, _turn: turn })
     }
 
     fn start() -> Result<Self> {
@@ -78,13 +96,15 @@ impl Installation {
         );
         sweep(&xtask, &folder)?;
         let mut watch = Command::new("sh");
-        watch.args(["-c", WATCH]).arg(&xtask).stdin(Stdio::piped()).stdout(Stdio::null());
+        let name = claim::name();
+        watch.args(["-c", WATCH]).arg(&xtask).arg(folder.join(CLAIM)).arg(&name);
+        watch.stdin(Stdio::piped()).stdout(Stdio::null());
         // Ctrl-C is for the tests.
         let watch = watch.stderr(Stdio::null()).process_group(0).spawn()?;
         cluster(&xtask, &["up"])?;
         let mut installation =
             Self { xtask, _watch: watch, folder, token: String::new(), first_alert: Duration::ZERO };
-        fs::write(installation.folder.join(CLAIM), claim::name())?;
+        fs::write(installation.folder.join(CLAIM), name)?;
         let images = env::var_os("NAMEWARDEN_IMAGES").context("NAMEWARDEN_IMAGES is not set")?;
         for image in env::split_paths(&images) {
             cluster(&installation.xtask, &["load", &image.to_string_lossy()])?;
@@ -105,12 +125,7 @@ impl Installation {
 
     fn install(&mut self) -> Result<()> {
         let started = Instant::now();
-        let chart = root().join("deploy/chart").display().to_string();
-        self.helm(&format!(
-            "install namewarden {chart} --namespace namewarden --create-namespace --set image.pullPolicy=Never \
-             --set agent.stateDir={}/agent-state --wait --timeout 240s",
-            self.folder.display()
-        ))?;
+        self.install_chart()?;
         for feed in ["malware", "phishing"] {
             let path = root().join(format!("deploy/examples/manifests/{feed}.yaml"));
             let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -129,6 +144,19 @@ impl Installation {
         Ok(())
     }
 
+    /// Installs the chart, and returns when agent and controller are ready.
+    pub fn install_chart(&self) -> Result<()> {
+        // Whoever signs the controller's certificate is made anew with it.
+        _ = fs::remove_file(self.folder.join("controller-ca.crt"));
+        let chart = root().join("deploy/chart").display().to_string();
+        self.helm(&format!(
+            "install namewarden {chart} --namespace namewarden --create-namespace --set image.pullPolicy=Never \
+             --set agent.stateDir={}/agent-state --wait --timeout 240s",
+            self.folder.display()
+        ))
+        .map(drop)
+    }
+
     /// A program of the cluster as its administrator.
     fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.folder.join("bin").join(name));
@@ -142,13 +170,22 @@ impl Installation {
         program::finish(self.program("kubectl").args(arguments.split_whitespace()))
     }
 
-    fn helm(&self, arguments: &str) -> Result<String> {
+    /// Runs helm, likewise.
+    pub fn helm(&self, arguments: &str) -> Result<String> {
         program::finish(self.program("helm").args(arguments.split_whitespace()))
     }
 
     /// Applies manifests.
     pub fn apply(&self, manifests: &str) -> Result<String> {
         program::finish_fed(self.program("kubectl").args(["apply", "--filename", "-"]), manifests)
+    }
+
+    /// Has the kubelet run a pod from a file.
+    pub fn run_static(&self, name: &str, manifest: &str) -> Result<()> {
+        let draft = self.folder.join(name);
+        fs::write(&draft, manifest)?;
+        // Renamed, so that the kubelet never reads half of it.
+        Ok(fs::rename(draft, self.folder.join("static-pods").join(format!("{name}.yaml")))?)
     }
 
     /// Objects that kubectl gets, as a list.
@@ -185,7 +222,12 @@ impl Installation {
 
     /// Every alert so far, as the controller keeps them.
     pub fn alerts(&self) -> Result<Vec<Value>> {
-        let answer = self.ask("/v1/events?limit=1000&order=oldest&kind=listed-name")?;
+        self.events("listed-name")
+    }
+
+    /// Every security event of a kind so far.
+    pub fn events(&self, kind: &str) -> Result<Vec<Value>> {
+        let answer = self.ask(&format!("/v1/events?limit=1000&order=oldest&kind={kind}"))?;
         let events = answer.pointer("/events").and_then(Value::as_array).context("no events")?;
         Ok(events.iter().filter_map(|event| event.pointer("/document").cloned()).collect())
     }
@@ -204,19 +246,21 @@ impl Installation {
     }
 }
 
-/// Ends a cluster whose tests are gone; one of somebody else is theirs.
+/// Waits for the end of a cluster whose tests are gone, or ends it; one of somebody else is theirs.
 fn sweep(xtask: &Path, folder: &Path) -> Result<()> {
     if !folder.exists() && !Path::new(NAMESPACE).exists() {
         return Ok(());
     }
-    match fs::read_to_string(folder.join(CLAIM)) {
-        Ok(name) if claim::is_orphan(name.trim()) => cluster(xtask, &["down"]).map(drop),
-        _ => bail!("a cluster is up that is not the tests': `cargo xtask cluster down` ends it"),
+    let is_orphan = |name: String| claim::is_orphan(name.trim());
+    if !fs::read_to_string(folder.join(CLAIM)).is_ok_and(is_orphan) {
+        bail!("a cluster is up that is not the tests': `cargo xtask cluster down` ends it");
     }
+    wait::until("an earlier cluster gone", || Ok((!folder.exists()).then_some(())))
+        .or_else(|_| cluster(xtask, &["down"]).map(drop))
 }
 
 /// Looks at a condition until it holds.
-fn wait_for(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+pub fn wait_for(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
     let mut next = Instant::now();
     wait::within(PATIENCE, what, || {
         if Instant::now() < next {
@@ -247,7 +291,7 @@ pub fn named(alerts: &[Value]) -> BTreeSet<String> {
 
 #[test]
 fn the_first_alert_comes_within_a_minute_of_the_installation() -> Result<()> {
-    let installation = Installation::shared()?;
+    let installation = Installation::turn()?;
     ensure!(installation.first_alert < Duration::from_secs(60), "{:?}", installation.first_alert);
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::installation::Installation;
 const CAPABILITIES: u64 = 1 << 12 | 1 << 39;
 
 /// The process of the container `id`: the first whose cgroup bears it.
-fn process(id: &str) -> Result<u32> {
+pub fn process(id: &str) -> Result<u32> {
     for entry in fs::read_dir("/proc")? {
         let Ok(pid) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
         if fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|groups| groups.contains(id)) {
@@ -23,7 +23,7 @@ fn process(id: &str) -> Result<u32> {
 
 #[test]
 fn the_agent_runs_with_the_charts_capabilities_and_no_other() -> Result<()> {
-    let installation = Installation::shared()?;
+    let installation = Installation::turn()?;
     let pods = installation.get("pods --namespace namewarden-agent")?;
     let [pod] = &pods[..] else { anyhow::bail!("not one agent: {pods:#?}") };
     let id = pod.pointer("/status/containerStatuses/0/containerID").and_then(Value::as_str);
@@ -47,7 +47,7 @@ fn the_agent_runs_with_the_charts_capabilities_and_no_other() -> Result<()> {
 
 #[test]
 fn the_controller_runs_as_nobody_with_no_capability() -> Result<()> {
-    let installation = Installation::shared()?;
+    let installation = Installation::turn()?;
     let pods = installation.get("pods --namespace namewarden-controller")?;
     let id = pods.first().and_then(|pod| pod.pointer("/status/containerStatuses/0/containerID")?.as_str());
     let id = id.and_then(|id| id.strip_prefix("containerd://")).context("no container")?;

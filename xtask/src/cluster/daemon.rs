@@ -35,7 +35,7 @@ pub struct Daemon {
 impl Daemon {
     /// Whether it still runs, it and no other of the same number.
     pub fn runs(&self) -> bool {
-        start_time(self.pid) == Some(self.started)
+        start_time(self.pid) == Some(self.started) && !is_dead(self.pid)
     }
 }
 
@@ -84,7 +84,7 @@ fn running(place: &Place, name: &str) -> Result<u32> {
 
 /// An error with what it said, when one of them has ended.
 pub fn check(place: &Place) -> Result<()> {
-    let Some(ended) = list(place).into_iter().find(|daemon| !daemon.runs() || is_dead(daemon.pid)) else {
+    let Some(ended) = list(place).into_iter().find(|daemon| !daemon.runs()) else {
         return Ok(());
     };
     let path = place.path(&format!("log/{}.log", ended.name));
@@ -93,7 +93,7 @@ pub fn check(place: &Place) -> Result<()> {
     bail!("{} ended:\n{}", ended.name, String::from_utf8_lossy(tail));
 }
 
-/// A child that nobody has asked after is still listed.
+/// One that ended is listed until its parent has asked after it.
 fn is_dead(pid: u32) -> bool {
     let line = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     line.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'))

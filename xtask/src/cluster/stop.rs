@@ -86,7 +86,7 @@ fn end_daemons(place: &Place) -> Result<()> {
     let daemons = daemon::list(place);
     for name in ORDER.iter().take_while(|name| **name != "containerd") {
         for daemon in daemons.iter().filter(|daemon| daemon.name == *name) {
-            let is_it = |pid: i32| u32::try_from(pid) == Ok(daemon.pid) && daemon.runs() && !is_dead(pid);
+            let is_it = |pid: i32| u32::try_from(pid) == Ok(daemon.pid) && daemon.runs();
             end(name, is_it)?;
         }
     }
