@@ -241,12 +241,12 @@ pub const KINDS: &[Kind] = &[
         60.0,
         "its peak while a set of 1 M replaces another, under traffic",
     ),
-    budget(
+    scale(
         "nodes",
         "lists_per_node",
         "lists",
-        1.0,
-        "lists of pods that 1,000 agents ask for at their start, each",
+        Lower,
+        "lists of pods that 1,000 agents ask for which start at once beside the API server, each",
     ),
     budget("nodes", "watches_per_node", "watches", 1.0, "watches of pods that they hold, each"),
     budget(
