@@ -64,7 +64,11 @@ impl Workload {
             ("/container/name", self.container),
             ("/container/image/name", "busybox:1"),
         ];
-        let differ = |(path, value): &(&str, &str)| text(alert, path) != *value;
+        // A container that is gone before anybody told of it is known by its id alone: never by a guess.
+        let is_brief = matches!(self.pod, "opening" | "glance");
+        let may_lack =
+            |path: &str| is_brief && path.starts_with("/container/") && text(alert, path).is_empty();
+        let differ = |(path, value): &(&str, &str)| text(alert, path) != *value && !may_lack(path);
         let say = |(path, value): &(&str, &str)| format!("{path}: {:?}, not {value:?}", text(alert, path));
         fields.iter().filter(|field| differ(field)).map(say).collect()
     }
@@ -92,7 +96,9 @@ fn each_workload_is_named_over_udp_and_tcp_and_the_resolver_raises_nothing() -> 
         let wrong: Vec<_> = complaints(&installation.alerts()?);
         Err(error.context(format!("{wrong:#?}")))
     })?;
-    let strangers: Vec<_> = alerts.iter().filter(|alert| !is_expected(alert)).collect();
+    // Others on this machine are no pods of this cluster.
+    let of_pods = alerts.iter().filter(|alert| alert.pointer("/kubernetes/pod/name").is_some());
+    let strangers: Vec<_> = of_pods.filter(|alert| !is_expected(alert)).collect();
     ensure!(strangers.is_empty(), "who asked for nothing raised alerts: {strangers:#?}");
     let kinds = alerts.iter().filter(|alert| text(alert, "/kubernetes/namespace") == "kube-system");
     ensure!(kinds.count() == 0, "the resolver raised alerts");
