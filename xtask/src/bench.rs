@@ -85,7 +85,7 @@ enum Part {
     Store,
     /// From a question to the alert in a real OpenSearch
     Search,
-    /// A node of 250 pods, and an API server with a thousand nodes
+    /// Images, a cluster of one node, a node of 250 pods, an API server with a thousand nodes
     Nodes,
     /// tcpdump, dnscap and tshark beside the agent
     Peers,

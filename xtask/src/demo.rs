@@ -14,7 +14,7 @@ mod stage;
 mod screen;
 
 // The same on a whole cluster.
-mod on_cluster;
+pub mod on_cluster;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,7 +67,7 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
         signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
     }
     if arguments.cluster {
-        return on_cluster::run(layout, arguments.keep, &interrupted);
+        return on_cluster::run(layout, Profile::Fast, arguments.keep, &interrupted).map(drop);
     }
     let programs = Programs {
         agent: agent_binary::named_or_ready(layout, Profile::Fast)?,

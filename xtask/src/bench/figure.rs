@@ -226,6 +226,15 @@ pub const KINDS: &[Kind] = &[
     ),
     scale("search", "alert_acknowledged_median", "ms", Lower, "the same, half of them"),
     budget("search", "alert_searchable", "ms", 2000.0, "the same until a search finds it, 99 of 100"),
+    budget("nodes", "image_agent", "MB", 15.0, "the agent's image, as a node pulls it"),
+    budget("nodes", "image_controller", "MB", 15.0, "the controller's"),
+    budget(
+        "nodes",
+        "first_alert",
+        "s",
+        60.0,
+        "from helm install on a cluster of one node to the first alert",
+    ),
     budget("nodes", "attribution", "ns", 60.0, "saying whose a message is, of 250 pods that are known"),
     budget(
         "nodes",

@@ -2,6 +2,7 @@
 //! server.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -19,6 +20,9 @@ use super::in_process;
 use super::load::{feed, run};
 use super::memory::{reset_peak, resident};
 use super::traffic::{STEADY, Traffic};
+use crate::agent_binary::Profile;
+use crate::demo::on_cluster;
+use crate::image;
 use crate::layout::Layout;
 use crate::setup::{self, Part};
 
@@ -41,7 +45,19 @@ pub fn measure(layout: &Layout, binary: &Path, figures: &mut Figures) -> Result<
     let example = in_process::example(layout, "namewarden-agent", "nodes")?;
     figures.add("attribution", in_process::printed_value(&example, &["attribute"], "attribution")?)?;
     many_pods(binary, figures)?;
-    many_nodes(&example, figures)
+    many_nodes(&example, figures)?;
+    installation(layout, figures)
+}
+
+/// What a node pulls, and how soon a cluster that has nothing yet alerts.
+fn installation(layout: &Layout, figures: &mut Figures) -> Result<()> {
+    for archive in image::ready(layout, Profile::Release)? {
+        let name = archive.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let figure = if name.contains("agent") { "image_agent" } else { "image_controller" };
+        figures.add(figure, fs::metadata(&archive)?.len() as f64 / 1e6)?;
+    }
+    let took = on_cluster::run(layout, Profile::Release, false, &Arc::default())?;
+    figures.add("first_alert", took.as_secs_f64())
 }
 
 /// An API server with the agent's role in it, and the kubeconfig of its account.

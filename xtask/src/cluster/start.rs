@@ -39,6 +39,11 @@ impl Clock {
         Self { started: Instant::now() }
     }
 
+    /// Since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// One line: seconds since the start, and what holds since.
     pub fn step(&self, what: &str) {
         println!("{:5.1} s  {what}", self.started.elapsed().as_secs_f64());

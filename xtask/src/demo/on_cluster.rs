@@ -53,9 +53,9 @@ const FIELDS: [(&str, &str); 10] = [
     ("feed", "/threat/feed/name"),
 ];
 
-/// Sets up, builds, brings the cluster up and shows it.
-pub fn run(layout: &Layout, keep: bool, interrupted: &Arc<AtomicBool>) -> Result<()> {
-    let archives = image::ready(layout, Profile::Fast)?;
+/// Sets up, builds, brings the cluster up and shows it; how long it took from `helm install` to the first alert.
+pub fn run(layout: &Layout, profile: Profile, keep: bool, interrupted: &Arc<AtomicBool>) -> Result<Duration> {
+    let archives = image::ready(layout, profile)?;
     let place = Place::find()?;
     let was_up = cluster::is_up(&place);
     heading("A cluster of one node: etcd, API server, kubelet, containerd, kube-proxy, CoreDNS");
@@ -69,7 +69,7 @@ pub fn run(layout: &Layout, keep: bool, interrupted: &Arc<AtomicBool>) -> Result
     cluster::down(&place).and(shown)
 }
 
-fn show(layout: &Layout, place: &Place, archives: &[PathBuf], interrupted: &AtomicBool) -> Result<()> {
+fn show(layout: &Layout, place: &Place, archives: &[PathBuf], interrupted: &AtomicBool) -> Result<Duration> {
     cluster::load(place, archives)?;
     publish(layout, place)?;
     heading("helm install namewarden deploy/chart --namespace namewarden --create-namespace");
@@ -85,13 +85,14 @@ fn show(layout: &Layout, place: &Place, archives: &[PathBuf], interrupted: &Atom
     let door = Door::open(layout, place)?;
     let alert = door.alert(interrupted)?;
     clock.step("the alert");
+    let took = clock.elapsed();
     heading("The alert: namewarden-controller events --namespace shop");
     tell(&alert);
     heading("kubectl get globalthreatfeeds");
     print!("{}", feeds(place, interrupted)?);
     heading("kubectl get pods --all-namespaces");
     print!("{}", output(place.kubectl().args(["get", "pods", "--all-namespaces"]))?);
-    Ok(())
+    Ok(took)
 }
 
 fn heading(text: &str) {
