@@ -144,6 +144,7 @@ fn values_that_make_no_sense_are_refused() -> Result<()> {
         (&["feeds.bad.severity=0"], "severity"),
         (&["dnsLogs.aggregation=2"], "dnsLogs.aggregation"),
         (&["dnsLogs.intervalSeconds=7200"], "dnsLogs.intervalSeconds"),
+        (&["agent.resolverPods={kube-system/k8s-app=}"], "agent.resolverPods"),
         (&["agent.resolverPods={*/k8s-app=kube-dns}"], "agent.resolverPods"),
         (&["agent.excludePods={*}"], "agent.excludePods"),
         (&["agent.updateStrategy.rollingUpdate.maxSurge=0"], "maxSurge"),
