@@ -90,8 +90,10 @@ fn container(workload: &Workload, pod: Option<&Pod>) -> Option<Container> {
     })
 }
 
-/// Names a container as its process's mounts do, and its image as the pod's object does.
+/// Names a container as its process's mounts do, else as the pod's only one, and its image as the pod's object does.
 fn name(container: &mut Container, name: Option<&str>, pod: Option<&Pod>) {
+    let only = || pod?.only_container().map(|container| &*container.name);
+    let name = name.or_else(only);
     let known = name.and_then(|name| pod?.container_named(name));
     container.image = known.map(|known| Image { name: known.image.clone() });
     container.name = name.map(str::to_owned);

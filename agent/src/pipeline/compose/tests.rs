@@ -96,21 +96,26 @@ fn a_retroactive_alert_has_the_group_of_the_agents_own() {
 fn a_container_is_named_by_its_mounts_and_its_image_by_the_pods_object() {
     let mut exchange = answered();
     exchange.hints.container = Some("late".into());
-    let document = composer().with_pods(Arc::new(LatePod)).alert(&alert(Saying::First, exchange, evil()));
+    let pods = || LatePod { containers: &["init", "late"] };
+    let named = (Some("late".to_owned()), Some("late:1".to_owned()));
+    assert_eq!(container_names(pods(), exchange), named);
+    assert_eq!(container_names(pods(), answered()), (None, None), "nothing is guessed");
+    // Where there is only one, there is nothing to guess.
+    assert_eq!(container_names(LatePod { containers: &["late"] }, answered()), named);
+}
+
+/// Name and image of the container in the first alert on an exchange.
+fn container_names(pods: LatePod, exchange: Exchange) -> (Option<String>, Option<String>) {
+    let document = composer().with_pods(Arc::new(pods)).alert(&alert(Saying::First, exchange, evil()));
     let container = document.container.unwrap();
-    assert_eq!(
-        (container.name.as_deref(), container.image.unwrap().name),
-        (Some("late"), "image:1".to_owned())
-    );
-    let document = composer().with_pods(Arc::new(LatePod)).alert(&alert(Saying::First, answered(), evil()));
-    assert_eq!(document.container.unwrap().image, None, "nothing is guessed");
+    (container.name, container.image.map(|image| image.name))
 }
 
 #[test]
 fn a_pod_that_is_known_by_its_address_is_named_and_the_document_says_how() {
     let mut exchange = of(Workload::address("10.1.2.3".parse().unwrap()));
     exchange.attributed.attribution = crate::pipeline::attribute::Attribution::Address;
-    exchange.hints.pod_at = LatePod.pod("u");
+    exchange.hints.pod_at = LatePod { containers: &["late"] }.pod("u");
     let document = composer().alert(&alert(Saying::First, exchange, evil()));
     assert!(document.message.starts_with("shop/late "), "{}", document.message);
     assert_eq!(document.namewarden.attribution.as_deref(), Some("address"));
@@ -118,15 +123,22 @@ fn a_pod_that_is_known_by_its_address_is_named_and_the_document_says_how() {
     assert_eq!((&*pod.uid, pod.name.as_deref()), ("u", Some("late")));
 }
 
-/// A pod whose only container has no id yet.
+/// A pod whose containers have no id yet.
 #[derive(Debug)]
-struct LatePod;
+struct LatePod {
+    containers: &'static [&'static str],
+}
 
 impl Pods for LatePod {
     fn pod(&self, uid: &str) -> Option<Arc<Pod>> {
-        let container = pod::Container { id: String::new(), name: "late".into(), image: "image:1".into() };
+        let container = |name: &&str| pod::Container {
+            id: String::new(),
+            name: (*name).to_owned(),
+            image: format!("{name}:1"),
+        };
+        let containers = self.containers.iter().map(container).collect();
         let names = Pod { namespace: "shop".into(), name: "late".into(), ..Pod::default() };
-        Some(Arc::new(Pod { uid: uid.to_owned(), containers: vec![container], ..names }))
+        Some(Arc::new(Pod { uid: uid.to_owned(), containers, ..names }))
     }
 
     fn is_asked(&self) -> bool {
