@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -20,7 +21,17 @@ pub enum Mode {
     CutRequests,
     /// No connection is taken.
     Away,
+    /// Each request is refused as by a server that has too much to do.
+    TooMany,
+    /// Bytes go through in small parts, with pauses.
+    Slow,
 }
+
+/// Bytes of a part, and the pause behind it, where a server is slow.
+const PART: usize = 2048;
+const PAUSE: Duration = Duration::from_millis(10);
+
+const TOO_MANY: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 #[derive(Debug)]
 struct Shared {
@@ -71,7 +82,7 @@ impl Relay {
         }
     }
 
-    /// Answers that were lost, and requests that were cut.
+    /// Answers that were lost, and requests that were cut or refused.
     pub fn lost(&self) -> usize {
         self.shared.lost.load(Ordering::SeqCst)
     }
@@ -110,8 +121,22 @@ impl Shared {
                 let _ = to.write_all(bytes.split_at(length / 2).0);
                 return;
             }
-            if to.write_all(bytes).is_err() {
+            if !is_answer && self.is(Mode::TooMany) {
+                self.lost.fetch_add(1, Ordering::SeqCst);
+                let _ = from.write_all(TOO_MANY);
+                // What still comes is read, so that the answer is not lost with the connection.
+                let _ = from.shutdown(Shutdown::Write);
+                while matches!(from.read(&mut buffer), Ok(1..)) {}
                 return;
+            }
+            let part = if self.is(Mode::Slow) { PART } else { length };
+            for bytes in bytes.chunks(part) {
+                if to.write_all(bytes).is_err() {
+                    return;
+                }
+                if self.is(Mode::Slow) {
+                    thread::sleep(PAUSE);
+                }
             }
         }
     }
