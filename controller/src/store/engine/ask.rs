@@ -10,8 +10,9 @@ use crate::store::StoreError;
 /// What a search may take.
 const SECONDS: u64 = 30;
 /// How long it is asked again.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(100);
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two tries.
+pub const PAUSE: Duration = Duration::from_millis(100);
 /// Names that are not there are no mistake; what a shard that is away holds must not be missing unsaid.
 const OPTIONS: &str = "ignore_unavailable=true&allow_no_indices=true&allow_partial_search_results=false";
 

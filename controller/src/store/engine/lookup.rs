@@ -2,11 +2,12 @@
 //! a moment ago, and an index that the stream wrote to earlier still has what it took.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::ask::list;
-use crate::search::engine::{Engine, EngineError, urlencoded};
+use super::ask::{PATIENCE, PAUSE, list};
+use crate::search::engine::{Engine, EngineError, Reply, urlencoded};
 use crate::store::{StoreError, Stream};
 
 /// Ids of one question.
@@ -48,7 +49,7 @@ pub async fn held(
     for index in indices {
         for ids in ids.chunks(IDS) {
             let path = format!("/{}/_mget?_source=false", urlencoded(index));
-            let reply = engine.post(&path, &json!({ "ids": ids })).await?;
+            let reply = told(engine, &path, &json!({ "ids": ids })).await?;
             if reply.status == 404 {
                 continue;
             }
@@ -61,6 +62,19 @@ pub async fn held(
         }
     }
     Ok(held)
+}
+
+/// Asks again for a while where a shard is not ready: that of an index that was made a moment ago.
+async fn told(engine: &Engine, path: &str, ids: &Value) -> Result<Reply, EngineError> {
+    let began = Instant::now();
+    loop {
+        let reply = engine.post(path, ids).await?;
+        let is_away = list(&reply.body, "/docs").iter().any(|told| is_there(told).is_err());
+        if !is_away || began.elapsed() > PATIENCE {
+            return Ok(reply);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// An index that has gone holds nothing; a shard that is away may.

@@ -130,3 +130,28 @@ async fn a_page_that_is_too_long_for_an_answer_is_a_shorter_page() {
     let refused = EngineStore::new(engine).search(search).await.unwrap_err().to_string();
     assert!(refused.contains("more than 500 bytes"), "{refused}");
 }
+
+/// A server whose index was made a moment ago: its shard answers from the third question on.
+async fn just_made(State(asked): State<Arc<Mutex<usize>>>, request: Request) -> String {
+    let index = ".ds-logs-namewarden.dns-default-000001";
+    if request.uri().path().starts_with("/_resolve") {
+        return json!({ "data_streams": [{ "backing_indices": [index] }] }).to_string();
+    }
+    let mut asked = asked.lock().unwrap();
+    *asked += 1;
+    let told = if *asked < 3 {
+        json!({ "_id": "a", "_index": index, "error": { "type": "illegal_index_shard_state_exception" } })
+    } else {
+        json!({ "_id": "a", "_index": index, "found": true })
+    };
+    json!({ "docs": [told] }).to_string()
+}
+
+#[tokio::test]
+async fn an_index_that_was_made_a_moment_ago_is_asked_again_until_it_answers() {
+    let asked = Arc::new(Mutex::new(0));
+    let engine = served(Router::new().fallback(just_made).with_state(Arc::clone(&asked))).await;
+    let holds =
+        EngineStore::new(engine).holds(Stream::Logs, "default".to_owned(), vec!["a".to_owned()]).await;
+    assert_eq!((holds, *asked.lock().unwrap()), (Ok(vec![true]), 3));
+}
