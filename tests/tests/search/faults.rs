@@ -111,7 +111,9 @@ fn a_spool_that_somebody_damaged_costs_what_was_damaged_and_says_how_much() -> R
     drop(rig);
     let damaged = damage(folder.path())?;
     relay.turn(Mode::Whole);
-    let rig = Rig::open(&relay.url(), folder.path(), "damaged")?;
+    // A thread of the other one may have the spool a moment longer.
+    let rig =
+        wait::until("the spool is free", || Ok(Rig::open(&relay.url(), folder.path(), "damaged").ok()))?;
     let counts = rig.settled(300)?;
     ensure!(counts.damaged > 0 && counts.damaged <= damaged, "{counts:?}");
     let found = ids(&engine, &stream(Lane::Alerts, "damaged"))?;
