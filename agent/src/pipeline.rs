@@ -55,7 +55,7 @@ pub mod compose;
 pub mod sink;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Acquire};
+use std::sync::atomic::AtomicU64;
 
 use namewarden_protocol::{
     document::{Document, Identity},
@@ -143,7 +143,6 @@ impl<M: Machine> Pipeline<M> {
                 dns_log: dns_log.map(|settings| DnsLogger::new(settings).with_pods(Arc::clone(&pods))),
                 naming: Naming::new(Arc::clone(&pods)),
                 pods,
-                logs_since: Arc::default(),
                 listed_messages: 0,
                 matching: MatchingCounts::default(),
             },
@@ -153,7 +152,7 @@ impl<M: Machine> Pipeline<M> {
     /// DNS is logged from this moment on (nanoseconds since the epoch): of two agents on a node one does.
     #[must_use]
     pub fn logging_since(mut self, moment: Arc<AtomicU64>) -> Self {
-        self.inspection.logs_since = moment;
+        self.inspection.dns_log = self.inspection.dns_log.map(|dns_log| dns_log.with_turn(moment));
         self
     }
 
@@ -230,7 +229,6 @@ struct Inspection<M> {
     naming: Naming,
     pods: Arc<dyn Pods>,
     dns_log: Option<DnsLogger>,
-    logs_since: Arc<AtomicU64>,
     listed_messages: u64,
     matching: MatchingCounts,
 }
@@ -255,7 +253,6 @@ impl<M: Machine> Inspection<M> {
             _ => {}
         }
         if let Some(dns_log) = &mut self.dns_log
-            && raw.time.0 >= self.logs_since.load(Acquire)
             && !withheld.is_some_and(|pod| self.withholder.keeps_from_logs(&pod))
         {
             dns_log.message(UnreadExchange::new(raw, attributed, dropped));

@@ -26,7 +26,7 @@ pub struct PodArgs {
     pub pod_labels: Vec<String>,
 
     /// Pods that ask on behalf of others, by namespace and label, with a service account behind `@` where it is to count as
-    /// well; or `none`. What they ask raises no alert, for whoever asked them has raised it; it is counted. Repeatable;
+    /// well; or `none`. What they ask raises no alert, for the pod that asked them has raised it; it is counted. Repeatable;
     /// separated by commas in the environment.
     #[arg(
         long = "resolver-pods",

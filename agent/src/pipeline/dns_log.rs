@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Acquire};
 use std::time::Duration;
 
 use super::attribute::pod::{NoPods, Pods};
@@ -96,6 +97,8 @@ pub struct DnsLogger {
     lot: Lot,
     folding: Folding,
     counts: DnsLogCounts,
+    /// From which moment on it logs, in nanoseconds since the epoch.
+    turn: Arc<AtomicU64>,
 }
 
 impl DnsLogger {
@@ -112,7 +115,14 @@ impl DnsLogger {
             lot: Lot::default(),
             folding: Folding::default(),
             counts: DnsLogCounts::default(),
+            turn: Arc::default(),
         }
+    }
+
+    /// The same, which leaves messages before that moment (nanoseconds since the epoch) to another agent of the node.
+    #[must_use]
+    pub fn with_turn(self, turn: Arc<AtomicU64>) -> Self {
+        Self { turn, ..self }
     }
 
     /// The same, which knows the owners of these pods.
@@ -128,6 +138,10 @@ impl DnsLogger {
 
     /// Takes in one message; what it leads to comes out of a `poll`.
     pub fn message(&mut self, message: UnreadExchange) {
+        if message.time.0 < self.turn.load(Acquire) {
+            self.counts.left_to_another += 1;
+            return;
+        }
         self.counts.messages += 1;
         self.began.get_or_insert(message.time);
         if !message.is_answered() {

@@ -174,6 +174,7 @@ stage!(naming, NamingCounts, "naming", {
 });
 
 stage!(dns_log, DnsLogCounts, "dns_log", {
+    left_to_another: counter "Messages left to the agent of this node that logs DNS until it ends",
     messages: counter "Messages that came to be logged",
     joined: counter "Answers joined with their query",
     queries: counter "Queries that waited for their answer",

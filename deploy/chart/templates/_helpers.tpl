@@ -195,6 +195,10 @@ true
 {{- if and (eq (toString .maxSurge) "0") (eq (toString .maxUnavailable) "0") -}}
 {{- fail "agent.updateStrategy: maxSurge and maxUnavailable must not both be 0" -}}
 {{- end -}}
+{{- $isNone := list "0" "0%" "<nil>" -}}
+{{- if not (or (has (toString .maxSurge) $isNone) (has (toString .maxUnavailable) $isNone)) -}}
+{{- fail "agent.updateStrategy: one of maxSurge and maxUnavailable must be 0, as a DaemonSet takes it" -}}
+{{- end -}}
 {{- end -}}
 {{- end }}
 

@@ -148,6 +148,7 @@ fn values_that_make_no_sense_are_refused() -> Result<()> {
         (&["agent.resolverPods={*/k8s-app=kube-dns}"], "agent.resolverPods"),
         (&["agent.excludePods={*}"], "agent.excludePods"),
         (&["agent.updateStrategy.rollingUpdate.maxSurge=0"], "maxSurge"),
+        (&["agent.updateStrategy.rollingUpdate.maxUnavailable=1"], "must be 0, as a DaemonSet takes it"),
         (&["agent.namespace=Name_space"], "agent.namespace"),
         (&["searchEngine.caBundle=ca.crt"], "searchEngine.caBundle"),
         (&["controller.persistence.size=ten"], "controller.persistence.size"),
@@ -162,6 +163,29 @@ fn values_that_make_no_sense_are_refused() -> Result<()> {
         let sentence = format!("{refused:#}").replace('/', ".");
         assert!(sentence.contains(&said.replace('/', ".")), "{options:?}: {sentence}");
     }
+    Ok(())
+}
+
+#[test]
+fn values_that_make_sense_are_taken_and_do_what_they_say() -> Result<()> {
+    let policy = |option: &str, namespace: &str| -> Result<Value> {
+        let of = |object: &Value| {
+            text(object, "/kind") == "NetworkPolicy" && text(object, "/metadata/namespace") == namespace
+        };
+        let objects = rendered(&[option.to_owned()])?;
+        objects.into_iter().find(of).with_context(|| format!("{option}: no policy"))
+    };
+    let unread = policy("--set-json=networkPolicy.metrics=[]", "namewarden-agent")?;
+    assert_eq!(unread.pointer("/spec/ingress"), Some(&serde_json::json!([])));
+    let proxied = policy("--set=controller.feedProxy=http://proxy.example:3128", "namewarden-controller")?;
+    assert!(proxied.to_string().contains("3128"), "{proxied}");
+    // As a person writes it on the command line.
+    rendered(&["--set=dnsLogs.aggregation=1".to_owned()])?;
+    let balanced = rendered(&["--set=controller.service.type=LoadBalancer".to_owned()])?;
+    let services = balanced.iter().filter(|object| text(object, "/spec/type") == "LoadBalancer");
+    let ports: Vec<_> =
+        services.filter_map(|service| service.pointer("/spec/ports")?.as_array()).flatten().collect();
+    assert_eq!(ports.iter().map(|port| text(port, "/name")).collect::<Vec<_>>(), ["https"]);
     Ok(())
 }
 

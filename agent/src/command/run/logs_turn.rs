@@ -1,5 +1,5 @@
 //! Which of a node's agents logs DNS: two that overlap would log and count each exchange twice. The one that comes waits until
-//! the one before it has detached. Alerts wait for nobody: the same fact has the same `_id`, and is one document.
+//! the one before it has detached. Alerts wait for nobody: within one hour the same fact has the same `_id`, and is one document.
 
 use std::{
     fs::{File, TryLockError},

@@ -3,6 +3,7 @@
 //! spool when it ends is sent by the one that goes on.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
@@ -29,6 +30,9 @@ const LOCK: &str = "turn.lock";
 
 /// Written anew all the time while an agent captures.
 const SIGN_OF_LIFE: &str = "last_capture";
+
+/// Many times what lies between two signs of an agent that captures.
+const LIVELY: Duration = Duration::from_secs(30);
 
 /// What the next agent begins with: replaced as a whole by whoever has them, never written to.
 const HANDED_ON: [&str; 2] = ["controller.set", "pods.json"];
@@ -103,7 +107,8 @@ impl Turn {
         self.shared.join(self.name)
     }
 
-    /// Another agent runs: this one begins with what it knows, and no time passed without capture.
+    /// Another agent runs: this one begins with what it knows; no time passed without capture, as long as that one gave a sign
+    /// of life lately.
     fn begin_as(&self, other: &str) -> io::Result<()> {
         let (here, there) = (self.folder(), self.shared.join(other));
         for name in HANDED_ON.into_iter().chain([SIGN_OF_LIFE]) {
@@ -111,6 +116,12 @@ impl Turn {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => (),
             }
+        }
+        let sign = there.join(SIGN_OF_LIFE);
+        let age = fs::metadata(&sign).and_then(|sign| sign.modified()).ok().and_then(|at| at.elapsed().ok());
+        if age.is_some_and(|age| age > LIVELY) {
+            // It holds its folder and does not capture: the time since then is this one's to tell of.
+            fs::copy(&sign, here.join(SIGN_OF_LIFE))?;
         }
         for name in HANDED_ON {
             match fs::hard_link(there.join(name), here.join(name)) {
@@ -192,9 +203,10 @@ struct Seeker {
 
 impl Seeker {
     fn run(&self) {
+        let mut told = BTreeSet::new();
         while !self.ends.load(Ordering::Relaxed) {
             for name in &self.others {
-                if let Err(error) = self.look(name) {
+                if let Err(error) = self.look(name, &mut told) {
                     tracing::warn!("what an earlier agent left in {name} is not sent: {error}");
                 }
             }
@@ -202,15 +214,38 @@ impl Seeker {
         }
     }
 
-    /// Sends what is in the spool of this folder, once its agent has ended.
-    fn look(&self, name: &str) -> anyhow::Result<()> {
+    /// Sends what is in the spool of this folder, once its agent has ended. A folder of `told` holds nothing that goes anywhere,
+    /// until an agent has had it again.
+    fn look(&self, name: &'static str, told: &mut BTreeSet<&'static str>) -> anyhow::Result<()> {
         let spool = self.shared.join(name).join("spool");
         if !Remains::are_in(&spool) {
             return Ok(());
         }
-        let Some(lock) = hold(&self.shared, name)? else { return Ok(()) };
-        let Some(remains) = Remains::open(&self.settings, &spool)? else { return Ok(()) };
-        let found = remains.waiting();
+        let Some(lock) = hold(&self.shared, name)? else {
+            told.remove(name);
+            return Ok(());
+        };
+        if told.contains(name) {
+            return Ok(());
+        }
+        let found = match Remains::open(&self.settings, &spool)? {
+            Some(remains) => self.send(remains),
+            None => 0,
+        };
+        if found == 0 && Remains::are_in(&spool) {
+            let place = spool.display();
+            tracing::warn!(
+                "documents in {place} are of a kind that goes to no search engine now: they stay there"
+            );
+            told.insert(name);
+        }
+        drop(lock);
+        Ok(())
+    }
+
+    /// Sends it until all of it is sent, or the end; how many documents there were.
+    fn send(&self, remains: Remains) -> u64 {
+        let found = remains.found();
         while remains.waiting() > 0 && !self.ends.load(Ordering::Relaxed) {
             thread::park_timeout(LOOK / 20);
         }
@@ -218,8 +253,7 @@ impl Seeker {
         if found > 0 {
             tracing::info!("of {found} documents that an earlier agent left, {left} wait still");
         }
-        drop(lock);
-        Ok(())
+        found
     }
 }
 
@@ -273,6 +307,60 @@ mod tests {
             (read(&again, "controller.set").as_deref(), read(&again, SIGN_OF_LIFE).as_deref()),
             (Some("kept"), Some("1"))
         );
+    }
+
+    #[test]
+    fn beside_an_agent_that_has_not_captured_for_long_the_gap_is_this_ones_to_tell() {
+        let shared = tempfile::tempdir().unwrap();
+        let stuck = Turn::take(shared.path()).unwrap();
+        lives(&stuck, "old");
+        let sign = File::options().write(true).open(stuck.folder().join(SIGN_OF_LIFE)).unwrap();
+        sign.set_modified(SystemTime::now() - 2 * LIVELY).unwrap();
+        let second = Turn::take(shared.path()).unwrap();
+        assert_eq!(read(&second, SIGN_OF_LIFE).as_deref(), Some("1"));
+    }
+
+    /// Alerts go to a search engine, DNS logs nowhere.
+    fn alerts_only(folder: &Path) -> sink::Settings {
+        sink::Settings {
+            alerts: "http://127.0.0.1:9".parse().unwrap(),
+            dns_logs: None,
+            style: sink::Style::Json,
+            rotation: None,
+            capacity: 16,
+            search: Some(sink::search::Settings {
+                client: namewarden_protocol::search_engine::Settings::default(),
+                limits: LIMITS,
+                folder: folder.to_owned(),
+                alert_stream: "alerts".to_owned(),
+                log_stream: "logs".to_owned(),
+            }),
+        }
+    }
+
+    const LIMITS: sink::spool::Limits = sink::spool::Limits { bytes: 1 << 20, age: Duration::from_hours(72) };
+
+    #[test]
+    fn what_goes_nowhere_any_more_is_told_of_once_and_stays() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let shared = tempfile::tempdir().unwrap();
+        let (gone, stays) = (Turn::take(shared.path()).unwrap(), Turn::take(shared.path()).unwrap());
+        let folder = gone.folder().join("spool");
+        let mut spool = sink::spool::Spool::open(&folder, LIMITS, SystemTime::now()).unwrap();
+        spool.append(sink::spool::Kind::Logs, &[("a", b"{}")], SystemTime::now());
+        drop((gone, spool));
+        let settings = alerts_only(&stays.folder().join("spool"));
+        let ends = Arc::new(AtomicBool::new(false));
+        let seeker = Seeker { shared: shared.path().to_owned(), others: vec!["turn-0"], settings, ends };
+        let mut told = BTreeSet::new();
+        seeker.look("turn-0", &mut told).unwrap();
+        assert_eq!(told, BTreeSet::from(["turn-0"]));
+        assert!(Remains::are_in(&folder));
+        // An agent that has the folder may leave what can be sent.
+        let again = hold(shared.path(), "turn-0").unwrap().unwrap();
+        seeker.look("turn-0", &mut told).unwrap();
+        assert_eq!(told, BTreeSet::new());
+        drop(again);
     }
 
     #[test]

@@ -41,17 +41,27 @@ pub(super) fn workload(text: &str) -> Option<Workload> {
     best.map(|(_, workload)| workload)
 }
 
+/// Folders of the kubelet whose content is the pods' own.
+const VOLUMES: [&str; 2] = ["/volumes/", "/volume-subpaths/"];
+
 /// Name of the pod's container whose mounts these are: the kubelet mounts a file of `pods/<uid>/containers/<name>/` into
-/// each, for its last words (`terminationMessagePath`). `None` where there is none, or where two differ.
+/// each, for its last words (`terminationMessagePath`). `None` where there is none, or where two differ. What lies in a volume
+/// may be called anything: it counts for nothing.
 pub(super) fn container<'t>(text: &'t str, uid: &str) -> Option<&'t str> {
     let folder = format!("/pods/{uid}/containers/");
     let mut found = None;
     for line in text.lines() {
         // `<id> <parent> <device> <root> <mount point> …` (proc_pid_mountinfo(5)); a space is `\\040` there.
-        let Some((_, path)) = line.split(' ').nth(3).and_then(|root| root.split_once(&folder)) else {
+        let Some((before, path)) = line.split(' ').nth(3).and_then(|root| root.split_once(&folder)) else {
             continue;
         };
-        let Some((name, _)) = path.split_once('/').filter(|(name, _)| !name.is_empty()) else { continue };
+        if VOLUMES.iter().any(|volumes| before.contains(volumes)) {
+            continue;
+        }
+        let Some((name, file)) = path.split_once('/') else { continue };
+        if name.is_empty() || file.is_empty() || file.contains('/') {
+            continue;
+        }
         if found.is_some_and(|found| found != name) {
             return None;
         }
@@ -142,6 +152,13 @@ mod tests {
         assert_eq!(container(&own("app"), "2b2c3d4e-5f60-4718-8293-a4b5c6d7e8f9"), None, "another pod's");
         assert_eq!(container(&format!("{}{}", own("app"), own("other")), uid), None, "two differ");
         assert_eq!(container(&hosts, uid), None);
+        for volumes in ["volumes/kubernetes.io~empty-dir/data", "volume-subpaths/data/app/0"] {
+            let made_up = format!("/var/lib/kubelet/pods/{uid}/{volumes}/pods/{uid}/containers/other/1");
+            assert_eq!(container(&line(&made_up), uid), None, "what a pod keeps in a volume");
+            assert_eq!(container(&format!("{}{}", line(&made_up), own("app")), uid), Some("app"));
+        }
+        let deeper = format!("/var/lib/kubelet/pods/{uid}/containers/other/1/2");
+        assert_eq!(container(&line(&deeper), uid), None);
         assert_eq!(container("what", uid), None);
     }
 

@@ -5,6 +5,8 @@
 /// document stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DnsLogCounts {
+    /// Messages that another agent of the node logs: they came before this one's turn, and are none of the others.
+    pub left_to_another: u64,
     /// Messages that came in.
     pub messages: u64,
     /// Answers that were joined with their query.

@@ -254,6 +254,19 @@ fn records_of_one_name_type_and_class_are_one_with_all_their_data() {
     assert_eq!(said, expected);
 }
 
+#[test]
+fn what_came_before_its_turn_is_left_to_another_agent_and_counted() {
+    let turn = Arc::new(std::sync::atomic::AtomicU64::new(u64::MAX));
+    let mut logger = every().with_turn(Arc::clone(&turn));
+    reply(&mut logger, 1, 1, "www.example");
+    turn.store(at(5).0, Relaxed);
+    reply(&mut logger, 4, 2, "www.example");
+    reply(&mut logger, 5, 3, "www.example");
+    let counts = logger.counts();
+    assert_eq!((counts.left_to_another, counts.messages), (2, 1));
+    assert_eq!(poll(&mut logger, 6).len(), 1);
+}
+
 /// Knows the pods that these tests ask as: two of one Deployment, or none of them.
 #[derive(Debug, Default)]
 struct Carts {

@@ -32,6 +32,12 @@ impl Remains {
         Ok(start_search(&settings)?.map(|search| Self { search }))
     }
 
+    /// Documents that were there.
+    #[must_use]
+    pub fn found(&self) -> u64 {
+        self.search.lanes().iter().map(|lane| lane.counts.found).sum()
+    }
+
     /// Documents that wait.
     #[must_use]
     pub fn waiting(&self) -> u64 {
