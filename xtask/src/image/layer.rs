@@ -1,16 +1,10 @@
 //! Files as a tar archive whose bytes depend on nothing but them: sorted, no times, everything root's.
-//!
-//! The form is ustar (POSIX.1-1988), which every reader knows.
 
 use std::collections::BTreeMap;
+use std::io;
 
-use anyhow::{Context, Result, bail};
-
-/// Bytes of a block.
-const BLOCK: usize = 512;
-
-/// Characters that a name, or what a link leads to, may have.
-const NAME: usize = 100;
+use anyhow::{Context, Result};
+use tar::{Builder, EntryType, Header};
 
 /// What stands under a name.
 #[derive(Clone, Debug)]
@@ -42,49 +36,37 @@ impl Layer {
 
     /// The archive.
     pub fn archive(&self) -> Result<Vec<u8>> {
-        let mut archive = Vec::new();
+        let mut archive = Builder::new(Vec::new());
         for (path, node) in &self.nodes {
             append(&mut archive, path, node).with_context(|| format!("cannot pack {path}"))?;
         }
-        // Two empty blocks end it.
-        archive.resize(archive.len() + 2 * BLOCK, 0);
-        Ok(archive)
+        Ok(archive.into_inner()?)
     }
 }
 
-fn append(archive: &mut Vec<u8>, path: &str, node: &Node) -> Result<()> {
-    let (kind, mode, bytes, target) = match node {
-        Node::Folder(mode) => (b'5', *mode, &[][..], ""),
-        Node::File(mode, bytes) => (b'0', *mode, bytes.as_slice(), ""),
-        Node::Link(target) => (b'2', 0o777, &[][..], target.as_str()),
-    };
-    let path = if kind == b'5' { format!("{path}/") } else { path.to_owned() };
-    archive.extend_from_slice(&header(kind, mode, bytes.len(), &path, target)?);
-    archive.extend_from_slice(bytes);
-    archive.resize(archive.len().next_multiple_of(BLOCK), 0);
-    Ok(())
-}
-
-/// One block: name, mode, user, group, size, time, sum, kind, target, magic, and nothing in the rest.
-fn header(kind: u8, mode: u32, size: usize, path: &str, target: &str) -> Result<Vec<u8>> {
-    if path.len() > NAME || target.len() > NAME {
-        bail!("a name in an image may have {NAME} characters at most");
+fn append(archive: &mut Builder<Vec<u8>>, path: &str, node: &Node) -> io::Result<()> {
+    let mut header = Header::new_ustar();
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(0);
+    match node {
+        Node::Folder(mode) => {
+            header.set_entry_type(EntryType::Directory);
+            header.set_mode(*mode);
+            archive.append_data(&mut header, format!("{path}/"), io::empty())
+        }
+        Node::File(mode, bytes) => {
+            header.set_size(bytes.len() as u64);
+            header.set_mode(*mode);
+            archive.append_data(&mut header, path, bytes.as_slice())
+        }
+        Node::Link(target) => {
+            header.set_entry_type(EntryType::Symlink);
+            header.set_mode(0o777);
+            archive.append_link(&mut header, path, target)
+        }
     }
-    let before =
-        [field(path, NAME), format!("{mode:07o}\0{0:07o}\0{0:07o}\0{size:011o}\0{0:011o}\0", 0).into_bytes()]
-            .concat();
-    let after = [vec![kind], field(target, NAME), b"ustar\x0000".to_vec()].concat();
-    // The sum is taken with blanks in its own place.
-    let sum = before.iter().chain(&after).map(|byte| u32::from(*byte)).sum::<u32>() + 8 * u32::from(b' ');
-    let mut block = [before, format!("{sum:06o}\0 ").into_bytes(), after].concat();
-    block.resize(BLOCK, 0);
-    Ok(block)
-}
-
-fn field(text: &str, width: usize) -> Vec<u8> {
-    let mut field = text.as_bytes().to_vec();
-    field.resize(width, 0);
-    field
 }
 
 #[cfg(test)]
@@ -126,9 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_too_long_is_refused() {
-        let mut layer = Layer::default();
-        layer.put(&"x".repeat(101), Node::Folder(0o755));
-        assert!(layer.archive().is_err());
+    fn a_long_name_is_read_whole() {
+        let (mut layer, name) = (Layer::default(), format!("{0}/{0}", "x".repeat(200)));
+        layer.put(&name, Node::File(0o644, b"long".to_vec()));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("layer.tar");
+        fs::write(&file, layer.archive().unwrap()).unwrap();
+        let mut tar = Command::new("tar");
+        assert!(tar.arg("-xf").arg(&file).arg("-C").arg(folder.path()).status().unwrap().success());
+        assert_eq!(fs::read(folder.path().join(name)).unwrap(), b"long");
     }
 }
