@@ -104,7 +104,17 @@ impl Model {
                 hits.sort_by_key(|hit| hit.namespace.clone());
             }
         }
-        assert_eq!(found, expected, "{search:?}");
+        let only = |these: &[Hit], those: &[Hit]| {
+            these.iter().filter(|hit| !those.contains(hit)).cloned().collect::<Vec<_>>()
+        };
+        let (missing, surplus) = (only(&expected, &found), only(&found, &expected));
+        let ids = |hits: &[Hit]| hits.iter().map(|hit| hit.id.clone()).collect::<Vec<_>>();
+        assert!(
+            found == expected,
+            "missing: {missing:#?}, surplus: {surplus:#?}, found {:?}, expected {:?} by {search:?}",
+            ids(&found),
+            ids(&expected)
+        );
     }
 
     fn matching<'m>(&'m self, stream: Stream, filter: &'m Filter) -> impl Iterator<Item = &'m Spec> {
