@@ -40,8 +40,13 @@ pub const CROSS_PACKAGES: &[(&str, &str)] = &[("gcc-x86-64-linux-gnu", "x86_64-l
 pub const EMULATOR: &[(&str, &str)] = &[("qemu-system-x86", "qemu-system-x86_64")];
 
 /// Kernels that the agent is shown to work on, oldest first, with the release of Debian that has each.
-pub const KERNELS: &[(&str, &str)] =
-    &[("5.10", "bullseye-security"), ("6.1", "bookworm"), ("6.12", "trixie"), ("newest", "sid")];
+pub const KERNELS: &[(&str, &str)] = &[
+    ("5.10", "bullseye-security"),
+    ("6.1", "bookworm"),
+    ("6.12", "trixie"),
+    ("6.18", "trixie-backports"),
+    ("newest", "sid"),
+];
 
 /// kube-apiserver and kubectl, for the tests against a real API server.
 pub const KUBERNETES: &str = "1.36.3";

@@ -43,7 +43,8 @@ pub fn find(layout: &Layout, version: &str, update: bool) -> Result<PathBuf> {
 fn fetch(layout: &Layout, version: &str, folder: &Path) -> Result<()> {
     let apt = Apt { folder: layout.tools.join("apt"), log: layout.tools.join("log/kernels.log") };
     let mut packages = apt.packages().unwrap_or_default();
-    if packages.is_empty() {
+    if choose(version, &packages).is_none() {
+        // There are no lists yet, or they are older than the wish for it.
         apt.update(layout)?;
         packages = apt.packages()?;
     }
