@@ -54,8 +54,10 @@ static MUTED: LruHashMap<u64, u32, MUTED_MAX> = LruHashMap::new();
 #[btf_map]
 static MUTING: Array<u32, 1> = Array::new();
 
-/// The words of `PORT_SET`, one laid over the other.
+/// The words of `PORT_SET`, one laid over the other. In a section that user space may write to while the hooks run; the others
+/// are frozen.
 #[unsafe(no_mangle)]
+#[unsafe(link_section = ".data")]
 pub static PORT_FILTER: Global<u64> = Global::new(u64::MAX);
 /// Capture the server's side of an exchange, too.
 #[unsafe(no_mangle)]

@@ -27,6 +27,9 @@ mod watch;
 // Counters, floods, muted streams.
 mod figures;
 
+// Which ports mean DNS now.
+mod ports;
+
 pub use self::{
     error::KernelError,
     figures::{Flood, Reading},
@@ -34,7 +37,10 @@ pub use self::{
     settings::{Budgets, KernelSettings},
 };
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
 
 use crate::pipeline::capture::Ring;
 
@@ -55,6 +61,7 @@ impl Kernel {
 /// The running kernel half; dropping it detaches every hook.
 pub struct Attached {
     figures: figures::Figures,
+    ports: Mutex<ports::Ports>,
     cgroup_root: std::path::PathBuf,
     watch: Mutex<Option<watch::Watch>>,
 }
@@ -62,10 +69,11 @@ pub struct Attached {
 impl Loaded {
     /// Attaches every hook and starts to follow the children of the cgroup root.
     pub fn attach(self) -> Result<(Attached, Ring), KernelError> {
-        let Self { programs, ring, figures, cgroup_root, logger, .. } = self;
+        let Self { programs, ring, figures, ports, cgroup_root, logger, .. } = self;
         let hooks = hooks::Hooks::attach(programs, &cgroup_root)?;
         let watch = watch::Watch::start(hooks, logger)?;
-        Ok((Attached { figures, cgroup_root, watch: Mutex::new(Some(watch)) }, ring))
+        let (ports, watch) = (Mutex::new(ports), Mutex::new(Some(watch)));
+        Ok((Attached { figures, ports, cgroup_root, watch }, ring))
     }
 }
 
@@ -78,6 +86,16 @@ impl Attached {
     /// The cgroups that used up their budget since the start, with what was not copied.
     pub fn floods(&self) -> Result<Vec<Flood>, KernelError> {
         self.figures.floods()
+    }
+
+    /// Ports that are captured now.
+    pub fn ports(&self) -> BTreeSet<u16> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).used().clone()
+    }
+
+    /// Captures these ports beside the operator's own, instead of those before, as far as there is room.
+    pub fn capture_also(&self, ports: impl IntoIterator<Item = u16>) -> Result<(), KernelError> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).capture_also(ports)
     }
 
     /// Stops copying the payload of a TCP stream that is not DNS, by its socket's cookie.

@@ -34,7 +34,7 @@ use table::Table;
 
 pub use follow::{ConnectError, Follower};
 pub use object::Labels;
-pub use rules::{Rule, RuleError, Rules};
+pub use rules::{Rule, Rules};
 
 /// How names of pods are had.
 #[derive(Clone, Debug)]

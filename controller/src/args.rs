@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use namewarden_protocol::obtain::address::Reach;
+use namewarden_protocol::pod_rule::DEFAULT_RESOLVER_PODS;
 
 pub use search::{SearchArgs, SetupSearchArgs};
 pub use serve::ServeArgs;
@@ -142,6 +143,18 @@ pub struct SourceArgs {
     /// at the first start and kept in the state folder; a controller that follows takes the leader's).
     #[arg(long, env = "NAMEWARDEN_KEY_SECRET", value_name = "NAME")]
     pub key_secret: Option<String>,
+
+    /// Pods that are the cluster's resolvers, as the agents' option of this name has them; or `none`. Agents are told the ports
+    /// besides 53 that their containers name, and see what is asked there. Repeatable; separated by commas in the
+    /// environment.
+    #[arg(
+        long = "resolver-pods",
+        env = "NAMEWARDEN_RESOLVER_PODS",
+        value_delimiter = ',',
+        default_values_t = DEFAULT_RESOLVER_PODS.map(str::to_owned),
+        value_name = "NAMESPACE/KEY=VALUE[@ACCOUNT]|none"
+    )]
+    pub resolver_pods: Vec<String>,
 }
 
 /// How feeds are pulled.

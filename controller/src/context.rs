@@ -1,5 +1,8 @@
 //! What the parts of a running controller share: made once from the settings, handed to whoever serves.
 
+use namewarden_protocol::endpoint::ports::ResolverPorts;
+use tokio::sync::watch;
+
 use crate::feed::{Feeds, Pushes, Source};
 use crate::leader::Leadership;
 use crate::publish::Publisher;
@@ -20,4 +23,6 @@ pub struct Context {
     pub publisher: Publisher,
     /// Who leads.
     pub leadership: Leadership,
+    /// Ports that the cluster's resolvers listen on, once they are known.
+    pub resolver_ports: watch::Receiver<Option<ResolverPorts>>,
 }

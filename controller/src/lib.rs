@@ -24,6 +24,9 @@ pub mod store;
 // Stored DNS logs searched for names that were listed later.
 pub mod look_back;
 
+// Ports that the cluster's resolvers listen on.
+pub mod resolvers;
+
 // Who asks, and may they.
 pub mod access;
 

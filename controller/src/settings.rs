@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use namewarden_protocol::obtain::address::Reach;
 use namewarden_protocol::obtain::client::{self, Proxy};
+use namewarden_protocol::pod_rule::{self, Rule};
 
 pub use serve::{Account, Certificate, ServeSettings};
 pub use store::StoreSettings;
@@ -64,6 +65,8 @@ pub enum SourceSettings {
         lease: String,
         /// The Secret with the hash key.
         key_secret: Option<String>,
+        /// Which pods are resolvers.
+        resolver_pods: Vec<Rule>,
     },
 }
 
@@ -135,7 +138,9 @@ pub fn check_cluster_name(name: &str) -> anyhow::Result<()> {
 }
 
 fn source_settings(arguments: &SourceArgs) -> anyhow::Result<SourceSettings> {
-    let SourceArgs { manifests, kubeconfig, namespace, group, lease, key_secret } = arguments;
+    let SourceArgs { manifests, kubeconfig, namespace, group, lease, key_secret, resolver_pods } = arguments;
+    let resolver_pods = pod_rule::resolvers(resolver_pods.iter().map(String::as_str))
+        .map_err(|reason| anyhow::anyhow!("--resolver-pods {reason}"))?;
     if let Some(folder) = manifests {
         return Ok(SourceSettings::Manifests(folder.clone()));
     }
@@ -149,6 +154,7 @@ fn source_settings(arguments: &SourceArgs) -> anyhow::Result<SourceSettings> {
         group,
         lease: lease.clone(),
         key_secret: key_secret.clone(),
+        resolver_pods,
     })
 }
 

@@ -61,6 +61,7 @@ use axum_server::{
     Handle,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
+use namewarden_protocol::endpoint::ports::ResolverPorts;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
@@ -111,6 +112,8 @@ pub struct Site {
     pub shelf: Arc<Shelf>,
     /// Who leads.
     pub leadership: Leadership,
+    /// Ports that the cluster's resolvers listen on, once they are known.
+    pub resolver_ports: watch::Receiver<Option<ResolverPorts>>,
     /// Who follows.
     pub followers: Followers,
     /// What agents report.
@@ -150,6 +153,8 @@ pub struct Parts {
     pub shelf: Arc<Shelf>,
     /// Who leads.
     pub leadership: Leadership,
+    /// Ports that the cluster's resolvers listen on, once they are known.
+    pub resolver_ports: watch::Receiver<Option<ResolverPorts>>,
     /// How other controllers are reached, where there may be some.
     pub peers: Option<Arc<Peers>>,
     /// Where documents are looked for.
@@ -172,6 +177,7 @@ impl Site {
             feeds,
             shelf,
             leadership,
+            resolver_ports,
             peers,
             store,
             keeps_documents,
@@ -197,6 +203,7 @@ impl Site {
             feeds,
             shelf,
             leadership,
+            resolver_ports,
             cluster,
             shutdown,
         })

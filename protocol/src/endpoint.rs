@@ -4,6 +4,9 @@
 // Paths, headers and reports between agents and controllers.
 pub mod controller;
 
+// Ports that resolvers listen on.
+pub mod ports;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

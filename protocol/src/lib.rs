@@ -15,6 +15,9 @@ pub mod search_engine;
 #[cfg(feature = "kubernetes")]
 pub mod api_server;
 
+// Which pods somebody means: by namespace and label.
+pub mod pod_rule;
+
 // One line of a feed after parsing: name, scope, verdict, line number.
 pub mod entry;
 

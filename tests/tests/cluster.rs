@@ -61,6 +61,10 @@ mod installed;
 #[path = "cluster/pods.rs"]
 mod pods;
 
+// Ports that resolvers listen on; needs root.
+#[path = "cluster/ports.rs"]
+mod ports;
+
 // What resolvers ask for others, and what is left out; needs root.
 #[path = "cluster/withheld.rs"]
 mod withheld;

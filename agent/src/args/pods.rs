@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use namewarden_protocol::pod_rule::DEFAULT_RESOLVER_PODS;
 
 /// Names of pods.
 #[derive(Clone, Debug, Args)]
@@ -47,10 +48,6 @@ pub struct PodArgs {
     )]
     pub exclude_pods: Vec<String>,
 }
-
-/// How clusters label `CoreDNS` and its caches on the nodes.
-const DEFAULT_RESOLVER_PODS: [&str; 2] =
-    ["kube-system/k8s-app=kube-dns", "kube-system/k8s-app=node-local-dns"];
 
 /// Labels that say what a pod is part of.
 const DEFAULT_POD_LABELS: [&str; 4] =

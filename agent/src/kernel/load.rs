@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader, include_bytes_aligned,
-    maps::{Array, MapData},
     programs::{Program, ProgramError},
 };
 use aya_log::EbpfLogger;
-use namewarden_agent_common::settings::{PORT_WORDS, WINDOWS_PER_SECOND, port_bit};
+use namewarden_agent_common::settings::WINDOWS_PER_SECOND;
 
 use super::{
     error::{KernelError, explain, shorten},
     figures::Figures,
+    ports::Ports,
     settings::KernelSettings,
     watch::{Logger, ToTracing},
 };
@@ -36,6 +36,7 @@ pub struct Loaded {
     pub(super) programs: Ebpf,
     pub(super) ring: Ring,
     pub(super) figures: Figures,
+    pub(super) ports: Ports,
     pub(super) cgroup_root: PathBuf,
     pub(super) logger: Option<Logger>,
     thread_names: bool,
@@ -55,7 +56,6 @@ impl Loaded {
 
 /// The constants of the kernel half, as its `maps` has them.
 struct Constants {
-    port_filter: u64,
     server_side: u8,
     thread_names: u8,
     wake_shift: u64,
@@ -76,7 +76,6 @@ impl Constants {
         let budget_records = settings.budgets.records_per_second / WINDOWS_PER_SECOND;
         let budget_bytes = settings.budgets.bytes_per_second / WINDOWS_PER_SECOND;
         Self {
-            port_filter: settings.ports.iter().fold(0, |filter, port| filter | port_bit(*port).1),
             server_side: settings.server_side.into(),
             thread_names: 1,
             wake_shift: wake_shift.into(),
@@ -132,16 +131,23 @@ pub fn load(settings: &KernelSettings, cgroup_root: PathBuf) -> Result<Loaded, K
         }
     }
     let mut programs = programs?;
-    set_ports(&mut programs, &settings.ports)?;
+    let ports = Ports::take(&mut programs, &settings.ports)?;
     let ring = Ring::new(take(&mut programs, "RING")?)?;
     let figures = Figures::take(&mut programs)?;
     let logger = if settings.log { Some(logger(&mut programs)?) } else { None };
-    Ok(Loaded { programs, ring, figures, cgroup_root, logger, thread_names: constants.thread_names != 0 })
+    Ok(Loaded {
+        programs,
+        ring,
+        figures,
+        ports,
+        cgroup_root,
+        logger,
+        thread_names: constants.thread_names != 0,
+    })
 }
 
 fn load_object(settings: &KernelSettings, constants: &Constants, form: Form) -> Result<Ebpf, KernelError> {
     let mut programs = EbpfLoader::new()
-        .override_global("PORT_FILTER", &constants.port_filter, true)
         .override_global("SERVER_SIDE", &constants.server_side, true)
         .override_global("THREAD_NAMES", &constants.thread_names, true)
         .override_global("WAKE_SHIFT", &constants.wake_shift, true)
@@ -182,21 +188,6 @@ fn refusal(error: &ProgramError) -> String {
         ProgramError::LoadError { io_error, verifier_log } => shorten(&format!("{io_error}\n{verifier_log}")),
         other => explain(other),
     }
-}
-
-fn set_ports(programs: &mut Ebpf, ports: &[u16]) -> Result<(), KernelError> {
-    let mut words = vec![0_u64; PORT_WORDS];
-    for port in ports {
-        let (index, bit) = port_bit(*port);
-        if let Some(word) = words.get_mut(index as usize) {
-            *word |= bit;
-        }
-    }
-    let mut set: Array<MapData, u64> = typed(take(programs, "PORT_SET")?, "PORT_SET")?;
-    for (index, word) in (0_u32..).zip(&words).filter(|(_, word)| **word != 0) {
-        set.set(index, word, 0).map_err(|error| refused("PORT_SET", &error))?;
-    }
-    Ok(())
 }
 
 fn logger(programs: &mut Ebpf) -> Result<Logger, KernelError> {

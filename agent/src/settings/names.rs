@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::{anyhow, bail};
+use namewarden_protocol::pod_rule;
 
 use crate::args::{PodArgs, PodNames};
-use crate::pods::{Labels, Rule, RuleError, Rules, Settings};
+use crate::pods::{Labels, Rules, Settings};
 
 /// Validates the options; `None` where no API server is asked.
 ///
@@ -43,24 +44,12 @@ pub fn settings(
 }
 
 fn rules(resolvers: &[String], excluded: &[String]) -> anyhow::Result<Rules> {
-    let resolver = |text: &str| text.parse().and_then(Rule::with_label);
-    let form = "NAMESPACE/KEY=VALUE, with @ACCOUNT where the service account is to count, or none";
-    let resolvers = read("--resolver-pods", form, resolvers, resolver)?;
-    let excluded = read("--exclude-pods", "NAMESPACE or NAMESPACE/KEY=VALUE", excluded, str::parse)?;
-    Ok(Rules { resolvers, excluded })
-}
-
-fn read(
-    option: &str,
-    form: &str,
-    texts: &[String],
-    rule: impl Fn(&str) -> Result<Rule, RuleError>,
-) -> anyhow::Result<Vec<Rule>> {
-    let texts = texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty() && *text != "none");
-    let read = |text: &str| {
-        rule(text).map_err(|error| anyhow!("{option} {text:?} says no pods: {error}; write {form}"))
-    };
-    texts.map(read).collect()
+    let of = |option: &'static str| move |reason: String| anyhow!("{option} {reason}");
+    let resolvers =
+        pod_rule::resolvers(resolvers.iter().map(String::as_str)).map_err(of("--resolver-pods"))?;
+    let excluded =
+        pod_rule::read(excluded.iter().map(String::as_str), "NAMESPACE or NAMESPACE/KEY=VALUE", str::parse);
+    Ok(Rules { resolvers, excluded: excluded.map_err(of("--exclude-pods"))? })
 }
 
 #[cfg(test)]

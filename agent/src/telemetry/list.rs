@@ -379,6 +379,8 @@ pub struct Standing {
     pub feeds_failing: u64,
     /// Seconds since the feed that was read longest ago was read, or was known to be unchanged.
     pub oldest_feed_age_seconds: u64,
+    /// Ports that are captured.
+    pub dns_ports: u64,
     /// Seconds since the start.
     pub uptime_seconds: u64,
 }
@@ -394,5 +396,6 @@ stage!(
     feeds: gauge "Feeds and allow lists that make the set",
     feeds_failing: gauge "Feeds whose last reading was refused or failed",
     oldest_feed_age_seconds: gauge "Time since the feed that was read longest ago was read, or was known to be unchanged",
+    dns_ports: gauge "Ports that are captured: the operator's, and those of the cluster's resolvers",
     uptime_seconds: gauge "Time since the start",
 });

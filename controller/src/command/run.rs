@@ -13,19 +13,22 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use namewarden_protocol::endpoint::ports::ResolverPorts;
 use namewarden_protocol::obtain::fetch::Fetcher;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::args::RunArgs;
 use crate::context::Context;
-use crate::feed::Pushes;
 use crate::feed::copy::Shelf;
 use crate::feed::pull::Puller;
 use crate::feed::reconcile::{Parts, Reconciler};
+use crate::feed::{Pushes, Source};
 use crate::look_back::look_back;
 use crate::publish::Publisher;
+use crate::resolvers;
 use crate::search::keep::keep;
-use crate::settings::RunSettings;
+use crate::settings::{RunSettings, SourceSettings};
 use serving::Serving;
 use source::Connected;
 
@@ -66,7 +69,8 @@ async fn serve(settings: RunSettings, fetcher: Arc<Fetcher>) -> anyhow::Result<(
     if let Some(search) = settings.search.clone() {
         tokio::spawn(keep(search, leadership.clone(), pushes.clone(), feeds.clone()));
     }
-    let context = Context { settings, source, feeds, pushes, publisher, leadership };
+    let resolver_ports = resolver_ports(&settings, &source);
+    let context = Context { settings, source, feeds, pushes, publisher, leadership, resolver_ports };
     let serving = Serving::open(&context, shelf)?;
     if let Some(parts) = serving.looking_back(&context) {
         tokio::spawn(look_back(parts));
@@ -88,6 +92,17 @@ async fn serve(settings: RunSettings, fetcher: Arc<Fetcher>) -> anyhow::Result<(
     served.await.context("serving was ended")??;
     tracing::info!("ended");
     Ok(())
+}
+
+/// Begins to follow the cluster's resolvers, where there is a cluster.
+fn resolver_ports(settings: &RunSettings, source: &Source) -> watch::Receiver<Option<ResolverPorts>> {
+    let (told, ports) = watch::channel(None);
+    if let (SourceSettings::Kubernetes { resolver_pods, .. }, Source::Kubernetes(server)) =
+        (&settings.source, source)
+    {
+        tokio::spawn(resolvers::follow(server.client(), resolver_pods.clone(), told));
+    }
+    ports
 }
 
 /// One controller a folder: two would number their sets alike.

@@ -76,7 +76,7 @@ async fn read(site: &Arc<Site>) -> std::io::Result<State> {
 /// The set: whole, or the change from the follower's.
 pub async fn set(Shared(site): Shared<Arc<Site>>, headers: HeaderMap) -> Response {
     let base = headers.get(header::IF_NONE_MATCH).and_then(|tag| parse_entity_tag(tag.to_str().ok()?));
-    set::answer(&site, base, Duration::ZERO).await
+    set::answer(&site, &set::Known { base, ports: None }, Duration::ZERO).await
 }
 
 /// A pushed document; a header says which version it is.

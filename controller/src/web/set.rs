@@ -19,6 +19,7 @@ use namewarden_protocol::{
         PUBLISHED_HEADER, SET_TYPE, SET_TYPE_VERSION, WAIT_PARAMETER, WAIT_SECONDS_MAX, entity_tag,
         parse_entity_tag,
     },
+    endpoint::ports::{PORTS_HEADER, ResolverPorts},
     threat_set::SetId,
 };
 
@@ -45,13 +46,33 @@ pub async fn fetch(State(site): State<Arc<Site>>, RawQuery(query): RawQuery, hea
         Ok(wait) => wait,
         Err(reason) => return plain::error(StatusCode::BAD_REQUEST, &reason),
     };
-    let base = headers.get(header::IF_NONE_MATCH).and_then(|tag| parse_entity_tag(tag.to_str().ok()?));
-    answer(&site, base, wait).await
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    let known = Known {
+        base: text(header::IF_NONE_MATCH.as_str()).and_then(parse_entity_tag),
+        ports: text(PORTS_HEADER).and_then(|ports| ports.parse().ok()),
+    };
+    answer(&site, &known, wait).await
 }
 
-/// The answer to a caller that has `base`.
-pub async fn answer(site: &Site, base: Option<SetId>, wait: Duration) -> Response {
-    let (current, may_ask_at_once) = next_after(site, base, wait).await;
+/// What a caller has.
+pub struct Known {
+    /// Its set.
+    pub base: Option<SetId>,
+    /// The resolvers' ports that it was told; `None` of one that is not interested.
+    pub ports: Option<ResolverPorts>,
+}
+
+impl Known {
+    /// Whether there are other ports than those it was told.
+    fn lacks(&self, ports: Option<&ResolverPorts>) -> bool {
+        self.ports.as_ref().zip(ports).is_some_and(|(told, ports)| told != ports)
+    }
+}
+
+/// The answer to a caller that has this.
+pub async fn answer(site: &Site, known: &Known, wait: Duration) -> Response {
+    let base = known.base;
+    let (current, may_ask_at_once) = next_after(site, known, wait).await;
     let Some(current) = current else {
         let reason = "there is no threat set yet: the first feeds are being read; try again";
         return with_retry(plain::error(StatusCode::SERVICE_UNAVAILABLE, reason), 2);
@@ -101,12 +122,15 @@ async fn catch_up(site: &Site, base: SetId) {
     }
 }
 
-/// The current set as soon as it is not `base`, or when the wait is over or cannot be had. Says whether the caller may
-/// ask again at once.
-async fn next_after(site: &Site, base: Option<SetId>, wait: Duration) -> (Option<SetId>, bool) {
+/// The current set as soon as it is not the caller's, or the resolvers' ports are not, or when the wait is over or cannot be
+/// had. Says whether the caller may ask again at once.
+async fn next_after(site: &Site, known: &Known, wait: Duration) -> (Option<SetId>, bool) {
+    let base = known.base;
     let mut sets = site.publisher.current();
+    let mut ports = site.resolver_ports.clone();
     let now = sets.borrow_and_update().as_ref().map(|set| set.id);
-    if now != base || wait.is_zero() || *site.shutdown.borrow() {
+    let lacks_ports = known.lacks(ports.borrow_and_update().as_ref());
+    if now != base || lacks_ports || wait.is_zero() || *site.shutdown.borrow() {
         return (now, true);
     }
     let Ok(_place) = site.waiting.try_acquire() else { return (now, false) };
@@ -121,8 +145,15 @@ async fn next_after(site: &Site, base: Option<SetId>, wait: Duration) -> (Option
             }
         }
     };
+    let other_ports = async {
+        if ports.wait_for(|ports| known.lacks(ports.as_ref())).await.is_err() {
+            // Nobody watches resolvers here.
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::select! {
         id = changed => (id, true),
+        () = other_ports => (now, true),
         _ = shutdown.wait_for(|ending| *ending) => (now, true),
         () = tokio::time::sleep(wait) => (now, true),
     }
@@ -153,10 +184,14 @@ fn wait(query: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds.min(WAIT_SECONDS_MAX)))
 }
 
-/// With which set it is, and when that was compiled, unless it is the last one no more.
+/// With which set it is, and when that was compiled, unless it is the last one no more; and with the resolvers' ports.
 fn tagged(mut response: Response, id: SetId, site: &Site) -> Response {
     if let Ok(tag) = HeaderValue::try_from(entity_tag(id)) {
         response.headers_mut().insert(header::ETAG, tag);
+    }
+    let ports = site.resolver_ports.borrow().as_ref().map(|ports| HeaderValue::try_from(ports.to_string()));
+    if let Some(Ok(ports)) = ports {
+        response.headers_mut().insert(PORTS_HEADER, ports);
     }
     if let Some(set) = site.publisher.current().borrow().as_ref().filter(|set| set.id == id) {
         let seconds = set.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

@@ -36,6 +36,19 @@ https://{{ include "namewarden.service" . }}:{{ .Values.controller.service.port 
 {{- if eq .Values.ipFamily "IPv6" }}[::]{{ else }}0.0.0.0{{ end -}}
 {{- end }}
 
+{{/* Namespaces that resolvers run in, of those that the cluster has (all, where no cluster is asked). */}}
+{{- define "namewarden.resolverNamespaces" -}}
+{{- $isAsked := lookup "v1" "Namespace" "" "kube-system" -}}
+{{- $namespaces := list -}}
+{{- range .Values.agent.resolverPods -}}
+{{- $namespace := splitList "/" . | first -}}
+{{- if or (not $isAsked) (lookup "v1" "Namespace" "" $namespace) -}}
+{{- $namespaces = append $namespaces $namespace -}}
+{{- end -}}
+{{- end -}}
+{{- without $namespaces "none" | uniq | toJson -}}
+{{- end }}
+
 {{/* The API group of GlobalThreatFeed. What is in the cluster already decides; a definition is ours by its category. */}}
 {{- define "namewarden.group" -}}
 {{- if ne .Values.crd.group "auto" -}}

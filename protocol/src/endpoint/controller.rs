@@ -2,7 +2,8 @@
 //!
 //! `GET /v1/threat-set` answers 200 with a set on the wire (whole, or as the change from the base that `If-None-Match`
 //! names: the bytes say which) and its `ETag`, or 304. With `?wait=SECONDS` it answers 304 only when that time has passed
-//! without a new set. `POST /v1/agents/report` takes an [`AgentReport`] and answers 204.
+//! without a new set. Both sides say in [`super::ports::PORTS_HEADER`] which ports of resolvers they know; a difference ends the
+//! wait, too. `POST /v1/agents/report` takes an [`AgentReport`] and answers 204.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

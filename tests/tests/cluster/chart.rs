@@ -214,7 +214,7 @@ fn who_may_what_is_what_the_tests_run_with() -> Result<()> {
             shipped.extend(objects(&text.replace("projectcalico.org", group))?);
         }
         let (installed, shipped) = (kept(rendered(&options)?), kept(shipped));
-        assert_eq!(shipped.len(), 11, "{shipped:#?}");
+        assert_eq!(shipped.len(), 13, "{shipped:#?}");
         assert_eq!(installed, shipped);
     }
     Ok(())

@@ -68,6 +68,14 @@ fn without_the_right_to_read_secrets_the_feed_says_so() -> Result<()> {
 }
 
 #[test]
+fn without_the_right_to_see_resolvers_it_says_so() -> Result<()> {
+    without(
+        "- apiGroups: [\"\"]\n  resources: [pods]\n  verbs: [list, watch]\n",
+        "cannot list resource \"pods\"",
+    )
+}
+
+#[test]
 fn without_the_right_to_review_nobody_is_admitted_and_nobody_is_called_a_stranger() -> Result<()> {
     let scene = Scene::new()?;
     scene.take_away(
@@ -114,6 +122,7 @@ fn the_role_that_ships_allows_nothing_beyond() -> Result<()> {
     let here = format!("--namespace {}", scene.namespace);
     assert!(may(&format!("list {feeds}"))?);
     assert!(may(&format!("get secrets {here}"))?);
+    assert!(may("list pods --namespace kube-system")? && may("watch pods --namespace kube-system")?);
     for words in [
         format!("update {feeds}"),
         format!("delete {feeds}"),
@@ -125,6 +134,9 @@ fn the_role_that_ships_allows_nothing_beyond() -> Result<()> {
         "get configmaps --namespace kube-system".to_owned(),
         "create events --namespace kube-system".to_owned(),
         "list pods --all-namespaces".to_owned(),
+        "list pods --namespace default".to_owned(),
+        "get pods --namespace kube-system".to_owned(),
+        "delete pods --namespace kube-system".to_owned(),
     ] {
         assert!(!may(&words)?, "it may {words}");
     }

@@ -33,7 +33,7 @@ const PEOPLE: &str = include_str!("../../../deploy/rbac/people.yaml");
 /// Whom tokens for the API server are for.
 pub const API_SERVER: &str = "https://kubernetes.default.svc";
 /// Whom tokens for the controller are for.
-const CONTROLLER: &str = "namewarden";
+pub const CONTROLLER: &str = "namewarden";
 
 /// A namespace and what is in it.
 pub struct Scene {

@@ -235,6 +235,7 @@ impl Observatory {
             feeds: source.feeds.len() as u64,
             feeds_failing: source.feeds.iter().filter(|feed| feed.problem.is_some()).count() as u64,
             oldest_feed_age_seconds: oldest.as_secs(),
+            dns_ports: self.attached.ports().len() as u64,
             uptime_seconds: self.shown.uptime().as_secs(),
         }
     }

@@ -35,7 +35,7 @@ const SIGN_OF_LIFE: &str = "last_capture";
 const LIVELY: Duration = Duration::from_secs(30);
 
 /// What the next agent begins with: replaced as a whole by whoever has them, never written to.
-const HANDED_ON: [&str; 2] = ["controller.set", "pods.json"];
+const HANDED_ON: [&str; 3] = ["controller.set", "resolver_ports", "pods.json"];
 
 /// Between two looks for what others left.
 const LOOK: Duration = Duration::from_secs(2);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use namewarden_protocol::threat_set::ThreatSet;
+use namewarden_protocol::{endpoint::ports::ResolverPorts, threat_set::ThreatSet};
 use tokio::{
     net::{TcpListener, UnixListener},
     signal::unix::{Signal, SignalKind, signal},
@@ -122,6 +122,7 @@ pub async fn until_signal(
     let agent: Arc<dyn Observed> = Arc::clone(&running.observatory) as Arc<dyn Observed>;
     doors.serve(&agent);
     let mut tick: Interval = interval(TICK);
+    let mut ports = follower.as_ref().map(|follower| follower.following().ports());
     let mut sets = follower.map(|follower| {
         let observatory = Arc::clone(&running.observatory);
         follower.follow(move || observatory.report())
@@ -134,6 +135,7 @@ pub async fn until_signal(
             _ = signals.interrupt.recv() => return Ok(ExitCode::SUCCESS),
             _ = signals.hang_up.recv() => feeds.restart(),
             set = next_set(&mut sets) => feeds.join(set),
+            ports = next_ports(&mut ports) => capture_also(running, &ports),
             ended = feeds.ended() => feeds.go_on(running, ended),
             () = sleep_until_due(due) => feeds.pull(),
             _ = tick.tick() => {
@@ -180,6 +182,31 @@ async fn next_set(sets: &mut Option<watch::Receiver<Option<Arc<ThreatSet>>>>) ->
         }
     }
     std::future::pending().await
+}
+
+/// The resolvers' next ports; never, where there is no controller to tell them.
+async fn next_ports(ports: &mut Option<watch::Receiver<ResolverPorts>>) -> ResolverPorts {
+    if let Some(ports) = ports
+        && ports.changed().await.is_ok()
+    {
+        return ports.borrow_and_update().clone();
+    }
+    std::future::pending().await
+}
+
+/// Captures what the cluster's resolvers listen on, beside the operator's ports.
+fn capture_also(running: &Running, ports: &ResolverPorts) {
+    let before = running.attached.ports();
+    if let Err(error) = running.attached.capture_also(ports.iter()) {
+        tracing::warn!("resolvers listen on {ports}, which cannot be captured: {error}");
+    }
+    let now = running.attached.ports();
+    if before != now {
+        tracing::info!("besides 53 the cluster's resolvers listen on: {ports}; captured now: {now:?}");
+    }
+    if ports.iter().any(|port| !now.contains(&port)) {
+        tracing::warn!("resolvers listen on {ports}: there is no room for all of them beside --dns-port");
+    }
 }
 
 async fn sleep_until_due(due: Option<Instant>) {

@@ -1,6 +1,7 @@
 //! One question to the controller, and its answer: HTTPS in, a set file out.
 
 use std::fs::{self, File};
+use std::io::Read as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,7 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use namewarden_protocol::endpoint::controller::{
     AgentReport, PUBLISHED_HEADER, REPORT_PATH, SET_TYPE, THREAT_SET_PATH, WAIT_PARAMETER, entity_tag,
 };
+use namewarden_protocol::endpoint::ports::{PORTS_HEADER, ResolverPorts};
 use namewarden_protocol::obtain::client;
+use namewarden_protocol::obtain::copy::write_whole;
 use namewarden_protocol::threat_set::wire::{self, ApplyError, Kind};
 use namewarden_protocol::threat_set::{BuildError, OpenError, ThreatSet};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
@@ -25,6 +28,8 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(30);
 /// Ten million names are 60 MB; whatever is larger than this is no set of ours.
 const BYTES_MAX: usize = 128 << 20;
+/// More than any list of ports.
+const PORTS_BYTES_MAX: u64 = 256;
 /// Of a refusal's text.
 const SAID_MAX: usize = 200;
 
@@ -37,6 +42,7 @@ pub struct Controller {
     report: Url,
     token_file: Option<PathBuf>,
     path: PathBuf,
+    ports: PathBuf,
     place: String,
 }
 
@@ -83,6 +89,7 @@ impl Controller {
             report: at(REPORT_PATH),
             token_file,
             path: folder.join("controller.set"),
+            ports: folder.join("resolver_ports"),
             place: url.origin().ascii_serialization(),
         })
     }
@@ -118,16 +125,39 @@ impl Controller {
         fs::metadata(&self.path).and_then(|metadata| metadata.modified()).ok()
     }
 
-    /// Asks for a set other than `base`; the controller may hold the question open for `wait`.
-    pub async fn ask(&self, base: Option<Arc<ThreatSet>>, wait: Duration) -> Result<Answer, Missed> {
+    /// The resolvers' ports that an earlier run was told; none where nothing sound was kept.
+    pub fn kept_ports(&self) -> ResolverPorts {
+        let mut text = String::new();
+        let read =
+            File::open(&self.ports).and_then(|file| file.take(PORTS_BYTES_MAX).read_to_string(&mut text));
+        read.ok().and_then(|_| text.trim().parse().ok()).unwrap_or_default()
+    }
+
+    /// Keeps them for the next run. Best effort: the controller tells them again.
+    pub fn keep_ports(&self, ports: &ResolverPorts) {
+        if let Err(error) = write_whole(&self.ports, ports.to_string().as_bytes()) {
+            tracing::warn!("the resolvers' ports are not kept over a restart: {error}");
+        }
+    }
+
+    /// Asks for a set other than `base`, or resolvers' ports other than these; the controller may hold the question open for
+    /// `wait`. With the answer the ports, where the controller knows them.
+    pub async fn ask(
+        &self,
+        base: Option<Arc<ThreatSet>>,
+        ports: &ResolverPorts,
+        wait: Duration,
+    ) -> Result<(Answer, Option<ResolverPorts>), Missed> {
         let mut url = self.set.clone();
         url.query_pairs_mut().append_pair(WAIT_PARAMETER, &wait.as_secs().to_string());
         let mut request = self.client().get(url).timeout(ANSWER_TIMEOUT).header(ACCEPT, SET_TYPE);
+        request = request.header(PORTS_HEADER, ports.to_string());
         if let Some(base) = &base {
             request = request.header(IF_NONE_MATCH, entity_tag(base.id()));
         }
         let response = self.send(request).await?;
-        match response.status() {
+        let told = told_ports(&response);
+        let answer = match response.status() {
             StatusCode::NOT_MODIFIED if base.is_some() => {
                 Ok(Answer::Unchanged { retry_after: retry_after(&response) })
             }
@@ -137,7 +167,8 @@ impl Controller {
                 self.take(bytes, base, published).await
             }
             status => Err(refusal(status, response).await),
-        }
+        };
+        Ok((answer?, told))
     }
 
     /// Tells the controller how this agent fares.
@@ -263,6 +294,11 @@ async fn receive(mut response: Response) -> Result<Vec<u8>, Missed> {
 fn retry_after(response: &Response) -> Option<Duration> {
     let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
     text.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// Ports that the controller says resolvers listen on; `None` where it says nothing that can be.
+fn told_ports(response: &Response) -> Option<ResolverPorts> {
+    response.headers().get(PORTS_HEADER)?.to_str().ok()?.parse().ok()
 }
 
 /// When the controller made the set; now where it does not say so, or is ahead of this clock.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use namewarden_protocol::endpoint::controller::AgentReport;
+use namewarden_protocol::endpoint::ports::ResolverPorts;
 use namewarden_protocol::threat_set::ThreatSet;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -27,9 +28,26 @@ pub struct Following {
     place: String,
     contact: Mutex<Contact>,
     set: watch::Sender<Option<Arc<ThreatSet>>>,
+    ports: watch::Sender<ResolverPorts>,
 }
 
 impl Following {
+    /// Ports that resolvers listen on, as the controller tells them; what was known at the start counts as news.
+    pub fn ports(&self) -> watch::Receiver<ResolverPorts> {
+        let mut ports = self.ports.subscribe();
+        ports.mark_changed();
+        ports
+    }
+
+    /// Whether the ports that the controller told are news.
+    fn told(&self, ports: ResolverPorts) -> bool {
+        self.ports.send_if_modified(|known| {
+            let is_news = *known != ports;
+            *known = ports;
+            is_news
+        })
+    }
+
     /// Where the controller is, without credentials.
     pub fn place(&self) -> &str {
         &self.place
@@ -94,6 +112,7 @@ impl Follower {
             place: controller.place().to_owned(),
             contact: Mutex::new(Contact { published, ..Contact::default() }),
             set: watch::Sender::new(kept),
+            ports: watch::Sender::new(controller.kept_ports()),
         };
         Self { controller, following: Arc::new(following) }
     }
@@ -155,8 +174,18 @@ async fn take_sets(controller: &Controller, following: &Following) -> std::conve
     let mut whole = false;
     loop {
         let base = if whole { None } else { following.set.borrow().clone() };
+        let ports = following.ports.borrow().clone();
         let asked = Instant::now();
-        let pause = match controller.ask(base, WAIT).await {
+        let answer = match controller.ask(base, &ports, WAIT).await {
+            Ok((answer, told)) => {
+                if let Some(ports) = told.filter(|told| following.told(told.clone())) {
+                    controller.keep_ports(&ports);
+                }
+                Ok(answer)
+            }
+            Err(missed) => Err(missed),
+        };
+        let pause = match answer {
             Ok(Answer::Unchanged { retry_after }) => {
                 following.answered();
                 whole = false;

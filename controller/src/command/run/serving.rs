@@ -61,6 +61,7 @@ impl Serving {
             feeds: context.feeds.clone(),
             shelf,
             leadership: context.leadership.clone(),
+            resolver_ports: context.resolver_ports.clone(),
             peers,
             store,
             keeps_documents: context.settings.store.is_some(),

@@ -3,6 +3,7 @@
 use std::{net::TcpListener, sync::Arc, time::SystemTime};
 
 use namewarden_protocol::{
+    endpoint::ports::ResolverPorts,
     entry::{Entry, Scope, Verdict},
     threat_set::{Builder, FeedInfo, SetId, SetKey, ThreatSet, wire},
 };
@@ -55,6 +56,8 @@ pub struct With {
     pub peers: Option<Arc<Peers>>,
     /// It keeps documents.
     pub keeps: bool,
+    /// It knows resolvers.
+    pub resolver_ports: Option<watch::Receiver<Option<ResolverPorts>>>,
 }
 
 /// A site with a token file.
@@ -83,6 +86,7 @@ pub fn start_with(with: With) -> Served {
         feeds: Feeds::detached(vec![overview("pulled", true), overview("pushed", false), unusable()]),
         shelf: Arc::new(Shelf::open(state).unwrap()),
         leadership: with.leadership.unwrap_or_else(Leadership::alone),
+        resolver_ports: with.resolver_ports.unwrap_or_else(|| watch::channel(None).1),
         peers: with.peers,
         store,
         keeps_documents: true,

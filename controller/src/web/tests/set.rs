@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use namewarden_protocol::{
     endpoint::controller::{SET_TYPE, entity_tag},
+    endpoint::ports::PORTS_HEADER,
     threat_set::wire,
 };
 
@@ -99,6 +100,37 @@ async fn a_wait_ends_with_the_next_set() {
     let response = waiting.await.unwrap().unwrap();
     assert_eq!(header(&response, "etag"), entity_tag(second));
     wait_until(|| served.site.waiting() == 0).await;
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_other_resolvers_ports_for_who_is_interested() {
+    let (ports, told) = tokio::sync::watch::channel(None);
+    let served = start_with(With { resolver_ports: Some(told), ..With::default() });
+    let tag = entity_tag(served.publish(&set(1, &["evil.example"])));
+    let ask = |known: Option<&str>, wait: u64| {
+        let path = format!("/v1/threat-set?wait={wait}");
+        let request = served.ask("GET", &path).header("if-none-match", &tag);
+        match known {
+            Some(known) => request.header(PORTS_HEADER, known),
+            None => request,
+        }
+        .send()
+    };
+    assert_eq!(header(&ask(Some("none"), 0).await.unwrap(), PORTS_HEADER), "", "not known yet");
+    let (waiting, older) = (tokio::spawn(ask(Some("none"), 60)), tokio::spawn(ask(None, 60)));
+    wait_until(|| served.site.waiting() == 2).await;
+    ports.send_replace(Some([1053].into_iter().collect()));
+    let response = waiting.await.unwrap().unwrap();
+    assert_eq!((response.status().as_u16(), header(&response, PORTS_HEADER)), (304, "1053"));
+    assert_eq!(served.site.waiting(), 1, "an agent that knows nothing of ports waits on");
+    older.abort();
+    wait_until(|| served.site.waiting() == 0).await;
+    let response = ask(Some("5353"), 60).await.unwrap();
+    assert_eq!((response.status().as_u16(), header(&response, PORTS_HEADER)), (304, "1053"));
+    // Who knows them waits.
+    let waiting = tokio::spawn(ask(Some("1053"), 60));
+    wait_until(|| served.site.waiting() == 1).await;
+    waiting.abort();
 }
 
 #[tokio::test]
