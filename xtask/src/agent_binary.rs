@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -10,6 +11,7 @@ use crate::command::{quietly, say};
 use crate::compiler::{self, Architecture};
 use crate::ebpf;
 use crate::layout::Layout;
+use crate::reproducible;
 use crate::setup::{self, Part};
 
 /// What `cargo xtask build` is told.
@@ -101,12 +103,7 @@ fn build(
     let mut cargo = compiler::user_cargo(layout, "build");
     cargo.args(["--package", package]).args(programs.iter().flat_map(|program| ["--bin", program]));
     cargo.args(["--profile", profile.name(), "--target", &target]);
-    if processor == Architecture::host() {
-        cargo.env(format!("CC_{}", target.replace('-', "_")), "musl-gcc");
-    } else {
-        setup::ensure(layout, &[Part::CrossCompiler])?;
-        cargo.envs(setup::cross_variables(layout)?);
-    }
+    set_compilers(layout, profile, processor, &mut cargo)?;
     let log = layout.target.join("xtask/build.log");
     let names = programs.join(", ");
     let took =
@@ -116,4 +113,31 @@ fn build(
     }
     let folder = layout.target.join(target).join(profile.name());
     Ok(programs.iter().map(|program| folder.join(program)).collect())
+}
+
+/// Which compilers make it. What ships names no folder of this machine.
+fn set_compilers(
+    layout: &Layout,
+    profile: Profile,
+    processor: Architecture,
+    cargo: &mut Command,
+) -> Result<()> {
+    let target = compiler::static_target_of(processor);
+    let low = target.replace('-', "_");
+    let mut variables = vec![(format!("CC_{low}"), "musl-gcc".to_owned())];
+    if processor != Architecture::host() {
+        setup::ensure(layout, &[Part::CrossCompiler])?;
+        variables = setup::cross_variables(layout)?;
+    }
+    if profile == Profile::Release {
+        let folders = reproducible::folders(layout)?;
+        cargo.args(["--config", &reproducible::option(&folders, &target)?]);
+        let (name, flags) = (format!("CFLAGS_{low}"), reproducible::c_flags(&folders)?);
+        match variables.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = format!("{known} {flags}"),
+            None => variables.push((name, flags)),
+        }
+    }
+    cargo.envs(variables);
+    Ok(())
 }

@@ -28,6 +28,9 @@ pub enum Architecture {
 }
 
 impl Architecture {
+    /// Both.
+    pub const ALL: [Architecture; 2] = [Architecture::X86, Architecture::Arm];
+
     /// This machine's.
     pub fn host() -> Self {
         if env::consts::ARCH == "aarch64" { Architecture::Arm } else { Architecture::X86 }

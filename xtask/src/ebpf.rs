@@ -11,6 +11,7 @@ use object::{Object, ObjectSection};
 use crate::command::{quietly, say};
 use crate::compiler;
 use crate::layout::Layout;
+use crate::reproducible;
 use crate::setup::{self, Part};
 
 /// `cargo xtask build-ebpf`: builds, and prints path and size.
@@ -28,6 +29,9 @@ pub fn ready(layout: &Layout) -> Result<PathBuf> {
     let mut cargo = compiler::bpf_cargo(layout, "build");
     cargo.args(["--release", "-Z", "build-std=core", "--target", "bpfel-unknown-none"]);
     cargo.args(["--package", "namewarden-agent-ebpf"]).env("CARGO_TARGET_DIR", &scratch);
+    // Added to what .cargo/config.toml says.
+    let folders = reproducible::folders(layout)?;
+    cargo.args(["--config", &reproducible::option(&folders, "bpfel-unknown-none")?]);
     // Without its symbols and BTF the object cannot be loaded.
     cargo.env("CARGO_PROFILE_RELEASE_STRIP", "none").env_remove("RUSTFLAGS");
     let took = quietly("the kernel half", &mut cargo, &layout.target.join("xtask/build-ebpf.log"))?;

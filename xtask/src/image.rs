@@ -1,6 +1,6 @@
 //! Images of agent and controller: from scratch, one static program each, as an archive that every container engine takes.
 //!
-//! No engine is needed to make one. The same sources give the same bytes.
+//! No engine is needed to make one. The same sources give the same bytes. What they are made of stands in `deploy/images`.
 
 // Files as a tar archive.
 pub mod layer;
@@ -11,21 +11,31 @@ pub mod oci;
 // What a program is made of.
 mod sbom;
 
-use std::collections::BTreeMap;
+// The folder that an image is made from.
+mod context;
+
+// What goes where in it.
+mod recipe;
+
+// By a container engine.
+mod engine;
+
+// Once more, in another folder.
+mod verify;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::agent_binary::{self, Profile};
-use crate::command::output;
-use crate::compiler::{self, Architecture};
-use crate::layout::{self, Layout};
+use crate::agent_binary::Profile;
+use crate::compiler::Architecture;
+use crate::layout::Layout;
 
-use layer::{Layer, Node};
+use engine::Builder;
 use oci::Image;
+use recipe::Recipe;
 
 /// The version of all of it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -48,6 +58,22 @@ pub struct Arguments {
     /// Folder for the archives
     #[arg(long, value_name = "FOLDER")]
     output: Option<PathBuf>,
+    /// Build for both processors, and put both into one more archive with an index over them: what is pushed to a registry
+    #[arg(long, conflicts_with = "target")]
+    index: bool,
+    /// Who makes them; an engine leaves them in its own store
+    #[arg(long, value_name = "BUILDER", default_value = "archive", conflicts_with_all = ["index", "output", "verify"])]
+    with: Builder,
+    /// Build once more from a clone in another folder, and fail unless every byte is the same
+    #[arg(long, conflicts_with = "output")]
+    verify: bool,
+}
+
+/// How a program is built.
+#[derive(Clone, Copy)]
+struct Made {
+    profile: Profile,
+    target: Architecture,
 }
 
 /// One of the images.
@@ -71,26 +97,17 @@ impl What {
         }
     }
 
-    fn title(self) -> &'static str {
+    /// What it is in a cluster.
+    fn component(self) -> &'static str {
         match self {
-            What::Agent => "Namewarden agent",
-            What::Controller => "Namewarden controller",
+            What::Agent => "agent",
+            What::Controller => "controller",
         }
     }
 
-    fn description(self) -> &'static str {
-        match self {
-            What::Agent => "Tells which pod asked for a name that a threat feed lists",
-            What::Controller => "Pulls threat feeds, makes the threat set, keeps alerts and DNS logs",
-        }
-    }
-
-    /// User and group. The agent's capabilities are those of a process that is root in its container.
-    fn user(self) -> &'static str {
-        match self {
-            What::Agent => "0:0",
-            What::Controller => "65532:65532",
-        }
+    /// Name of its archive, without the ending.
+    fn stem(self, target: Architecture) -> String {
+        format!("{}-{VERSION}-{}", self.name(), target.go_name())
     }
 
     /// Packages that are compiled for themselves and put into the program.
@@ -106,16 +123,42 @@ impl What {
 pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
     let images = if arguments.images.is_empty() { &ALL[..] } else { &arguments.images };
     let target = arguments.target.unwrap_or_else(Architecture::host);
-    let profile = if arguments.fast { Profile::Fast } else { Profile::Release };
+    let made = Made { profile: if arguments.fast { Profile::Fast } else { Profile::Release }, target };
+    if arguments.verify {
+        return verify::run(layout, images, made);
+    }
+    if let Some(engine) = arguments.with.engine()? {
+        return by_engine(layout, images, made, engine);
+    }
     let folder = arguments.output.clone().unwrap_or_else(|| folder(layout));
+    let targets = if arguments.index { &Architecture::ALL[..] } else { &[target] };
     let mut is_large = false;
     for what in images {
-        let (path, size) = make(layout, *what, profile, target, &folder)?;
-        println!("{} ({size} bytes, {}:{VERSION}, {})", path.display(), what.name(), target.go_name());
-        is_large |= size > BUDGET && profile == Profile::Release;
+        let mut parts = Vec::new();
+        for target in targets {
+            let (path, size, image) = make(layout, *what, Made { target: *target, ..made }, &folder)?;
+            println!("{} ({size} bytes, {}:{VERSION}, {})", path.display(), what.name(), target.go_name());
+            is_large |= size > BUDGET && made.profile == Profile::Release;
+            parts.push(image);
+        }
+        if arguments.index {
+            let path = folder.join(format!("{}-{VERSION}.tar", what.name()));
+            let size = oci::write_index(&parts, &path)?;
+            println!("{} ({size} bytes, {}:{VERSION}, both)", path.display(), what.name());
+        }
     }
     if is_large {
         bail!("an image is larger than {BUDGET} bytes, its budget");
+    }
+    Ok(())
+}
+
+fn by_engine(layout: &Layout, images: &[What], made: Made, engine: &str) -> Result<()> {
+    for what in images {
+        let folder = context::write(layout, *what, made)?;
+        let log = layout.target.join("xtask/image.log");
+        let name = engine::build(engine, *what, made.target, &folder, &context::arguments(layout)?, &log)?;
+        println!("{name} ({}, in the store of {engine})", made.target.go_name());
     }
     Ok(())
 }
@@ -127,95 +170,64 @@ fn folder(layout: &Layout) -> PathBuf {
 
 /// Builds programs and archives of both for this machine; the archives.
 pub fn ready(layout: &Layout, profile: Profile) -> Result<Vec<PathBuf>> {
-    let make = |what| make(layout, what, profile, Architecture::host(), &folder(layout));
-    ALL.into_iter().map(|what| Ok(make(what)?.0)).collect()
+    let made = Made { profile, target: Architecture::host() };
+    ALL.into_iter().map(|what| Ok(make(layout, what, made, &folder(layout))?.0)).collect()
 }
 
-/// Builds one; where it is and how many bytes it has.
-fn make(
-    layout: &Layout,
-    what: What,
-    profile: Profile,
-    target: Architecture,
-    folder: &Path,
-) -> Result<(PathBuf, usize)> {
-    let program = agent_binary::ready_for(layout, profile, target, what.name())?;
-    let triple = compiler::static_target_of(target);
-    let parts = sbom::write(layout, what.name(), what.embedded(), &triple)?;
-    let image = describe(layout, what, target, &program, &parts)?;
-    let stem = format!("{}-{VERSION}-{}", what.name(), target.go_name());
+/// Builds one; where it is, how many bytes it has, and what it is.
+fn make(layout: &Layout, what: What, made: Made, folder: &Path) -> Result<(PathBuf, usize, Image)> {
+    let files = context::write(layout, what, made)?;
+    let image = describe(layout, what, made.target, &files)?;
+    let stem = what.stem(made.target);
     let path = folder.join(format!("{stem}.tar"));
     let size = oci::write(&image, &path)?;
-    fs::write(folder.join(format!("{stem}.cdx.json")), parts)?;
-    Ok((path, size))
+    let parts = folder.join(format!("{stem}.cdx.json"));
+    fs::copy(files.join(context::SBOM), &parts)
+        .with_context(|| format!("cannot write {}", parts.display()))?;
+    Ok((path, size, image))
 }
 
-fn describe(layout: &Layout, what: What, target: Architecture, program: &Path, parts: &str) -> Result<Image> {
-    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
-    let place = format!("usr/bin/{}", what.name());
-    let mut files = Layer::default();
-    files.put(&place, Node::File(0o755, bytes));
-    files.put(
-        &format!("usr/share/sbom/{}.cdx.json", what.name()),
-        Node::File(0o644, parts.as_bytes().to_vec()),
-    );
-    files.put(
-        &format!("usr/share/doc/{}/LICENSE", what.name()),
-        Node::File(0o644, fs::read(layout.root.join("LICENSE"))?),
-    );
-    files.put("tmp", Node::Folder(0o1777));
-    let created = created(layout)?;
+/// What the Containerfile in `folder` makes of it.
+fn describe(layout: &Layout, what: What, target: Architecture, folder: &Path) -> Result<Image> {
+    let arguments = context::arguments(layout)?;
+    let text = fs::read_to_string(folder.join("Containerfile"))?;
+    let recipe =
+        Recipe::parse(&text, &arguments).with_context(|| format!("the Containerfile of {}", what.name()))?;
     Ok(Image {
         name: what.name().to_owned(),
         tag: VERSION.to_owned(),
         architecture: target.go_name(),
-        layer: files,
-        user: what.user().to_owned(),
-        entrypoint: vec![format!("/{place}")],
-        labels: labels(layout, what, &created),
-        created,
+        layer: recipe.files(folder)?,
+        user: recipe.user,
+        entrypoint: recipe.entrypoint,
+        environment: recipe.environment,
+        folder: recipe.folder,
+        created: arguments.get("CREATED").cloned().unwrap_or_default(),
+        labels: recipe.labels,
         is_packed: true,
     })
 }
 
-fn labels(layout: &Layout, what: What, created: &str) -> BTreeMap<String, String> {
-    let mut labels = BTreeMap::new();
-    let mut put = |name: &str, value: &str| {
-        labels.insert(format!("org.opencontainers.image.{name}"), value.to_owned());
-    };
-    put("title", what.title());
-    put("description", what.description());
-    put("version", VERSION);
-    put("licenses", "Apache-2.0");
-    put("created", created);
-    if let Some(revision) = revision(layout) {
-        put("revision", &revision);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ships_is_from_scratch_and_the_controller_is_not_root() {
+        let arguments = ["VERSION", "CREATED", "REVISION"].map(|name| (name, name.to_lowercase()));
+        let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/images");
+        for (what, user) in [(What::Agent, "0:0"), (What::Controller, "65532:65532")] {
+            let text = fs::read_to_string(place.join(format!("{}.Containerfile", what.component()))).unwrap();
+            let recipe = Recipe::parse(&text, &arguments.clone().into()).unwrap();
+            assert_eq!(recipe.user, user);
+            assert_eq!(recipe.entrypoint, [format!("/usr/bin/{}", what.name())]);
+            assert_eq!(recipe.environment, ["PATH=/usr/local/bin:/usr/bin:/bin"]);
+            let labels: Vec<&str> = recipe
+                .labels
+                .keys()
+                .filter_map(|key| key.strip_prefix("org.opencontainers.image."))
+                .collect();
+            assert_eq!(labels, ["created", "description", "licenses", "revision", "title", "version"]);
+        }
     }
-    labels
-}
-
-/// The commit that was built, where the sources are exactly its.
-fn revision(layout: &Layout) -> Option<String> {
-    let changed = output(git(layout).args(["status", "--porcelain"])).ok()?;
-    let revision = output(git(layout).args(["rev-parse", "HEAD"])).ok()?;
-    changed.is_empty().then(|| revision.trim().to_owned())
-}
-
-fn git(layout: &Layout) -> Command {
-    let mut git = Command::new("git");
-    git.current_dir(&layout.root).env("TZ", "UTC");
-    git
-}
-
-/// The time that the sources bear: `SOURCE_DATE_EPOCH`, else the last commit's, else none at all.
-fn created(layout: &Layout) -> Result<String> {
-    if let Some(seconds) = layout::set("SOURCE_DATE_EPOCH") {
-        let seconds = seconds.to_string_lossy().into_owned();
-        let time = output(Command::new("date").args(["-u", "-d", &format!("@{seconds}"), "+%FT%TZ"]))
-            .with_context(|| format!("SOURCE_DATE_EPOCH is {seconds}: it must be seconds since 1970"))?;
-        return Ok(time.trim().to_owned());
-    }
-    let mut log = git(layout);
-    log.args(["log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%cd"]);
-    Ok(output(&mut log).map_or_else(|_| "1970-01-01T00:00:00Z".to_owned(), |time| time.trim().to_owned()))
 }

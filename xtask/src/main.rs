@@ -14,6 +14,9 @@ mod command;
 // The cargo commands of the pinned compilers.
 mod compiler;
 
+// Keeps this machine's folders out of what ships.
+mod reproducible;
+
 // Installs what is missing.
 mod setup;
 

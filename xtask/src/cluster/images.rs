@@ -57,6 +57,8 @@ fn image(name: &str, tag: &str, layer: Layer, entrypoint: Vec<String>) -> Image 
         layer,
         user: "0:0".to_owned(),
         entrypoint,
+        environment: vec!["PATH=/usr/local/bin:/usr/bin:/bin".to_owned()],
+        folder: "/".to_owned(),
         created: "1970-01-01T00:00:00Z".to_owned(),
         labels: BTreeMap::new(),
         is_packed: false,

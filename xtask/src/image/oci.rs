@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::layer::{Layer, Node};
 
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -35,6 +36,10 @@ pub struct Image {
     pub user: String,
     /// What is run.
     pub entrypoint: Vec<String>,
+    /// Its environment, `KEY=VALUE`.
+    pub environment: Vec<String>,
+    /// Where it is run.
+    pub folder: String,
     /// When it was made, in RFC 3339; told, never read off a clock.
     pub created: String,
     /// What it says of itself.
@@ -71,21 +76,72 @@ fn digest(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
-/// Writes the archive; its size in bytes.
+/// Writes the archive of one image; its size in bytes.
 pub fn write(image: &Image, path: &Path) -> Result<usize> {
-    let bytes = archive(image)?;
+    put_in_place(&archive(image)?, path)
+}
+
+/// Writes an archive of the same image for several processors, with an index over them under the image's name; its size in bytes.
+pub fn write_index(images: &[Image], path: &Path) -> Result<usize> {
+    put_in_place(&index_archive(images)?, path)
+}
+
+fn put_in_place(bytes: &[u8], path: &Path) -> Result<usize> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
     // Renamed, so that an image that is there is whole.
     let draft = path.with_extension("draft");
-    fs::write(&draft, &bytes).with_context(|| format!("cannot write {}", draft.display()))?;
+    fs::write(&draft, bytes).with_context(|| format!("cannot write {}", draft.display()))?;
     fs::rename(&draft, path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(bytes.len())
 }
 
 /// The archive's bytes.
 pub fn archive(image: &Image) -> Result<Vec<u8>> {
+    let parts = parts(image)?;
+    let list = serde_json::to_vec(&list(image, &parts.config, &parts.layer))?;
+    let named = with_name(described(image, &parts.manifest), image);
+    layout(&named, parts.into(), Some(list))
+}
+
+/// The same with an index over `images`, which differ in their processors alone. What docker looked for knows no such thing.
+fn index_archive(images: &[Image]) -> Result<Vec<u8>> {
+    let first = images.first().context("an index over no image")?;
+    let (mut blobs, mut manifests) = (Vec::new(), Vec::new());
+    for image in images {
+        let parts = parts(image)?;
+        manifests.push(described(image, &parts.manifest));
+        blobs.extend(<[Blob; 3]>::from(parts));
+    }
+    let mut index = index(&manifests);
+    annotate(&mut index, &first.labels);
+    let index = Blob::of(serde_json::to_vec(&index)?);
+    let named = with_name(index.descriptor(INDEX), first);
+    blobs.push(index);
+    layout(&named, blobs, None)
+}
+
+/// The files that make up an image.
+struct Parts {
+    config: Blob,
+    layer: Blob,
+    manifest: Blob,
+}
+
+impl From<Parts> for [Blob; 3] {
+    fn from(parts: Parts) -> Self {
+        [parts.config, parts.layer, parts.manifest]
+    }
+}
+
+impl From<Parts> for Vec<Blob> {
+    fn from(parts: Parts) -> Self {
+        <[Blob; 3]>::from(parts).into()
+    }
+}
+
+fn parts(image: &Image) -> Result<Parts> {
     let files = image.layer.archive()?;
     let diff = format!("sha256:{}", digest(&files));
     let (layer, layer_type) = if image.is_packed {
@@ -94,18 +150,34 @@ pub fn archive(image: &Image) -> Result<Vec<u8>> {
         (Blob::of(files), LAYER.to_owned())
     };
     let config = Blob::of(serde_json::to_vec(&config(image, &diff))?);
-    let manifest = Blob::of(serde_json::to_vec(&json!({
+    let mut manifest = json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": config.descriptor(CONFIG),
         "layers": [layer.descriptor(&layer_type)],
-    }))?);
+    });
+    annotate(&mut manifest, &image.labels);
+    let manifest = Blob::of(serde_json::to_vec(&manifest)?);
+    Ok(Parts { config, layer, manifest })
+}
+
+/// Registries show annotations, engines labels: they say the same.
+fn annotate(object: &mut Value, labels: &BTreeMap<String, String>) {
+    if let Some(fields) = object.as_object_mut().filter(|_| !labels.is_empty()) {
+        fields.insert("annotations".to_owned(), json!(labels));
+    }
+}
+
+/// The whole: what `named` leads to, and what docker looks for where there is such a thing.
+fn layout(named: &Value, blobs: Vec<Blob>, list: Option<Vec<u8>>) -> Result<Vec<u8>> {
     let mut archive = Layer::default();
     let mut put = |path: &str, bytes: Vec<u8>| archive.put(path, Node::File(0o644, bytes));
     put("oci-layout", serde_json::to_vec(&json!({ "imageLayoutVersion": "1.0.0" }))?);
-    put("index.json", serde_json::to_vec(&index(image, &manifest))?);
-    put("manifest.json", serde_json::to_vec(&list(image, &config, &layer))?);
-    for blob in [config, layer, manifest] {
+    put("index.json", serde_json::to_vec(&index(std::slice::from_ref(named)))?);
+    if let Some(list) = list {
+        put("manifest.json", list);
+    }
+    for blob in blobs {
         put(&blob.path(), blob.bytes);
     }
     archive.archive()
@@ -119,8 +191,8 @@ fn config(image: &Image, diff: &str) -> Value {
         "config": {
             "User": image.user,
             "Entrypoint": image.entrypoint,
-            "Env": ["PATH=/usr/local/bin:/usr/bin:/bin"],
-            "WorkingDir": "/",
+            "Env": image.environment,
+            "WorkingDir": image.folder,
             "Labels": image.labels,
         },
         "rootfs": { "type": "layers", "diff_ids": [diff] },
@@ -134,22 +206,35 @@ fn config(image: &Image, diff: &str) -> Value {
     config
 }
 
-/// containerd takes the name from its own annotation, podman from the specification's.
-fn index(image: &Image, manifest: &Blob) -> Value {
+/// What an index says of an image.
+fn described(image: &Image, manifest: &Blob) -> Value {
     let mut descriptor = manifest.descriptor(MANIFEST);
+    let mut platform = json!({ "architecture": image.architecture, "os": "linux" });
+    if image.architecture == "arm64"
+        && let Some(fields) = platform.as_object_mut()
+    {
+        fields.insert("variant".to_owned(), json!("v8"));
+    }
+    if let Some(fields) = descriptor.as_object_mut() {
+        fields.insert("platform".to_owned(), platform);
+    }
+    descriptor
+}
+
+/// containerd takes the name from its own annotation, podman from the specification's.
+fn with_name(mut descriptor: Value, image: &Image) -> Value {
     let name = format!("docker.io/library/{}:{}", image.name, image.tag);
     if let Some(fields) = descriptor.as_object_mut() {
-        fields.insert("platform".to_owned(), json!({ "architecture": image.architecture, "os": "linux" }));
         fields.insert(
             "annotations".to_owned(),
             json!({ "io.containerd.image.name": name, "org.opencontainers.image.ref.name": name }),
         );
     }
-    json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": [descriptor],
-    })
+    descriptor
+}
+
+fn index(manifests: &[Value]) -> Value {
+    json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests })
 }
 
 /// What `docker save` writes.
@@ -185,6 +270,8 @@ mod tests {
             layer,
             user: "65532:65532".to_owned(),
             entrypoint: vec!["/usr/bin/program".to_owned()],
+            environment: vec!["PATH=/usr/bin".to_owned()],
+            folder: "/".to_owned(),
             created: "2026-01-02T03:04:05Z".to_owned(),
             labels: BTreeMap::from([("org.opencontainers.image.version".to_owned(), "1.2".to_owned())]),
             is_packed,
@@ -223,6 +310,36 @@ mod tests {
         let mut files = Vec::new();
         std::io::copy(&mut flate2::read::GzDecoder::new(layer.as_slice()), &mut files).unwrap();
         assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{}", digest(&files)));
+    }
+
+    #[test]
+    fn an_index_leads_to_the_image_of_each_processor() {
+        let both = || [Image { architecture: "amd64", ..image(true) }, image(true)];
+        let bytes = index_archive(&both()).unwrap();
+        assert_eq!(bytes, index_archive(&both()).unwrap());
+        let folder = unpacked(&bytes);
+        let top = read(folder.path(), "index.json");
+        assert_eq!(top["manifests"].as_array().unwrap().len(), 1, "one name, one thing that bears it");
+        assert_eq!(top["manifests"][0]["mediaType"], INDEX);
+        assert_eq!(
+            top["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"],
+            "docker.io/library/thing:1.2"
+        );
+        let index = read(folder.path(), &place(&top["manifests"][0]));
+        assert_eq!(index["annotations"]["org.opencontainers.image.version"], "1.2");
+        let mut seen = Vec::new();
+        for descriptor in index["manifests"].as_array().unwrap() {
+            let manifest = read(folder.path(), &place(descriptor));
+            assert_eq!(manifest["annotations"]["org.opencontainers.image.version"], "1.2");
+            let config = read(folder.path(), &place(&manifest["config"]));
+            assert_eq!(config["architecture"], descriptor["platform"]["architecture"]);
+            assert_eq!(config["variant"], descriptor["platform"]["variant"]);
+            let layer = fs::read(folder.path().join(place(&manifest["layers"][0]))).unwrap();
+            assert_eq!(manifest["layers"][0]["digest"], format!("sha256:{}", digest(&layer)));
+            seen.push(config["architecture"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(seen, ["amd64", "arm64"]);
+        assert!(!folder.path().join("manifest.json").exists());
     }
 
     #[test]
