@@ -6,21 +6,18 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use super::{ask, hits, pattern, query};
-use crate::search::engine::{Engine, EngineError};
+use crate::search::engine::{Engine, EngineError, Reply};
 use crate::store::{Cursor, Page, Search, StoreError, Stream};
 
 /// Shards of a cursor above which those of indices that are gone are left out.
 const SHARDS_MAX: usize = 256;
 /// Bytes of a cursor that is read: more does not go into the address of a question.
 const CURSOR_BYTES: usize = 48 << 10;
-/// How long a shard may be without a primary copy, as at a rollover.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(100);
 /// Moments that are remembered by a number.
 const MOMENTS_MAX: usize = 64;
 const PREFIX: &str = "arrival:";
@@ -140,24 +137,18 @@ pub async fn reach(engine: &Engine, moments: &Moments, stream: Stream) -> Result
     Ok(reached)
 }
 
-/// Asks every shard; again for a while, where one does not say it yet.
+/// Asks every shard; again for a while, where one does not say it yet, as at a rollover.
 async fn told(engine: &Engine, indices: &str) -> Result<Positions, StoreError> {
     let wanted = "level=shards&filter_path=_shards.failed,indices.*.shards.*.seq_no,indices.*.shards.*.routing.primary";
-    let what = "say how far the data streams have come";
-    let began = Instant::now();
-    loop {
-        let reply = engine.get(&format!("/{indices}/_stats/docs?{wanted}")).await?.or_refused(what)?;
-        match Positions::of(&reply.body) {
-            Some(reached) => return Ok(reached),
-            None if began.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
-            None => {
-                let reason = "a shard of them is away".to_owned();
-                return Err(
-                    EngineError::Refused { what: what.to_owned(), status: reply.status, reason }.into()
-                );
-            }
-        }
-    }
+    let (path, what) = (format!("/{indices}/_stats/docs?{wanted}"), "say how far the data streams have come");
+    let is_away = |reply: &Result<Reply, EngineError>| {
+        reply.as_ref().is_ok_and(|reply| reply.is_success() && Positions::of(&reply.body).is_none())
+    };
+    let reply = ask::again_while(is_away, || engine.get(&path)).await?.or_refused(what)?;
+    Positions::of(&reply.body).ok_or_else(|| {
+        let reason = "a shard of them is away".to_owned();
+        EngineError::Refused { what: what.to_owned(), status: reply.status, reason }.into()
+    })
 }
 
 /// A page of the filter's documents that came in behind the cursor.

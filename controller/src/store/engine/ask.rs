@@ -10,9 +10,9 @@ use crate::store::StoreError;
 /// What a search may take.
 const SECONDS: u64 = 30;
 /// How long it is asked again.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two tries.
-pub const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(100);
 /// Names that are not there are no mistake; what a shard that is away holds must not be missing unsaid.
 const OPTIONS: &str = "ignore_unavailable=true&allow_no_indices=true&allow_partial_search_results=false";
 
@@ -69,19 +69,44 @@ fn believed(reply: Reply) -> Result<Value, StoreError> {
     if is_late(&reply) {
         return Err(StoreError::TooSlow { seconds: SECONDS });
     }
-    whole(reply.or_refused("search documents")?)
+    let what = "search documents";
+    if reply.is_success() && is_in_part(&reply) {
+        let reason = "some of its shards do not answer".to_owned();
+        return Err(EngineError::Refused { what: what.to_owned(), status: reply.status, reason }.into());
+    }
+    Ok(reply.or_refused(what)?.body)
 }
 
 /// Asks again for a while where a shard is not ready: that of an index that was made a moment ago, as at a rollover.
 async fn patiently(engine: &Engine, path: &str, body: &Value) -> Result<Reply, EngineError> {
+    let is_not_ready = |reply: &Result<Reply, EngineError>| match reply {
+        Ok(reply) => is_in_part(reply),
+        Err(error) => matches!(error, EngineError::Away { is_up: true, .. }),
+    };
+    again_while(is_not_ready, || engine.post(path, body)).await
+}
+
+/// Fewer shards answered than there are: one without an active copy is not counted as failed.
+fn is_in_part(reply: &Reply) -> bool {
+    let shards = |what: &str| reply.body.pointer(&format!("/_shards/{what}")).and_then(Value::as_u64);
+    shards("total").zip(shards("successful")).is_some_and(|(total, successful)| successful < total)
+}
+
+/// Asks once, and for [`PATIENCE`] again as long as the answer says that something is not ready; the last answer.
+pub async fn again_while<F>(
+    is_not_ready: impl Fn(&Result<Reply, EngineError>) -> bool,
+    ask: impl Fn() -> F,
+) -> Result<Reply, EngineError>
+where
+    F: Future<Output = Result<Reply, EngineError>>,
+{
     let began = Instant::now();
     loop {
-        match engine.post(path, body).await {
-            Err(EngineError::Away { is_up: true, .. }) if began.elapsed() < PATIENCE => {
-                tokio::time::sleep(PAUSE).await;
-            }
-            answered => return answered,
+        let reply = ask().await;
+        if !is_not_ready(&reply) || began.elapsed() > PATIENCE {
+            return reply;
         }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -120,6 +145,12 @@ mod tests {
         let of = |failed: u64| whole(reply(200, json!({ "_shards": { "failed": failed }, "hits": {} })));
         assert!(of(0).is_ok());
         assert!(of(2).unwrap_err().to_string().contains("2 of its shards do not answer"));
+        let of = |successful: u64| {
+            believed(reply(200, json!({ "_shards": { "total": 3, "successful": successful, "failed": 0 } })))
+        };
+        assert!(of(3).is_ok());
+        assert!(of(2).unwrap_err().to_string().contains("some of its shards do not answer"));
+        assert!(!is_in_part(&reply(503, json!({}))));
     }
 
     #[test]

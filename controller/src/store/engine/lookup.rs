@@ -2,11 +2,10 @@
 //! a moment ago, and an index that the stream wrote to earlier still has what it took.
 
 use std::collections::HashSet;
-use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::ask::{PATIENCE, PAUSE, list};
+use super::ask::{again_while, list};
 use crate::search::engine::{Engine, EngineError, Reply, urlencoded};
 use crate::store::{StoreError, Stream};
 
@@ -66,15 +65,11 @@ pub async fn held(
 
 /// Asks again for a while where a shard is not ready: that of an index that was made a moment ago.
 async fn told(engine: &Engine, path: &str, ids: &Value) -> Result<Reply, EngineError> {
-    let began = Instant::now();
-    loop {
-        let reply = engine.post(path, ids).await?;
-        let is_away = list(&reply.body, "/docs").iter().any(|told| is_there(told).is_err());
-        if !is_away || began.elapsed() > PATIENCE {
-            return Ok(reply);
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
+    let is_away = |reply: &Result<Reply, EngineError>| {
+        let docs = reply.as_ref().map(|reply| list(&reply.body, "/docs")).unwrap_or_default();
+        docs.iter().any(|told| is_there(told).is_err())
+    };
+    again_while(is_away, || engine.post(path, ids)).await
 }
 
 /// An index that has gone holds nothing; a shard that is away may.
