@@ -47,7 +47,15 @@ pub struct Cluster {
     server: Mutex<Option<Daemon>>,
     store: Mutex<Daemon>,
     ports: Ports,
+    family: Family,
     folder: tempfile::TempDir,
+}
+
+/// Of the addresses of Services.
+#[derive(Clone, Copy, Debug)]
+enum Family {
+    V4,
+    V6,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +68,15 @@ struct Ports {
 impl Cluster {
     /// Starts one, and returns when it is ready.
     pub fn start() -> Result<Self> {
+        Self::start_with(Family::V4)
+    }
+
+    /// One whose Services have addresses of IPv6.
+    pub fn start_ipv6() -> Result<Self> {
+        Self::start_with(Family::V6)
+    }
+
+    fn start_with(family: Family) -> Result<Self> {
         SWEEP.call_once(|| {
             if let Err(error) = sweep() {
                 eprintln!("cannot remove what an earlier run left: {error:#}");
@@ -72,7 +89,7 @@ impl Cluster {
         let [server, store, peer] = port::free()?;
         let ports = Ports { server, store, peer };
         let store = Daemon::start("etcd", folder.path(), &store_arguments(folder.path(), ports))?;
-        let cluster = Self { server: Mutex::new(None), store: Mutex::new(store), ports, folder };
+        let cluster = Self { server: Mutex::new(None), store: Mutex::new(store), ports, family, folder };
         cluster.start_server()?;
         Ok(cluster)
     }
@@ -169,7 +186,7 @@ impl Cluster {
 
     /// Starts the API server again where it was, and returns when it is ready.
     pub fn start_server(&self) -> Result<()> {
-        let arguments = server_arguments(self.folder(), self.ports);
+        let arguments = server_arguments(self.folder(), self.ports, self.family);
         let mut server = Daemon::start("kube-apiserver", self.folder(), &arguments)?;
         wait::within(START, "the API server ready", || {
             server.check()?;
@@ -225,7 +242,11 @@ fn store_arguments(folder: &Path, ports: Ports) -> Vec<String> {
     ]
 }
 
-fn server_arguments(folder: &Path, ports: Ports) -> Vec<String> {
+fn server_arguments(folder: &Path, ports: Ports, family: Family) -> Vec<String> {
+    let (services, advertised) = match family {
+        Family::V4 => ("10.96.0.0/16", "127.0.0.1"),
+        Family::V6 => ("fd00:96::/112", "::1"),
+    };
     let key = folder.join("accounts.key").display().to_string();
     vec![
         format!("--etcd-servers=http://127.0.0.1:{}", ports.store),
@@ -235,10 +256,10 @@ fn server_arguments(folder: &Path, ports: Ports) -> Vec<String> {
         format!("--service-account-key-file={key}"),
         format!("--service-account-signing-key-file={key}"),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-        "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
+        format!("--service-cluster-ip-range={services}"),
         "--authorization-mode=RBAC".to_owned(),
         "--bind-address=127.0.0.1".to_owned(),
-        "--advertise-address=127.0.0.1".to_owned(),
+        format!("--advertise-address={advertised}"),
         // Loopback is no address that the Service of the API server may lead to.
         "--endpoint-reconciler-type=none".to_owned(),
         "--profiling=false".to_owned(),

@@ -53,6 +53,18 @@ mod people;
 #[path = "cluster/chart.rs"]
 mod chart;
 
+// Its alerts, as Prometheus takes them.
+#[path = "cluster/alerts.rs"]
+mod alerts;
+
+// Who reaches whom through its NetworkPolicies.
+#[path = "cluster/flows.rs"]
+mod flows;
+
+// What it keeps, whatever the values become.
+#[path = "cluster/kept.rs"]
+mod kept;
+
 // The chart as it is installed.
 #[path = "cluster/installed.rs"]
 mod installed;

@@ -26,6 +26,9 @@ mod node;
 // Helm.
 mod helm;
 
+// What Prometheus makes of rules.
+mod promtool;
+
 // Go, and programs built with it.
 mod go;
 
@@ -49,6 +52,7 @@ pub use deny::program as cargo_deny;
 pub use helm::{VARIABLE as HELM_VARIABLE, program as helm};
 pub use kubernetes::variables as kubernetes_variables;
 pub use node::programs as node_programs;
+pub use promtool::{VARIABLE as PROMTOOL_VARIABLE, program as promtool};
 pub use search::variables as search_variables;
 
 /// What `cargo xtask setup` is told.
@@ -86,6 +90,8 @@ pub enum Part {
     Node,
     /// For the suite `cluster` alone: Helm, built with Go
     Helm,
+    /// For the suite `cluster` alone: promtool, of Debian
+    Promtool,
     /// For the suite `search` alone: OpenSearch and Elasticsearch, fetched by Maven
     Search,
 }
@@ -111,6 +117,7 @@ impl Part {
             Part::Kubernetes => kubernetes::missing(layout),
             Part::Node => node::missing(layout),
             Part::Helm => helm::missing(layout),
+            Part::Promtool => promtool::missing(layout),
             Part::Search => search::missing(layout),
         }
     }
@@ -128,6 +135,7 @@ impl Part {
             Part::Kubernetes => kubernetes::install(layout),
             Part::Node => node::install(layout),
             Part::Helm => helm::install(layout),
+            Part::Promtool => promtool::install(layout),
             Part::Search => search::install(layout),
         }
     }
@@ -136,7 +144,7 @@ impl Part {
     fn lane(self) -> usize {
         match self {
             Part::UserCompiler | Part::BpfCompiler | Part::BpfLinker => 0,
-            Part::Packages | Part::Emulator | Part::CrossCompiler => 1,
+            Part::Packages | Part::Emulator | Part::CrossCompiler | Part::Promtool => 1,
             Part::CargoDeny => 2,
             Part::Kubernetes | Part::Node | Part::Helm => 3,
             Part::Search => 4,
@@ -271,7 +279,7 @@ mod tests {
 
     #[test]
     fn what_one_suite_alone_needs_is_installed_by_its_name_only() {
-        for part in [Part::Kubernetes, Part::Node, Part::Helm, Part::Search] {
+        for part in [Part::Kubernetes, Part::Node, Part::Helm, Part::Promtool, Part::Search] {
             assert!(!COMMON.contains(&part), "{part:?}");
         }
     }

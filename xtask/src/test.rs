@@ -98,9 +98,10 @@ fn prepare(layout: &Layout, suite: Suite) -> Result<Vec<(&'static str, PathBuf)>
         programs.push(("NAMEWARDEN_AGENT", agent_binary::named_or_ready(layout, Profile::Fast)?));
     }
     if suite.needs_kubernetes() {
-        setup::ensure(layout, &[Part::Kubernetes, Part::Helm])?;
+        setup::ensure(layout, &[Part::Kubernetes, Part::Helm, Part::Promtool])?;
         programs.extend(setup::kubernetes_variables(layout)?);
         programs.push((setup::HELM_VARIABLE, setup::helm(layout)?));
+        programs.push((setup::PROMTOOL_VARIABLE, setup::promtool(layout)?));
     }
     if suite.needs_node() {
         setup::ensure(layout, &[Part::Kubernetes, Part::Node])?;

@@ -31,14 +31,29 @@ namewarden-controller.{{ .Values.controller.namespace }}.svc
 https://{{ include "namewarden.service" . }}:{{ .Values.controller.service.port }}
 {{- end }}
 
-{{/* Every address that a server listens on. */}}
+{{/* Whether an API server is asked: `helm template` and what is built on it ask none, and every lookup is empty. */}}
+{{- define "namewarden.isAsked" -}}
+{{- if lookup "v1" "Namespace" "" "default" }}true{{ end -}}
+{{- end }}
+
+{{/* Family of a pod's first address: that of the cluster's Services. */}}
+{{- define "namewarden.family" -}}
+{{- if ne .Values.ipFamily "auto" -}}
+{{- .Values.ipFamily -}}
+{{- else -}}
+{{- $families := dig "spec" "ipFamilies" list (lookup "v1" "Service" "default" "kubernetes") -}}
+{{- if eq (first $families | default "IPv4") "IPv6" }}IPv6{{ else }}IPv4{{ end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Every address that a server listens on. That of IPv6 takes IPv4 as well, but is not to be had on nodes without IPv6. */}}
 {{- define "namewarden.any" -}}
-{{- if eq .Values.ipFamily "IPv6" }}[::]{{ else }}0.0.0.0{{ end -}}
+{{- if or (eq (include "namewarden.family" .) "IPv6") (hasSuffix "DualStack" .Values.controller.service.ipFamilyPolicy) }}[::]{{ else }}0.0.0.0{{ end -}}
 {{- end }}
 
 {{/* Namespaces that resolvers run in, of those that the cluster has (all, where no cluster is asked). */}}
 {{- define "namewarden.resolverNamespaces" -}}
-{{- $isAsked := lookup "v1" "Namespace" "" "kube-system" -}}
+{{- $isAsked := include "namewarden.isAsked" . -}}
 {{- $namespaces := list -}}
 {{- range .Values.agent.resolverPods -}}
 {{- $namespace := splitList "/" . | first -}}
@@ -97,6 +112,31 @@ true
 {{- end -}}
 {{- end }}
 
+{{/* Whether there is a claim of the chart's: one that is used, or one that was and may hold a store. No upgrade takes it away. */}}
+{{- define "namewarden.hasClaim" -}}
+{{- $isUsed := and (include "namewarden.isPersistent" .) (not .Values.controller.persistence.existingClaim) -}}
+{{- if or $isUsed (include "namewarden.liveClaim" .) }}true{{ end -}}
+{{- end }}
+
+{{/* Whether the claim in the cluster is this release's. */}}
+{{- define "namewarden.liveClaim" -}}
+{{- $live := lookup "v1" "PersistentVolumeClaim" .Values.controller.namespace "namewarden-controller" -}}
+{{- if eq (dig "metadata" "annotations" "meta.helm.sh/release-name" "" $live) .Release.Name }}true{{ end -}}
+{{- end }}
+
+{{/* Annotations of what stays when the chart is uninstalled; Argo CD has words of its own for it. */}}
+{{- define "namewarden.kept" -}}
+helm.sh/resource-policy: keep
+argocd.argoproj.io/sync-options: Prune=false,Delete=false
+{{- end }}
+
+{{/* MiB of a quantity, rounded down. */}}
+{{- define "namewarden.mib" -}}
+{{- $unit := regexFind "[A-Za-z]*$" . -}}
+{{- $bytes := dict "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 -}}
+{{- divf (mulf (float64 (trimSuffix $unit .)) (get $bytes $unit)) 1048576.0 | floor | int64 -}}
+{{- end }}
+
 {{/* Whether the controller before has to be gone when the next one starts: a store or a claim belongs to one, and one that keeps
      documents itself tells others nothing, so that none of those would ever be ready beside it. */}}
 {{- define "namewarden.isAlone" -}}
@@ -123,19 +163,38 @@ true
 {{- end }}
 
 {{/* What the chart makes once: certificate and key of the controller and their authority, as a dict of base64 texts. The Secret
-     that is in the cluster wins; what was made is kept for the other templates of this rendering. */}}
+     that is in the cluster wins where its certificate is good for every name; what was made is kept for the other templates of this
+     rendering. */}}
 {{- define "namewarden.makeTls" -}}
 {{- if not (hasKey .Values "made") -}}
-{{- $kept := (lookup "v1" "Secret" .Values.controller.namespace "namewarden-controller-tls").data -}}
-{{- if and $kept (hasKey $kept "ca.crt") -}}
-{{- $_ := set .Values "made" (dict "ca" (index $kept "ca.crt") "crt" (index $kept "tls.crt") "key" (index $kept "tls.key")) -}}
+{{- $secret := lookup "v1" "Secret" .Values.controller.namespace "namewarden-controller-tls" -}}
+{{- $kept := dig "data" dict $secret -}}
+{{- if and (hasKey $kept "ca.crt") (include "namewarden.isCovered" (dict "root" . "secret" $secret)) -}}
+{{- $_ := set .Values "made" (dict "ca" (index $kept "ca.crt") "crt" (index $kept "tls.crt") "key" (index $kept "tls.key") "names" (dig "metadata" "annotations" (include "namewarden.namesKey" .) "" $secret)) -}}
 {{- else -}}
 {{- $authority := genCA "namewarden" 3650 -}}
 {{- $names := include "namewarden.tlsNames" . | fromJsonArray -}}
 {{- $pair := genSignedCert "namewarden-controller" (list "127.0.0.1" "::1") $names 3650 $authority -}}
-{{- $_ := set .Values "made" (dict "ca" (b64enc $authority.Cert) "crt" (b64enc $pair.Cert) "key" (b64enc $pair.Key)) -}}
+{{- $_ := set .Values "made" (dict "ca" (b64enc $authority.Cert) "crt" (b64enc $pair.Cert) "key" (b64enc $pair.Key) "names" (join "," $names)) -}}
 {{- end -}}
 {{- end -}}
+{{- end }}
+
+{{/* The annotation with the names that the certificate in the Secret is good for: nothing here can read it off the certificate. */}}
+{{- define "namewarden.namesKey" -}}
+namewarden.dev/names
+{{- end }}
+
+{{/* Whether the certificate in `secret` is good for every name. One without that annotation is of a chart that took no note of it, and
+     knows the names that need no value. */}}
+{{- define "namewarden.isCovered" -}}
+{{- $known := dig "metadata" "annotations" (include "namewarden.namesKey" .root) "" .secret | splitList "," -}}
+{{- $isOld := not (first $known) -}}
+{{- $missing := list -}}
+{{- range ternary .root.Values.controller.tls.extraNames (include "namewarden.tlsNames" .root | fromJsonArray) $isOld -}}
+{{- if not (has . $known) }}{{ $missing = append $missing . }}{{ end -}}
+{{- end -}}
+{{- if not $missing }}true{{ end -}}
 {{- end }}
 
 {{/* Authorities (PEM) that agents trust the controller by; empty: the compiled-in ones, or those of a Secret. */}}
@@ -195,6 +254,12 @@ true
 {{- if and (gt $replicas 1) (include "namewarden.isPersistent" .) (has "ReadWriteOnce" .Values.controller.persistence.accessModes) -}}
 {{- fail "controller.persistence: several controllers cannot share a claim; with a search engine use mode never, each keeps a copy of the other's state" -}}
 {{- end -}}
+{{- if not (or (include "namewarden.hasSearch" .) .Values.controller.persistence.existingClaim) -}}
+{{- $room := include "namewarden.mib" .Values.controller.persistence.size | int64 -}}
+{{- if gt (mul 10 (int64 .Values.controller.store.mib)) (mul 9 $room) -}}
+{{- fail (printf "controller.store.mib: %d MiB of documents leave no room for lists and sets in %s; give at most nine tenths of controller.persistence.size (%d MiB), or a larger size" (int64 .Values.controller.store.mib) .Values.controller.persistence.size (div (mul 9 $room) 10)) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (include "namewarden.hasSearch" .) (ne .Values.searchEngine.auth "none") (not (and .Values.searchEngine.agentSecret .Values.searchEngine.controllerSecret)) -}}
 {{- fail "searchEngine: auth takes agentSecret, in the agents' namespace, and controllerSecret, in the controller's" -}}
 {{- end -}}
@@ -229,6 +294,7 @@ true
   {{- end }}
 {{- if include "namewarden.hasSearch" . }}
 {{- $ports := list }}
+{{- range $policy.searchEnginePorts }}{{ $ports = append $ports (toString .) }}{{ end }}
 {{- range .Values.searchEngine.urls }}{{ $ports = append $ports (include "namewarden.portOf" .) }}{{ end }}
 - ports:
   {{- range uniq $ports }}
@@ -247,7 +313,8 @@ true
 
 {{/* How each feed of the values is made, as JSON: `object` of the release, or `hook` after it. Helm can make no object of a kind that
      the same release defines, and changes nothing in an object that it takes over: so a feed that is there, is no object of the
-     revision before and has to look otherwise is made anew. The revision before is known by what it recorded. */}}
+     revision before and has to look otherwise is made anew. The revision before is known by what it recorded. Where no
+     API server is asked, it is not Helm that applies them: they are objects. */}}
 {{- define "namewarden.feedPlan" -}}
 {{- $group := include "namewarden.group" . -}}
 {{- $isDefined := include "namewarden.isDefined" . -}}
@@ -260,7 +327,7 @@ true
 {{- range $name, $spec := .Values.feeds -}}
 {{- $way := "object" -}}
 {{- if not $isDefined -}}
-{{- $way = "hook" -}}
+{{- if include "namewarden.isAsked" $ }}{{ $way = "hook" }}{{ end -}}
 {{- else if not (has $name $recorded) -}}
 {{- $live := lookup (printf "%s/v3" $group) "GlobalThreatFeed" "" $name -}}
 {{- if $live -}}
@@ -273,4 +340,21 @@ true
 {{- $_ := set $plan $name $way -}}
 {{- end -}}
 {{- toJson $plan -}}
+{{- end }}
+
+{{/* Whether the cluster is OpenShift, which takes SecurityContextConstraints. */}}
+{{- define "namewarden.hasConstraints" -}}
+{{- $mode := .Values.openShift.securityContextConstraints -}}
+{{- if or (eq $mode "always") (and (eq $mode "auto") (.Capabilities.APIVersions.Has "security.openshift.io/v1")) }}true{{ end -}}
+{{- end }}
+
+{{/* Ports of feeds' servers: those of the values, and those of the URLs in `feeds`. */}}
+{{- define "namewarden.feedPorts" -}}
+{{- $ports := list -}}
+{{- range .Values.networkPolicy.feedPorts }}{{ $ports = append $ports (toString .) }}{{ end -}}
+{{- range .Values.feeds -}}
+{{- with dig "pull" "http" "url" "" . }}{{ $ports = append $ports (include "namewarden.portOf" .) }}{{ end -}}
+{{- end -}}
+{{- with .Values.controller.feedProxy }}{{ if ne . "none" }}{{ $ports = append $ports (include "namewarden.portOf" .) }}{{ end }}{{ end -}}
+{{- uniq $ports | toJson -}}
 {{- end }}

@@ -10,8 +10,8 @@ use namewarden_tests::{
 };
 use serde_json::{Value, json};
 
-/// Kinds that the tests' API server does not know: the Prometheus operator's, cert-manager's.
-const FOREIGN: [&str; 2] = ["monitoring.coreos.com/", "cert-manager.io/"];
+/// Kinds that the tests' API server does not know: the Prometheus operator's, cert-manager's, that of `OpenShift`.
+const FOREIGN: [&str; 3] = ["monitoring.coreos.com/", "cert-manager.io/", "security.openshift.io/"];
 /// Of a cluster that nobody asks: a Helm built from its sources takes an old one.
 const VERSION: &str = "--kube-version=1.33";
 /// Everything that is off by default.
@@ -29,7 +29,7 @@ fn variants() -> Result<Vec<Vec<String>>> {
         fs::read_dir(deploy("examples"))?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     names.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("values-")));
     names.sort();
-    assert!(names.len() >= 5, "{names:?}");
+    assert!(names.len() >= 6, "{names:?}");
     let mut variants: Vec<Vec<String>> =
         names.iter().map(|path| vec![format!("--values={}", path.display())]).collect();
     variants.push(Vec::new());
@@ -37,7 +37,8 @@ fn variants() -> Result<Vec<Vec<String>>> {
     Ok(variants)
 }
 
-fn rendered(options: &[String]) -> Result<Vec<Value>> {
+/// What the chart is rendered to with these options of Helm, where nobody asks an API server.
+pub fn rendered(options: &[String]) -> Result<Vec<Value>> {
     let chart = chart();
     let mut arguments = vec!["template", "namewarden", &chart, "--namespace", "releases", VERSION];
     arguments.extend(options.iter().map(String::as_str));
@@ -55,7 +56,8 @@ pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Result<&'a Value> {
+/// The object of that kind and name.
+pub fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Result<&'a Value> {
     let is_it = |object: &&Value| text(object, "/kind") == kind && text(object, "/metadata/name") == name;
     objects.iter().find(is_it).with_context(|| format!("no {kind} {name}"))
 }
@@ -83,6 +85,8 @@ fn what_every_values_file_renders_to_is_taken_by_the_api_server() -> Result<()> 
         let established = "wait --for condition=Established --timeout 60s crd/globalthreatfeeds.";
         cluster.kubectl(&format!("{established}{group}"))?;
     }
+    // Resolvers run in namespaces of their own, which the chart does not make.
+    cluster.kubectl("create namespace openshift-dns")?;
     let mut kinds = BTreeSet::new();
     for options in variants()? {
         let objects = rendered(&options)?;
@@ -153,6 +157,14 @@ fn values_that_make_no_sense_are_refused() -> Result<()> {
         (&["searchEngine.caBundle=ca.crt"], "searchEngine.caBundle"),
         (&["controller.persistence.size=ten"], "controller.persistence.size"),
         (
+            &["controller.store.mib=9500"],
+            "give at most nine tenths of controller.persistence.size (9216 MiB)",
+        ),
+        (&["controller.persistence.size=8Gi"], "controller.store.mib: 8192 MiB"),
+        (&["controller.persistence.size=9G"], "(7724 MiB)"),
+        (&["openShift.securityContextConstraints=maybe"], "openShift.securityContextConstraints"),
+        (&["controller.service.ipFamilyPolicy=Dual"], "controller.service.ipFamilyPolicy"),
+        (
             &["searchEngine.urls={https://es:9200}", "controller.persistence.mode=always"],
             "several controllers cannot share a claim",
         ),
@@ -181,6 +193,9 @@ fn values_that_make_sense_are_taken_and_do_what_they_say() -> Result<()> {
     assert!(proxied.to_string().contains("3128"), "{proxied}");
     // As a person writes it on the command line.
     rendered(&["--set=dnsLogs.aggregation=1".to_owned()])?;
+    for room in ["size=1.5Ti", "size=9900M", "size=1Gi,controller.persistence.existingClaim=other"] {
+        rendered(&[format!("--set=controller.persistence.{room}")])?;
+    }
     let balanced = rendered(&["--set=controller.service.type=LoadBalancer".to_owned()])?;
     let services = balanced.iter().filter(|object| text(object, "/spec/type") == "LoadBalancer");
     let ports: Vec<_> =

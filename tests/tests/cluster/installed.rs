@@ -14,19 +14,24 @@ use serde_json::{Value, json};
 use crate::chart::text;
 
 /// An installation by somebody who has a cluster.
-struct Installed {
-    cluster: Cluster,
+pub struct Installed {
+    pub cluster: Cluster,
     helm: Helm,
 }
 
 impl Installed {
-    fn start() -> Result<Self> {
-        let cluster = Cluster::start()?;
+    pub fn start() -> Result<Self> {
+        Self::on(Cluster::start()?)
+    }
+
+    /// One that comes.
+    pub fn on(cluster: Cluster) -> Result<Self> {
         let helm = Helm::of(cluster.kubeconfig(&User::admin())?)?;
         Ok(Self { cluster, helm })
     }
 
-    fn helm(&self, verb: &str, more: &[&str]) -> Result<String> {
+    /// Runs a verb of Helm on the release.
+    pub fn helm(&self, verb: &str, more: &[&str]) -> Result<String> {
         let chart = chart();
         let mut arguments = vec![verb, "namewarden"];
         if verb != "uninstall" {
@@ -40,7 +45,8 @@ impl Installed {
         self.helm.run(&arguments)
     }
 
-    fn data(&self, secret: &str) -> Result<Value> {
+    /// What a Secret of the controller's holds.
+    pub fn data(&self, secret: &str) -> Result<Value> {
         let path = format!("/api/v1/namespaces/namewarden-controller/secrets/{secret}");
         Ok(self.cluster.read(&path)?.get("data").context("no data")?.clone())
     }
