@@ -81,7 +81,7 @@ pub struct Settings {
     pub cluster: String,
     /// Node's name: part of the groups of workloads that other nodes have too.
     pub node: String,
-    /// How long a flood is rolled up before it is told anew.
+    /// Length of the windows of the clock in which a flood is rolled up; in the next one it is told anew.
     pub window: Duration,
 }
 
@@ -122,7 +122,8 @@ impl FloodWatch {
 
     /// Takes in all readings of this moment; reports floods that begin, and those whose hour is over.
     pub fn look(&mut self, readings: &[Reading], now: Timestamp, each: &mut impl FnMut(Report)) {
-        self.close(now, self.settings.window, each);
+        let window = self.settings.window;
+        self.close(now, |flood| flood.opened.has_left_window(window, Duration::ZERO, now), each);
         let since = self.looked.replace(now).filter(|looked| *looked <= now).unwrap_or(now);
         let earlier = std::mem::take(&mut self.read);
         for reading in readings {
@@ -137,7 +138,7 @@ impl FloodWatch {
 
     /// Reports all that was not told yet.
     pub fn finish(&mut self, now: Timestamp, each: &mut impl FnMut(Report)) {
-        self.close(now, Duration::ZERO, each);
+        self.close(now, |_| true, each);
     }
 
     fn grown(
@@ -174,9 +175,8 @@ impl FloodWatch {
         self.floods.insert(Arc::from(workload.key()), told);
     }
 
-    /// Ends the floods that were opened so long ago, the oldest first.
-    fn close(&mut self, now: Timestamp, window: Duration, each: &mut impl FnMut(Report)) {
-        let over = |flood: &Flood| flood.opened.has_passed(window, window, now);
+    /// Ends the floods that are over, the oldest first.
+    fn close(&mut self, now: Timestamp, over: impl Fn(&Flood) -> bool, each: &mut impl FnMut(Report)) {
         let mut closed: Vec<_> =
             self.floods.extract_if(|_, flood| over(flood)).map(|(_, flood)| flood).collect();
         closed.sort_by(|one, other| {

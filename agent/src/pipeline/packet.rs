@@ -15,6 +15,14 @@ impl Timestamp {
         now.0 >= self.0.saturating_add(nanoseconds(span)) || now.0.saturating_add(nanoseconds(slack)) < self.0
     }
 
+    /// Whether the window of this length that holds it, and then so much time, is over. True as well where the clock was set back
+    /// by more than a window.
+    pub fn has_left_window(self, length: Duration, grace: Duration, now: Self) -> bool {
+        let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let then = Self(now.0.saturating_sub(nanoseconds(grace)));
+        then.window(length) > self.window(length) || now.0.saturating_add(nanoseconds(length)) < self.0
+    }
+
     /// Number of the window of this length that holds it, whichever agent counts: by the clock, not by what came first.
     pub fn window(self, length: Duration) -> u64 {
         self.0 / u64::try_from(length.as_nanos()).unwrap_or(u64::MAX).max(1)

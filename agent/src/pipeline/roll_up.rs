@@ -1,8 +1,8 @@
 //! Sightings of listed names -> alerts: one at once, the repeats counted, nothing lost.
 //!
-//! A group is one workload and one entry within a window that opens with the first sighting. Its first alert waits a
-//! moment for the answer; repeats are counted and written once, when the window ends, the table is full or the agent
-//! stops. A query and its answer are one sighting. A workload that asks for more listed names than its limit gets
+//! A group is one workload and one entry within a window: an hour of the clock, so that an agent that was restarted, or another
+//! one of the node, knows it by the same name. Its first alert waits a moment for the answer; repeats are counted and written once,
+//! when the window ends, the table is full or the agent stops. A query and its answer are one sighting. A workload that asks for more listed names than its limit gets
 //! summaries of what was left out; no other workload is affected. Time is an argument.
 
 use std::collections::VecDeque;
@@ -28,6 +28,10 @@ use limit::{Limits, Outlet, Taken};
 
 /// Clocks of messages and of `poll` may differ by this much before a time counts as stepped back.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
+/// How long after its window a group still takes in answers of its queries, before its repeats are written.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// Groups, and limits, of a window that ended that are closed in one poll: all end at once, and the sink's queue takes so many.
+const CLOSED_MAX: usize = 64;
 
 /// What bounds the stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +40,7 @@ pub struct Settings {
     pub cluster: String,
     /// Node's name: part of the groups of workloads that other nodes have too (units, the host).
     pub node: String,
-    /// How long repeats are counted before the workload and entry alert anew.
+    /// Length of the windows of the clock in which repeats are counted; in the next one workload and entry alert anew.
     pub window: Duration,
     /// How long a first alert waits for the answer at most.
     pub answer_wait: Duration,
@@ -184,7 +188,9 @@ impl RollUp {
         let time = sighting.exchange.time;
         let identity = self.hasher.hash_one(sighting.exchange.identity());
         let key = key(&sighting);
-        if self.groups.get(&key).is_some_and(|group| is_over(group.opened, self.settings.window, time)) {
+        if self.groups.get(&key).is_some_and(|group| {
+            is_over(group.opened, self.settings.window, time) && !group.awaits(&sighting.exchange, identity)
+        }) {
             self.close(&key, time);
         }
         if let Some(group) = self.groups.get_mut(&key) {
@@ -210,9 +216,14 @@ impl RollUp {
                 self.write_first(&key, now);
             }
         }
-        while let Some((opened, key)) = next(&mut self.opened, |opened| is_over(opened, window, now)) {
+        let is_ended = |opened: Timestamp| opened.has_left_window(window, LAST_ANSWERS, now);
+        let mut closed = 0;
+        while closed < CLOSED_MAX
+            && let Some((opened, key)) = next(&mut self.opened, is_ended)
+        {
             if self.is_open(opened, &key) {
                 self.close(&key, now);
+                closed += 1;
             }
         }
         let (limits, mut outlet) = self.limits();
@@ -317,9 +328,9 @@ fn key(sighting: &Sighting) -> Arc<str> {
     Arc::from(format!("{}\0{side}\0{}", exchange.attributed.workload.key(), finding.entry))
 }
 
-/// Whether a window that opened then is over.
+/// Whether the window of what opened then is over.
 fn is_over(opened: Timestamp, window: Duration, now: Timestamp) -> bool {
-    opened.has_passed(window, window, now)
+    opened.has_left_window(window, Duration::ZERO, now)
 }
 
 /// Whether a wait that began then is over.

@@ -89,6 +89,11 @@ impl Group {
         !self.written && self.exchange.is_answered()
     }
 
+    /// Whether this is the answer of a query that was counted here.
+    pub(super) fn awaits(&self, exchange: &Exchange, identity: u64) -> bool {
+        exchange.is_answered() && self.awaited.queries.contains(&identity)
+    }
+
     /// Takes in a further sighting.
     pub(super) fn again(&mut self, exchange: &Arc<Exchange>, identity: u64) -> Again {
         if exchange.is_answered() && self.awaited.take(identity) {

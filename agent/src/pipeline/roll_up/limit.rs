@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 
 use super::group::{self, Awaited};
-use super::{Alert, Saying, Settings, Sighting, Turn, is_over, next};
+use super::{Alert, CLOSED_MAX, Saying, Settings, Sighting, Turn, is_over, next};
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::matching::Finding;
 use crate::pipeline::numbering::Numbering;
@@ -65,9 +65,13 @@ impl Limits {
     /// Closes the windows that are over.
     pub(super) fn close_over(&mut self, now: Timestamp, outlet: &mut Outlet<'_>) {
         let window = outlet.settings.window;
-        while let Some((opened, key)) = next(&mut self.opened, |opened| is_over(opened, window, now)) {
+        let mut closed = 0;
+        while closed < CLOSED_MAX
+            && let Some((opened, key)) = next(&mut self.opened, |opened| is_over(opened, window, now))
+        {
             if self.is_open(opened, &key) {
                 self.close(&key, now, outlet);
+                closed += 1;
             }
         }
     }

@@ -32,6 +32,8 @@ fn flush(roll_up: &mut RollUp, time: u64) -> Vec<Alert> {
 }
 
 const HOUR: u64 = 3_600_000;
+/// When repeats of an hour are written.
+const CLOSED: u64 = HOUR + 5_000;
 
 #[test]
 fn a_first_alert_goes_out_with_its_answer() {
@@ -79,8 +81,8 @@ fn repeats_are_written_once_at_the_end_of_the_window() {
         roll_up.sighting(asked('a', time, u16::try_from(time).unwrap(), "evil.example"));
     }
     assert_eq!(poll(&mut roll_up, 4_000).len(), 1);
-    assert_eq!(poll(&mut roll_up, HOUR - 1), []);
-    let alerts = poll(&mut roll_up, HOUR);
+    assert_eq!(poll(&mut roll_up, CLOSED - 1), []);
+    let alerts = poll(&mut roll_up, CLOSED);
     assert_eq!(alerts.len(), 1);
     assert_eq!((alerts[0].saying, alerts[0].count), (Saying::Repeated, 3));
     assert!(alerts[0].number > 0);
@@ -93,7 +95,8 @@ fn a_window_without_repeats_ends_in_silence() {
     let mut roll_up = roll_up();
     roll_up.sighting(asked('a', 0, 1, "evil.example"));
     poll(&mut roll_up, 1_000);
-    assert_eq!(poll(&mut roll_up, HOUR), []);
+    assert_eq!(poll(&mut roll_up, CLOSED), []);
+    assert_eq!(roll_up.counts().groups, 0);
 }
 
 #[test]
@@ -126,6 +129,61 @@ fn a_restarted_agent_gives_the_group_the_same_name() {
     };
     assert_eq!(name(0), name(60_000));
     assert_ne!(name(0), name(HOUR));
+}
+
+#[test]
+fn a_window_is_an_hour_of_the_clock_so_that_a_restart_doubles_nothing() {
+    const TEN_TO: u64 = HOUR - 600_000;
+    const FIVE_PAST: u64 = HOUR + 300_000;
+    let told = |times: &[u64], restart: bool| {
+        let (mut roll_up, mut ids) = (roll_up(), Vec::new());
+        for (id, time) in (1..).zip(times) {
+            roll_up.sighting(answered('a', *time, id, "evil.example"));
+            ids.extend(poll(&mut roll_up, *time).into_iter().filter(|alert| alert.number == 0));
+            if restart {
+                flush(&mut roll_up, *time);
+                roll_up = self::roll_up();
+            }
+        }
+        let mut groups: Vec<_> = ids.into_iter().map(|alert| alert.group).collect();
+        groups.dedup();
+        groups
+    };
+    for times in [&[TEN_TO, FIVE_PAST][..], &[TEN_TO, FIVE_PAST, HOUR + TEN_TO], &[0, 1, TEN_TO]] {
+        assert_eq!(told(times, true), told(times, false), "{times:?}");
+    }
+    assert_eq!(told(&[TEN_TO, FIVE_PAST], false).len(), 2);
+}
+
+#[test]
+fn an_answer_behind_the_full_hour_is_its_querys_and_not_told_anew() {
+    let mut roll_up = roll_up();
+    roll_up.sighting(asked('a', HOUR - 50, 1, "evil.example"));
+    roll_up.sighting(answered('a', HOUR + 50, 1, "evil.example"));
+    let alerts = poll(&mut roll_up, HOUR + 60);
+    assert_eq!((alerts.len(), alerts[0].exchange.is_answered()), (1, true));
+    assert_eq!((roll_up.counts().answers, roll_up.counts().groups), (1, 1));
+    // What is asked then is of the next hour.
+    roll_up.sighting(answered('a', HOUR + 100, 2, "evil.example"));
+    let next = poll(&mut roll_up, HOUR + 110);
+    assert_eq!((next.len(), next[0].saying), (1, Saying::First));
+    assert_ne!(next[0].group, alerts[0].group);
+    // A sighting that comes late is counted in the group that is open.
+    roll_up.sighting(answered('a', HOUR - 1, 3, "evil.example"));
+    assert_eq!((poll(&mut roll_up, HOUR + 120), roll_up.counts().repeats), (vec![], 1));
+}
+
+#[test]
+fn groups_that_all_end_with_the_hour_are_written_a_few_at_a_time() {
+    let mut roll_up = small(|settings| settings.names_per_workload = 1_000);
+    for number in 0..200 {
+        for id in 1..=2 {
+            roll_up.sighting(answered('a', number, id, &format!("n{number}.example")));
+        }
+    }
+    poll(&mut roll_up, 1_000);
+    let written: Vec<usize> = (0..5).map(|turn| poll(&mut roll_up, CLOSED + turn).len()).collect();
+    assert_eq!(written, [64, 64, 64, 8, 0]);
 }
 
 #[test]
@@ -174,7 +232,7 @@ fn a_late_answer_is_written_at_the_end_and_is_no_repeat() {
     roll_up.sighting(asked('a', 0, 1, "evil.example"));
     assert_eq!(poll(&mut roll_up, 250).len(), 1);
     roll_up.sighting(answered('a', 900, 1, "evil.example"));
-    let alerts = poll(&mut roll_up, HOUR);
+    let alerts = poll(&mut roll_up, CLOSED);
     assert_eq!((alerts.len(), alerts[0].count), (1, 0));
     assert_eq!(alerts[0].exchange.dns.answers.len(), 2);
     assert_eq!(alerts[0].exchange.latency(), Some(900_000_000));
@@ -351,7 +409,7 @@ fn a_group_opened_anew_delays_the_end_of_no_other() {
     for (time, name) in [(0, "one.example"), (1, "two.example"), (2, "two.example"), (HOUR, "one.example")] {
         roll_up.sighting(answered('a', time, 1, name));
     }
-    poll(&mut roll_up, HOUR + 1);
+    poll(&mut roll_up, CLOSED);
     assert_eq!((roll_up.counts().groups, roll_up.counts().repeats_written), (1, 1));
 }
 
