@@ -12,6 +12,9 @@ use crate::args::StatusArgs;
 /// How long the agent may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Many times what an agent with a thousand feeds says; whatever sends more is none.
+const ANSWER_MAX: usize = 16 << 20;
+
 /// Asks the agent and prints its answer.
 ///
 /// # Errors
@@ -41,7 +44,7 @@ async fn ask(arguments: &StatusArgs) -> anyhow::Result<Vec<u8>> {
             arguments.status_socket.display().to_string(),
         ),
     };
-    let answer = client.get(url).send().await.map_err(|error| {
+    let mut answer = client.get(url).send().await.map_err(|error| {
         anyhow!(
             "no agent answers at {place} ({}); is `namewarden-agent run` running, and with the same --status-socket \
              or --listen?",
@@ -51,7 +54,14 @@ async fn ask(arguments: &StatusArgs) -> anyhow::Result<Vec<u8>> {
     if !answer.status().is_success() {
         bail!("{place} answered {}; is that a Namewarden agent?", answer.status());
     }
-    Ok(answer.bytes().await?.to_vec())
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if body.len() + chunk.len() > ANSWER_MAX {
+            bail!("{place} answered with more than {} MiB; is that a Namewarden agent?", ANSWER_MAX >> 20);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// What the system said: what a library wraps around it tells a person nothing.
