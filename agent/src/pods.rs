@@ -62,6 +62,10 @@ pub struct PodCounts {
     pub broken: u64,
     /// Pods forgotten early, to make room.
     pub evicted: u64,
+    /// Objects of pods that found no room.
+    pub refused: u64,
+    /// Static pods that more than one object says it mirrors, now.
+    pub contested: u64,
 }
 
 /// What is known of this node's pods.
@@ -90,6 +94,8 @@ impl Directory {
             changes: self.changes.load(Relaxed),
             broken: self.broken.load(Relaxed),
             evicted: table.evicted(),
+            refused: table.refused(),
+            contested: table.contested() as u64,
         }
     }
 

@@ -7,7 +7,7 @@ use kube::core::Object;
 use serde::{Deserialize, Serialize};
 
 use super::rules::Rules;
-use crate::pipeline::attribute::pod::{Container, Owner, Pod, Role};
+use crate::pipeline::attribute::pod::{Claim, Container, Life, Owner, Pod, Role};
 
 /// What the kubelet calls a static pod; also on the object that mirrors it, where `MIRROR` says the same.
 const STATIC_HASH: &str = "kubernetes.io/config.hash";
@@ -103,6 +103,12 @@ pub fn names(object: &PodObject, labels: &Labels, rules: &Rules) -> Option<Pod> 
         uid: meta.uid.clone()?,
         // Whoever bears the hash and is no mirror is a pod of his own.
         static_hash: annotation(STATIC_HASH).filter(|hash| annotation(MIRROR).as_ref() == Some(hash)),
+        claim: Claim {
+            is_unowned: !is_owned_by_node(meta),
+            created: meta.creation_timestamp.as_ref().map_or(i64::MAX, |time| time.0.as_second()),
+        },
+        is_contested: false,
+        life: life(&status),
         namespace: meta.namespace.clone().unwrap_or_default(),
         name: meta.name.clone().unwrap_or_default(),
         ip: status.pod_ip.as_ref().and_then(|ip| ip.parse().ok()),
@@ -115,6 +121,24 @@ pub fn names(object: &PodObject, labels: &Labels, rules: &Rules) -> Option<Pod> 
         containers: containers(&object.spec, &status),
     };
     Some(rules.judged(pod))
+}
+
+/// Whether its controller is a node, as the kubelet writes into the objects that mirror its static pods.
+fn is_owned_by_node(meta: &ObjectMeta) -> bool {
+    let owners = meta.owner_references.iter().flatten();
+    owners.into_iter().any(|owner| owner.kind == "Node" && owner.controller == Some(true))
+}
+
+fn life(status: &Status) -> Life {
+    let statuses =
+        [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+    let is_made = statuses.into_iter().flatten().any(|status| status.container_id.is_some());
+    match status.phase.as_deref() {
+        Some("Succeeded" | "Failed") => Life::Ended,
+        Some("Running") => Life::Running,
+        _ if is_made => Life::Running,
+        _ => Life::Waiting,
+    }
 }
 
 /// Whoever controls the pod; through a `ReplicaSet` the Deployment, through a Job the
@@ -287,6 +311,34 @@ mod tests {
         assert_eq!(hash(&format!("{hashed}, {mirror}")).as_deref(), Some("abc"));
         assert_eq!(hash(hashed), None, "a pod that calls itself so is no mirror");
         assert_eq!(hash(&format!("{hashed}, {}", mirror.replace("abc", "abd"))), None);
+    }
+
+    #[test]
+    fn a_mirrors_claim_is_better_where_its_node_owns_it_and_older_ones_are() {
+        let claim = |time: &str, owner: &str| {
+            let text = format!(
+                r#"{{"metadata": {{"uid": "u", "creationTimestamp": "2026-11-28T{time}Z", "ownerReferences": [{{
+                    "apiVersion": "v1", "kind": "{owner}", "name": "n", "uid": "o", "controller": true}}]}}, "spec": {{}}}}"#
+            );
+            names(&object(&text), &Labels::All, &Rules::default()).unwrap().claim
+        };
+        let (old, new) = (claim("10:00:00", "Node"), claim("10:00:01", "Node"));
+        assert!(old < new && new < claim("09:00:00", "ReplicaSet"), "{old:?} {new:?}");
+    }
+
+    #[test]
+    fn a_pod_runs_once_its_kubelet_made_a_container_and_until_all_have_ended() {
+        let life = |status: &str| {
+            let text = format!(r#"{{"metadata": {{"uid": "u"}}, "spec": {{}}, "status": {{{status}}}}}"#);
+            names(&object(&text), &Labels::All, &Rules::default()).unwrap().life
+        };
+        assert_eq!((life(""), life(r#""phase": "Pending""#)), (Life::Waiting, Life::Waiting));
+        let made = r#""phase": "Pending", "initContainerStatuses": [{"name": "i", "containerID": "c://1"}]"#;
+        assert_eq!((life(made), life(r#""phase": "Running""#)), (Life::Running, Life::Running));
+        assert_eq!(
+            (life(r#""phase": "Failed""#), life(r#""phase": "Succeeded""#)),
+            (Life::Ended, Life::Ended)
+        );
     }
 
     #[test]

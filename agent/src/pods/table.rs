@@ -1,12 +1,12 @@
 //! UID -> names of a pod, also for a while after it is gone, bounded. Time is an argument.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::addresses::Addresses;
-use crate::pipeline::attribute::pod::Pod;
+use crate::pipeline::attribute::pod::{Claim, Life, Pod, Role};
 
 /// How long a pod is known after it is gone: its last packets may still be on their way.
 const KEEP: Duration = Duration::from_mins(10);
@@ -16,20 +16,34 @@ const POD_MAX: usize = 16_384;
 #[derive(Debug)]
 struct Known {
     pod: Arc<Pod>,
+    life: Life,
+    /// Where it stands among those of its kind of life: who came first makes room first.
+    place: u64,
     gone: Option<Instant>,
+}
+
+/// Objects that say they mirror one static pod.
+#[derive(Debug, Default)]
+struct Mirrors {
+    /// Those that are there, the best claim first.
+    there: BTreeSet<(Claim, String)>,
+    /// The one whose claim was the best until it went.
+    last: Option<String>,
 }
 
 /// The table.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pods: HashMap<String, Known, ahash::RandomState>,
-    /// What the kubelet calls static pods -> UIDs of the objects that mirror them, the latest last.
-    hashes: HashMap<String, Vec<String>, ahash::RandomState>,
+    /// What the kubelet calls static pods -> the objects that mirror them.
+    mirrors: HashMap<String, Mirrors, ahash::RandomState>,
     /// Of pods that are there.
     addresses: Addresses,
-    /// The oldest first; stale where the pod came back.
-    gone: VecDeque<(Instant, String)>,
+    /// In which order pods make room: the deleted before the ended before those that never ran; running ones never do.
+    order: BTreeSet<(Life, u64, String)>,
+    places: u64,
     evicted: u64,
+    refused: u64,
 }
 
 impl Table {
@@ -41,21 +55,33 @@ impl Table {
         self.evicted
     }
 
-    /// The pod that a cgroup's path calls so: by UID, or a static pod's hash.
-    pub fn pod(&self, uid: &str) -> Option<Arc<Pod>> {
-        let known = self.pods.get(uid).or_else(|| self.mirror(uid))?;
-        Some(Arc::clone(&known.pod))
+    pub fn refused(&self) -> u64 {
+        self.refused
     }
 
-    /// The mirror of a static pod: the one that is there, else the last that was; none where two say that they are.
-    fn mirror(&self, hash: &str) -> Option<&Known> {
-        let mut all = self.hashes.get(hash)?.iter().filter_map(|uid| self.pods.get(uid));
-        let mut there = all.clone().filter(|known| known.gone.is_none());
-        match (there.next(), there.next()) {
-            (Some(known), None) => Some(known),
-            (Some(_), Some(_)) => None,
-            (None, _) => all.next_back(),
+    /// Static pods that more than one object says it mirrors.
+    pub fn contested(&self) -> usize {
+        self.mirrors.values().filter(|mirrors| mirrors.there.len() > 1).count()
+    }
+
+    /// The pod that a cgroup's path calls so: by UID, or a static pod's hash.
+    pub fn pod(&self, uid: &str) -> Option<Arc<Pod>> {
+        match self.pods.get(uid) {
+            Some(known) => Some(Arc::clone(&known.pod)),
+            None => self.mirror(uid),
         }
+    }
+
+    /// The mirror of a static pod: of those that are there the one with the best claim, else the last that was.
+    fn mirror(&self, hash: &str) -> Option<Arc<Pod>> {
+        let mirrors = self.mirrors.get(hash)?;
+        let uid = mirrors.there.first().map(|(_, uid)| uid).or(mirrors.last.as_ref())?;
+        let pod = &self.pods.get(uid)?.pod;
+        if mirrors.there.len() < 2 {
+            return Some(Arc::clone(pod));
+        }
+        // Nobody is left out by a name that is in doubt.
+        Some(Arc::new(Pod { is_contested: true, role: Role::Watched, ..Pod::clone(pod) }))
     }
 
     /// The pod that is there and alone has this address.
@@ -68,29 +94,41 @@ impl Table {
         self.pods.values().filter(|known| known.gone.is_none()).map(|known| Arc::clone(&known.pod)).collect()
     }
 
-    /// A pod as it is now.
+    /// A pod as it is now. One that finds no room is left out: no running pod makes any.
     pub fn put(&mut self, mut pod: Pod) {
-        if let Some(before) = self.pods.get(&pod.uid) {
+        let mut place = None;
+        if let Some(before) = self.take(&pod.uid) {
             keep_containers(&mut pod, &before.pod);
-            self.addresses.remove(&before.pod);
-            let before = Arc::clone(&before.pod);
-            self.forget_mirror(&before);
-        } else {
-            self.make_room();
+            place = (before.life == pod.life).then_some(before.place);
+        } else if !self.make_room(pod.life) {
+            self.refused += 1;
+            return;
         }
         if let Some(hash) = &pod.static_hash {
-            self.hashes.entry(hash.clone()).or_default().push(pod.uid.clone());
+            let mirrors = self.mirrors.entry(hash.clone()).or_default();
+            mirrors.there.insert((pod.claim, pod.uid.clone()));
         }
         self.addresses.put(&pod);
-        self.pods.insert(pod.uid.clone(), Known { pod: Arc::new(pod), gone: None });
+        let place = place.unwrap_or_else(|| self.next_place());
+        let life = pod.life;
+        self.order.insert((life, place, pod.uid.clone()));
+        self.pods.insert(pod.uid.clone(), Known { pod: Arc::new(pod), life, place, gone: None });
     }
 
     /// A pod is gone.
     pub fn remove(&mut self, uid: &str, now: Instant) {
-        if let Some(known) = self.pods.get_mut(uid).filter(|known| known.gone.is_none()) {
-            known.gone = Some(now);
-            self.addresses.remove(&known.pod);
-            self.gone.push_back((now, uid.to_owned()));
+        let place = self.next_place();
+        let Some(known) = self.pods.get_mut(uid).filter(|known| known.gone.is_none()) else { return };
+        self.order.remove(&(known.life, known.place, uid.to_owned()));
+        (known.gone, known.life, known.place) = (Some(now), Life::Gone, place);
+        self.order.insert((Life::Gone, place, uid.to_owned()));
+        self.addresses.remove(&known.pod);
+        if let Some(mirrors) = known.pod.static_hash.as_ref().and_then(|hash| self.mirrors.get_mut(hash)) {
+            let is_best = mirrors.there.first().is_some_and(|(_, best)| best == uid);
+            mirrors.there.remove(&(known.pod.claim, uid.to_owned()));
+            if is_best {
+                mirrors.last = Some(uid.to_owned());
+            }
         }
     }
 
@@ -104,36 +142,50 @@ impl Table {
 
     /// Forgets the pods that went long enough ago.
     pub fn expire(&mut self, now: Instant) {
-        while self.gone.front().is_some_and(|(gone, _)| now.saturating_duration_since(*gone) >= KEEP) {
-            self.forget_oldest();
+        while let Some((Life::Gone, _, uid)) = self.order.first() {
+            let gone = self.pods.get(uid).and_then(|known| known.gone);
+            if gone.is_some_and(|gone| now.saturating_duration_since(gone) < KEEP) {
+                return;
+            }
+            let uid = uid.clone();
+            self.take(&uid);
         }
     }
 
-    fn make_room(&mut self) {
-        while self.pods.len() >= POD_MAX && self.forget_oldest() {
+    /// Whether there is room for a pod of such a life, once those before it in order have made some.
+    fn make_room(&mut self, life: Life) -> bool {
+        while self.pods.len() >= POD_MAX {
+            let first = self.order.first().filter(|(first, _, _)| *first < Life::Running && *first <= life);
+            let Some((_, _, uid)) = first else { return false };
+            let uid = uid.clone();
+            self.take(&uid);
             self.evicted += 1;
-        }
-    }
-
-    /// Forgets the pod that has been gone the longest; false where there is none.
-    fn forget_oldest(&mut self) -> bool {
-        let Some((gone, uid)) = self.gone.pop_front() else { return false };
-        if self.pods.get(&uid).is_some_and(|known| known.gone == Some(gone))
-            && let Some(known) = self.pods.remove(&uid)
-        {
-            self.forget_mirror(&known.pod);
         }
         true
     }
 
-    fn forget_mirror(&mut self, pod: &Pod) {
-        let Some(hash) = &pod.static_hash else { return };
-        if let Some(mirrors) = self.hashes.get_mut(hash) {
-            mirrors.retain(|uid| *uid != pod.uid);
-            if mirrors.is_empty() {
-                self.hashes.remove(hash);
+    /// Forgets a pod, wherever it is noted.
+    fn take(&mut self, uid: &str) -> Option<Known> {
+        let known = self.pods.remove(uid)?;
+        self.order.remove(&(known.life, known.place, uid.to_owned()));
+        if known.gone.is_none() {
+            self.addresses.remove(&known.pod);
+        }
+        if let Some(hash) = &known.pod.static_hash
+            && let Some(mirrors) = self.mirrors.get_mut(hash)
+        {
+            mirrors.there.remove(&(known.pod.claim, uid.to_owned()));
+            mirrors.last.take_if(|last| last.as_str() == uid);
+            if mirrors.there.is_empty() && mirrors.last.is_none() {
+                self.mirrors.remove(hash);
             }
         }
+        Some(known)
+    }
+
+    fn next_place(&mut self) -> u64 {
+        self.places += 1;
+        self.places
     }
 }
 
@@ -209,8 +261,34 @@ mod tests {
         assert_eq!(known(&table).as_deref(), Some("b"));
         table.expire(now + KEEP);
         assert_eq!(known(&table).as_deref(), Some("b"));
-        table.put(mirror("c"));
-        assert_eq!(known(&table), None, "two say that they mirror it");
+    }
+
+    #[test]
+    fn of_two_that_say_they_mirror_a_pod_the_better_claim_is_believed_and_it_is_said() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        let mirror = |uid: &str, is_unowned, created| Pod {
+            static_hash: Some("hash".into()),
+            claim: Claim { is_unowned, created },
+            ..pod(uid, "1")
+        };
+        let known = |table: &Table| {
+            let pod = table.pod("hash").unwrap();
+            (pod.uid.clone(), pod.is_contested, table.contested())
+        };
+        table.put(mirror("true", false, 10));
+        table.put(mirror("later", false, 11));
+        table.put(mirror("unowned", true, 1));
+        assert_eq!(known(&table), ("true".to_owned(), true, 1));
+        // Whatever becomes of the forgers changes nothing.
+        table.put(mirror("later", false, 11));
+        table.remove("later", now);
+        assert_eq!(known(&table), ("true".to_owned(), true, 1));
+        table.remove("unowned", now);
+        assert_eq!(known(&table), ("true".to_owned(), false, 0));
+        table.remove("true", now);
+        assert_eq!(known(&table), ("true".to_owned(), false, 0), "the last one, where none is there");
+        table.expire(now + KEEP);
+        assert!(table.pod("hash").is_none() && table.mirrors.is_empty() && table.order.is_empty());
     }
 
     #[test]
@@ -250,5 +328,34 @@ mod tests {
         table.put(pod("new", "1"));
         assert!(table.pod("0").is_none() && table.pod("new").is_some());
         assert_eq!((table.len(), table.evicted()), (POD_MAX, 1));
+    }
+
+    #[test]
+    fn a_flood_of_objects_costs_no_running_pod_its_name_and_no_memory() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        let of = |uid: &str, life| Pod { life, ..pod(uid, "1") };
+        table.put(of("running", Life::Running));
+        table.put(of("ended", Life::Ended));
+        table.put(of("gone", Life::Running));
+        table.remove("gone", now);
+        for number in 0..2 * POD_MAX {
+            table.put(of(&format!("flood-{number}"), Life::Waiting));
+            if number == POD_MAX - 3 {
+                assert!(table.pod("gone").is_none() && table.pod("ended").is_some(), "the deleted first");
+            }
+        }
+        assert_eq!(table.len(), POD_MAX);
+        assert!(table.pod("running").is_some() && table.pod("ended").is_none());
+        // One that begins to run finds room, though it found none before or lost it.
+        table.put(of("flood-0", Life::Running));
+        assert_eq!(table.pod("flood-0").unwrap().life, Life::Running);
+        // Where all of them run there is none, and none makes any.
+        for number in 0..POD_MAX {
+            table.put(of(&format!("real-{number}"), Life::Running));
+        }
+        assert_eq!((table.len(), table.refused()), (POD_MAX, 2));
+        table.put(of("late", Life::Ended));
+        assert!(table.pod("late").is_none() && table.pod("running").is_some());
+        assert_eq!(table.pods.len(), table.order.len());
     }
 }

@@ -329,7 +329,9 @@ pub pods, PodCounts, "pods", {
     known: gauge "Pods whose names are known, those that went lately included",
     changes: counter "Changes of pods that the API server told",
     broken: counter "Times that the watch of pods broke off",
-    evicted: counter "Pods forgotten early, to make room",
+    evicted: counter "Pods forgotten early, to make room: deleted ones first, then ended ones, then those that never ran",
+    refused: counter "Times that a pod's object found no room among pods that run",
+    contested: gauge "Static pods that more than one object says it mirrors",
 });
 
 /// What became of the controller; only where the agent has one.

@@ -98,6 +98,14 @@ fn mirror(name: &str, hash: &str) -> String {
         .replace("  serviceAccountName: cart\n", "")
 }
 
+/// The same, as the kubelet of its node makes it.
+fn owned_by_node(mirror: &str) -> String {
+    mirror.replace(
+        "apiVersion: apps/v1, kind: ReplicaSet, name: cart-7d9f8c",
+        "apiVersion: v1, kind: Node, name: node-1",
+    )
+}
+
 fn uid(cluster: &Cluster, namespace: &str, name: &str) -> Result<String> {
     let object = cluster.read(&format!("/api/v1/namespaces/{namespace}/pods/{name}"))?;
     Ok(object.pointer("/metadata/uid").and_then(Value::as_str).context("no UID")?.to_owned())
@@ -206,14 +214,28 @@ fn a_pod_without_an_object_alerts_by_its_uid_and_static_pods_are_found_by_their_
     assert_eq!(alert.pointer("/kubernetes/pod/name"), None);
     assert_eq!(agent.counter("naming_unnamed")?, 1);
     let hash = "0123456789abcdef0123456789abcdef";
-    let mirror = mirror("etcd-node-1", hash);
-    scene.cluster.apply(&mirror)?;
+    scene.cluster.apply(&owned_by_node(&mirror("etcd-node-1", hash)))?;
     wait::until("the second pod", || Ok((agent.metric("namewarden_pods_known", "")? > 1).then_some(())))?;
     let pod = scene.node.pod().uid(hash).start()?;
     let alert = ask(&agent, &pod)?;
     let name = alert.pointer("/kubernetes/pod/name").and_then(Value::as_str);
     assert_eq!(name, Some("etcd-node-1"), "{alert:#}");
-    agent.stop().map(drop)
+    // Somebody else's object that says it mirrors the same pod hides no name, and is told of.
+    scene.cluster.apply(&mirror("aaa-forger", hash))?;
+    wait::until("the forger told", || {
+        Ok((agent.metric("namewarden_pods_contested", "")? == 1).then_some(()))
+    })?;
+    pod.client()?.tell_all(&["udp4", &format!("ask evil.example A {DNS}")])?;
+    let documents = agent.stop()?.documents;
+    let last = documents.last().context("no document")?;
+    for (path, value) in [
+        ("/namewarden/attribution", "contested"),
+        ("/kubernetes/pod/name", "etcd-node-1"),
+        ("/kubernetes/owner/kind", "Node"),
+    ] {
+        assert_eq!(last.pointer(path).and_then(Value::as_str), Some(value), "{path} of {last:#}");
+    }
+    Ok(())
 }
 
 #[test]

@@ -14,6 +14,15 @@ pub struct Pod {
     pub uid: String,
     /// What the kubelet calls a static pod: the hash that its cgroup's path bears instead of the UID.
     pub static_hash: Option<String>,
+    /// Of a static pod's mirror: how good its claim is, better ones first.
+    #[serde(default)]
+    pub claim: Claim,
+    /// Whether other objects claim to mirror the same static pod; said by whoever finds it by its hash.
+    #[serde(skip)]
+    pub is_contested: bool,
+    /// Whether it runs, as far as is known. What an earlier run knew of it is out of date.
+    #[serde(skip)]
+    pub life: Life,
     /// Namespace.
     pub namespace: String,
     /// Name.
@@ -38,6 +47,29 @@ pub struct Pod {
     pub service_account: Option<String>,
     /// Containers of all kinds: ordinary, init and ephemeral.
     pub containers: Vec<Container>,
+}
+
+/// How good an object's claim is to mirror a static pod: whoever may make a pod may annotate it so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Claim {
+    /// Its owner is not its node, as the kubelet writes.
+    pub is_unowned: bool,
+    /// When the API server made it, in seconds since 1970.
+    pub created: i64,
+}
+
+/// Whether a pod runs: those that do not make room first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Life {
+    /// It is deleted.
+    Gone,
+    /// All its containers have ended.
+    Ended,
+    /// None of its containers was made yet: anybody can make such an object, however many.
+    Waiting,
+    /// Its kubelet has made a container of it.
+    #[default]
+    Running,
 }
 
 /// What is done with what a pod asks.

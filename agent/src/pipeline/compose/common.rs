@@ -9,7 +9,7 @@ use namewarden_protocol::document::{
 };
 
 use crate::pipeline::attribute::pod::{Owner, Pod};
-use crate::pipeline::attribute::{self, Workload};
+use crate::pipeline::attribute::{self, Attribution, Workload};
 use crate::pipeline::dns_log::Owned;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::packet::Transport;
@@ -30,13 +30,19 @@ pub(super) fn describe(document: &mut Document, exchange: &Exchange, pod: Option
 /// Whose it was.
 pub(super) fn describe_workload(document: &mut Document, exchange: &Exchange, pod: Option<&Pod>) {
     let attributed = &exchange.attributed;
-    document.namewarden.attribution = Some(Cow::Borrowed(attributed.attribution.as_str()));
+    document.namewarden.attribution = Some(attribution(attributed.attribution, pod));
     document.namewarden.side = side(exchange.server_side);
     workload(document, &attributed.workload, pod);
     if let Some(container) = document.container.as_mut().filter(|container| container.name.is_none()) {
         name(container, exchange.hints.container.as_deref(), pod);
     }
     document.process = process(&attributed.process);
+}
+
+/// How the workload was found; `contested` of a static pod that several objects claim to mirror.
+pub(super) fn attribution(found: Attribution, pod: Option<&Pod>) -> Text {
+    let is_contested = pod.is_some_and(|pod| pod.is_contested);
+    Cow::Borrowed(if is_contested { "contested" } else { found.as_str() })
 }
 
 /// `server` for the server's side of an exchange; the client's goes without saying.

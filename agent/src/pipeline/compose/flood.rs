@@ -1,7 +1,5 @@
 //! Floods -> documents.
 
-use std::borrow::Cow;
-
 use namewarden_protocol::document::{Action, Document, Event, Facts, Time, Uncaptured, id};
 
 use super::{Composer, common, sentence};
@@ -23,7 +21,7 @@ impl Composer {
         let attribution = if is_known { Attribution::Cgroup } else { Attribution::None };
         let uncaptured = report.uncaptured;
         document.namewarden = Facts {
-            attribution: Some(Cow::Borrowed(attribution.as_str())),
+            attribution: Some(common::attribution(attribution, pod.as_deref())),
             group: Some(report.group.clone()),
             first_seen: Some(Time(report.first_seen.0)),
             last_seen: Some(Time(report.last_seen.0)),

@@ -38,7 +38,7 @@ impl Composer {
         let mut who = None;
         if let Some((workload, attribution)) = whose {
             let pod = self.pod(workload);
-            document.namewarden.attribution = Some(Cow::Borrowed(attribution.as_str()));
+            document.namewarden.attribution = Some(common::attribution(*attribution, pod.as_deref()));
             common::workload(&mut document, workload, pod.as_deref());
             who = Some(sentence::who(workload, pod.as_deref()));
         }
@@ -98,6 +98,9 @@ impl Composer {
             Clients::One(workload) => {
                 let pod = self.pod(workload);
                 common::workload(document, workload, pod.as_deref());
+                if pod.as_ref().is_some_and(|pod| pod.is_contested) {
+                    document.namewarden.attribution = Some(Cow::Borrowed("contested"));
+                }
                 sentence::who(workload, pod.as_deref())
             }
             Clients::Owned(owned) => {
