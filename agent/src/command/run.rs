@@ -67,7 +67,7 @@ use gap::LastCapture;
 use logs_turn::LogsTurn;
 use observe::{Observatory, Parts};
 use turn::{Shown, Turning};
-use turns::{Heir, Turn, is_dispensable};
+use turns::{Heir, Left, Turn, is_dispensable};
 
 /// How long capture waits for the names of the pods that are there, where none are known from before: without them the
 /// resolvers among them would be taken for clients.
@@ -109,9 +109,11 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     if let Some(directory) = &directory {
         runtime.block_on(directory.until_known(FIRST_NAMES));
     }
-    let heir = turn.as_ref().map(|turn| Heir::start(turn, &settings.output)).transpose()?;
+    let heir =
+        turn.as_ref().map(|turn| Heir::start(turn, &settings.output, Arc::clone(&sink))).transpose()?;
     let shared = turn.as_ref().map(|turn| turn.shared().to_owned());
-    let others = Others { following, pods: directory, shared };
+    let left = heir.as_ref().map(Heir::left);
+    let others = Others { following, pods: directory, shared, left };
     let running = Running::start(settings, loaded, machine, first, sink, others)?;
     let mut feeds = Feeds::new(source);
     let ended = runtime.block_on(watch::until_signal(&running, &mut feeds, follower, doors, signals));
@@ -176,6 +178,8 @@ struct Others {
     pods: Option<Arc<Directory>>,
     /// The folder that agents of this node share.
     shared: Option<PathBuf>,
+    /// What became of what they left.
+    left: Option<Arc<Left>>,
 }
 
 /// The agent while it captures.
@@ -204,7 +208,7 @@ impl Running {
         let last_capture = settings.state_dir.as_deref().map(LastCapture::new);
         let set = Arc::new(Current::new(first.set));
         let handle = machine.handle();
-        let Others { following, pods: directory, shared } = others;
+        let Others { following, pods: directory, shared, left } = others;
         let pods = names(directory.as_ref(), &settings.pipeline);
         let composer = Composer::new(identity.clone()).with_pods(Arc::clone(&pods));
         let floods = Floods::new(&identity, composer, handle.clone());
@@ -226,6 +230,7 @@ impl Running {
             following,
             pods: directory,
             withheld,
+            left,
         };
         let observatory = Arc::new(Observatory::new(parts));
         let logs_turn = LogsTurn::take(shared.as_deref());

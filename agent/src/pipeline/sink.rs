@@ -269,6 +269,18 @@ impl Sink {
         self.search.as_ref().map(Search::lanes).unwrap_or_default()
     }
 
+    /// Bytes that the spool keeps.
+    pub fn spool_bytes(&self) -> u64 {
+        self.search.as_ref().map_or(0, Search::spool_bytes)
+    }
+
+    /// Leaves so many bytes of the spool's limit to documents that are kept elsewhere on this node.
+    pub fn leave_room(&self, bytes: u64) {
+        if let Some(search) = &self.search {
+            search.leave_room(bytes);
+        }
+    }
+
     /// Whether whoever read the alerts has gone (`| head`): nothing will be written any more.
     pub fn is_broken(&self) -> bool {
         self.alerts.is_broken()

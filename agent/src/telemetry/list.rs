@@ -334,6 +334,24 @@ pub pods, PodCounts, "pods", {
     contested: gauge "Static pods that more than one object says it mirrors",
 });
 
+/// What became of documents that other agents of this node left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftCounts {
+    /// A server has them.
+    pub sent: u64,
+    /// Refused for good.
+    pub refused: u64,
+    /// Dropped by a limit, or not readable.
+    pub lost: u64,
+}
+
+stage!(/// What became of documents that other agents of this node left; only where agents take turns.
+pub left, LeftCounts, "left_documents", {
+    sent: counter "Documents left by an earlier agent of this node that a search engine has",
+    refused: counter "Documents left by an earlier agent that a search engine refused for good",
+    lost: counter "Documents left by an earlier agent that a limit dropped, or that could not be read back",
+});
+
 /// What became of the controller; only where the agent has one.
 pub fn controller(contact: &Contact) -> Vec<Metric> {
     let age = contact.answered.map_or(0, |at| at.elapsed().as_secs());

@@ -39,6 +39,7 @@ fn every_metric() -> Vec<Metric> {
         let lane = LaneView { kind, counts: spool::Counts::default(), contact: search::Contact::default() };
         metrics.extend(list::search(&lane, 0));
     }
+    metrics.extend(list::left(&list::LeftCounts::default()));
     metrics.extend(list::machine(&MachineCounts::default()));
     metrics.extend(list::standing(&list::Standing::default()));
     metrics.extend(list::pods(&PodCounts::default()));

@@ -70,15 +70,18 @@ fn what_an_agent_leaves_in_its_spool_is_sent_by_another_one() -> Result<()> {
     let rig = Rig::open("http://127.0.0.1:9", folder.path(), "left")?;
     rig.write(Action::ListedName, 0..300);
     rig.sink.close(Duration::from_secs(10));
-    ensure!(Remains::open(&settings(&engine.url())?, folder.path()).is_err(), "its agent has not ended");
+    ensure!(
+        Remains::open(&settings(&engine.url())?, folder.path(), Remains::ALL).is_err(),
+        "its agent has not ended"
+    );
     drop(rig);
     ensure!(Remains::are_in(folder.path()));
     // A thread of the other one may have the spool a moment longer.
     let remains = wait::until("the spool is free", || {
-        Ok(Remains::open(&settings(&engine.url())?, folder.path()).ok().flatten())
+        Ok(Remains::open(&settings(&engine.url())?, folder.path(), Remains::ALL).ok().flatten())
     })?;
     wait::within(PATIENCE, "all is sent", || Ok((remains.waiting() == 0).then_some(())))?;
-    ensure!(remains.close(Instant::now() + Duration::from_secs(5)) == 0);
+    ensure!(remains.close(Instant::now() + Duration::from_secs(5)).0 == 0);
     ensure!(!Remains::are_in(folder.path()), "there is nothing to be looked for again");
     expect(&engine, "left", 0..300)
 }

@@ -9,12 +9,17 @@ use std::{
         atomic::{AtomicU64, Ordering::Release},
     },
     thread,
+    time::Duration,
 };
 
 use super::clock;
 
 /// Held by the one that logs, in the folder that agents share.
 const LOCK: &str = "dns_logs.lock";
+
+/// How long what the agent before this one saw may still come out of the ring. From then on nothing is left to it, whatever a clock
+/// that was set back says.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// This agent's turn.
 #[derive(Clone, Debug)]
@@ -49,6 +54,8 @@ impl LogsTurn {
             // What was seen before, the other one has seen as well.
             turn.begin(file.ok(), clock::now().0);
             tracing::info!("the agent before this one has ended: this one logs DNS from now on");
+            thread::sleep(SETTLED);
+            turn.since.store(0, Release);
         });
         if waiting.is_err() {
             self.begin(None, 0);
@@ -69,7 +76,7 @@ impl LogsTurn {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering::Acquire;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 
@@ -91,6 +98,12 @@ mod tests {
             thread::yield_now();
         }
         assert!(since(&second) >= before);
+        // A clock set back from now on leaves nothing to an agent that has gone.
+        let deadline = Instant::now() + SETTLED + Duration::from_secs(10);
+        while since(&second) != 0 {
+            assert!(Instant::now() < deadline, "messages are left to an agent that has gone");
+            thread::yield_now();
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ use namewarden_protocol::{
 use super::{
     rates::{RateWindow, Sample},
     turn::Shown,
+    turns::Left,
 };
 use crate::{
     kernel::{Attached, Flood, Reading},
@@ -54,6 +55,7 @@ pub struct Observatory {
     following: Option<Arc<Following>>,
     pods: Option<Arc<Directory>>,
     withheld: Arc<Accounts>,
+    left: Option<Arc<Left>>,
     rates: Mutex<RateWindow>,
     ready: AtomicBool,
 }
@@ -90,13 +92,27 @@ pub struct Parts {
     pub pods: Option<Arc<Directory>>,
     /// What is counted and not told.
     pub withheld: Arc<Accounts>,
+    /// What became of what other agents left.
+    pub left: Option<Arc<Left>>,
 }
 
 impl Observatory {
     /// An agent that is not ready yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { identity, shown, attached, machine, sink, set, feeds, joined, following, pods, withheld } =
-            parts;
+        let Parts {
+            identity,
+            shown,
+            attached,
+            machine,
+            sink,
+            set,
+            feeds,
+            joined,
+            following,
+            pods,
+            withheld,
+            left,
+        } = parts;
         let source = SourceView { feeds, joined, set_since: Instant::now(), loads: 1, failed_loads: 0 };
         Self {
             identity,
@@ -109,6 +125,7 @@ impl Observatory {
             following,
             pods,
             withheld,
+            left,
             rates: Mutex::new(RateWindow::default()),
             ready: AtomicBool::new(false),
         }
@@ -167,7 +184,8 @@ impl Observatory {
             unreadable: exit(&["copy_failed"]) + counts.decode.short + counts.decode.foreign,
             gaps: counts.reassemble.gaps + counts.decode.incomplete + counts.decode.orphans,
             documents: [sink.alerts, sink.logs].iter().map(|kind| kind.dropped + kind.failed).sum::<u64>()
-                + self.sink.lanes().iter().map(lost).sum::<u64>(),
+                + self.sink.lanes().iter().map(lost).sum::<u64>()
+                + self.left.as_ref().map_or(0, |left| left.counts().lost),
         }
     }
 
@@ -248,6 +266,7 @@ impl Observed for Observatory {
         metrics.extend(list::sink(&self.sink.counts()));
         let uptime = self.shown.uptime().as_secs();
         metrics.extend(self.sink.lanes().iter().flat_map(|lane| list::search(lane, uptime)));
+        metrics.extend(self.left.iter().flat_map(|left| list::left(&left.counts())));
         metrics.extend(list::machine(&self.machine.counts()));
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         metrics.extend(list::standing(&self.standing(&source)));

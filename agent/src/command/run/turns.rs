@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant, SystemTime},
@@ -19,7 +19,8 @@ use anyhow::Context as _;
 
 use crate::{
     args::{DEFAULT_STATE_DIR, RunArgs, Switch},
-    pipeline::sink::{self, Remains},
+    pipeline::sink::{self, Remains, Sink, SinkError, search::SearchError, spool::SpoolError},
+    telemetry::list::LeftCounts,
 };
 
 /// Agents that may overlap: one that ends, one that begins, and what others before them left.
@@ -36,6 +37,12 @@ const LIVELY: Duration = Duration::from_secs(30);
 
 /// What the next agent begins with: replaced as a whole by whoever has them, never written to.
 const HANDED_ON: [&str; 3] = ["controller.set", "resolver_ports", "pods.json"];
+
+/// A mark further ahead of the clock is older than the clock's being set back.
+const AHEAD: Duration = Duration::from_secs(5);
+
+/// How long the documents of one folder are sent before those of the others have their turn.
+const SLICE: Duration = Duration::from_secs(10);
 
 /// Between two looks for what others left.
 const LOOK: Duration = Duration::from_secs(2);
@@ -142,10 +149,13 @@ pub fn is_dispensable(path: &Path, error: &io::Error) -> bool {
     }
 }
 
-/// The folder with the latest sign of life.
+/// The folder with the latest sign of life. One from the future was written before the clock was set back: an agent that captures
+/// would have written another one since.
 fn last(shared: &Path) -> Option<&'static str> {
+    let now = SystemTime::now();
     let at = |name: &str| -> Option<SystemTime> {
-        fs::metadata(shared.join(name).join(SIGN_OF_LIFE)).ok()?.modified().ok()
+        let at = fs::metadata(shared.join(name).join(SIGN_OF_LIFE)).ok()?.modified().ok()?;
+        if at > now + AHEAD { now.checked_sub(LIVELY) } else { Some(at) }
     };
     TURNS.into_iter().filter_map(|name| Some((at(name)?, name))).max().map(|(_, name)| name)
 }
@@ -167,11 +177,30 @@ fn hold(shared: &Path, name: &str) -> io::Result<Option<File>> {
 pub struct Heir {
     ends: Arc<AtomicBool>,
     thread: thread::JoinHandle<()>,
+    left: Arc<Left>,
+}
+
+/// What became of documents that other agents left.
+#[derive(Debug, Default)]
+pub struct Left([AtomicU64; 3]);
+
+impl Left {
+    fn add(&self, fates: [u64; 3]) {
+        for (count, more) in self.0.iter().zip(fates) {
+            count.fetch_add(more, Ordering::Relaxed);
+        }
+    }
+
+    /// Counted so far.
+    pub fn counts(&self) -> LeftCounts {
+        let [sent, refused, lost] = self.0.each_ref().map(|count| count.load(Ordering::Relaxed));
+        LeftCounts { sent, refused, lost }
+    }
 }
 
 impl Heir {
-    /// Looks into the other folders from now on.
-    pub fn start(turn: &Turn, settings: &sink::Settings) -> io::Result<Self> {
+    /// Looks into the other folders from now on; `sink` is this agent's, which shares its spool's limit with them.
+    pub fn start(turn: &Turn, settings: &sink::Settings, sink: Arc<Sink>) -> io::Result<Self> {
         let ends = Arc::new(AtomicBool::new(false));
         let others = TURNS.into_iter().filter(|name| *name != turn.name).collect();
         let seeker = Seeker {
@@ -179,9 +208,18 @@ impl Heir {
             others,
             settings: settings.clone(),
             ends: Arc::clone(&ends),
+            sink: Some(sink),
+            slice: SLICE,
+            left: Arc::default(),
         };
+        let left = Arc::clone(&seeker.left);
         let thread = thread::Builder::new().name("heir".to_owned()).spawn(move || seeker.run())?;
-        Ok(Self { ends, thread })
+        Ok(Self { ends, thread, left })
+    }
+
+    /// What became of what others left.
+    pub fn left(&self) -> Arc<Left> {
+        Arc::clone(&self.left)
     }
 
     /// Leaves what was not sent yet to the next agent.
@@ -199,12 +237,29 @@ struct Seeker {
     others: Vec<&'static str>,
     settings: sink::Settings,
     ends: Arc<AtomicBool>,
+    /// This agent's own.
+    sink: Option<Arc<Sink>>,
+    slice: Duration,
+    left: Arc<Left>,
+}
+
+/// How many bytes of alerts and of DNS logs an earlier agent may have left in a folder: what `here` and the others hold together has
+/// half of the limit for alerts, and for DNS logs what those and this agent's own documents leave. Each folder gives way by its part.
+fn room(limit: u64, own: u64, here: (u64, u64), all: (u64, u64)) -> (u64, u64) {
+    let part = |here: u64, all: u64, room: u64| {
+        let part = u128::from(here) * u128::from(room) / u128::from(all.max(1));
+        if all <= room { u64::MAX } else { u64::try_from(part).unwrap_or(u64::MAX) }
+    };
+    let alerts = limit / 2;
+    let logs = limit.saturating_sub(own).saturating_sub(all.0.min(alerts));
+    (part(here.0, all.0, alerts), part(here.1, all.1, logs))
 }
 
 impl Seeker {
     fn run(&self) {
         let mut told = BTreeSet::new();
         while !self.ends.load(Ordering::Relaxed) {
+            self.share(None);
             for name in &self.others {
                 if let Err(error) = self.look(name, &mut told) {
                     tracing::warn!("what an earlier agent left in {name} is not sent: {error}");
@@ -228,9 +283,12 @@ impl Seeker {
         if told.contains(name) {
             return Ok(());
         }
-        let found = match Remains::open(&self.settings, &spool)? {
-            Some(remains) => self.send(remains),
-            None => 0,
+        let found = match Remains::open(&self.settings, &spool, self.room(name)) {
+            Ok(Some(remains)) => self.send(name, remains, told),
+            Ok(None) => 0,
+            // Threads that sent it before have it a moment longer.
+            Err(SinkError::Search(SearchError::Spool(SpoolError::Taken { .. }))) => return Ok(()),
+            Err(error) => return Err(error.into()),
         };
         if found == 0 && Remains::are_in(&spool) {
             let place = spool.display();
@@ -243,17 +301,70 @@ impl Seeker {
         Ok(())
     }
 
-    /// Sends it until all of it is sent, or the end; how many documents there were.
-    fn send(&self, remains: Remains) -> u64 {
-        let found = remains.found();
+    /// Sends it until all of it is sent, its time is up and others wait too, or the end; how many documents there were.
+    fn send(&self, name: &str, remains: Remains, told: &BTreeSet<&'static str>) -> u64 {
+        let (found, began) = (remains.found(), Instant::now());
+        let mut looked = None;
         while remains.waiting() > 0 && !self.ends.load(Ordering::Relaxed) {
+            if looked.is_none_or(|looked: Instant| looked.elapsed() >= LOOK) {
+                looked = Some(Instant::now());
+                self.share(Some((name, &remains)));
+            }
+            if began.elapsed() >= self.slice && self.is_awaited_elsewhere(name, told) {
+                break;
+            }
             thread::park_timeout(LOOK / 20);
         }
-        let left = remains.close(Instant::now() + LAST_WRITES);
+        let (waiting, fates) = remains.close(Instant::now() + LAST_WRITES);
+        self.left.add(fates);
+        let [_, _, lost] = fates;
         if found > 0 {
-            tracing::info!("of {found} documents that an earlier agent left, {left} wait still");
+            tracing::info!(
+                "of {found} documents that an earlier agent left, {waiting} wait still, {lost} are lost"
+            );
         }
         found
+    }
+
+    /// Whether documents of another agent that has ended wait in another folder.
+    fn is_awaited_elsewhere(&self, name: &str, told: &BTreeSet<&'static str>) -> bool {
+        let others = self.others.iter().filter(|other| **other != name && !told.contains(*other));
+        others
+            .filter(|other| Remains::are_in(&self.shared.join(other).join("spool")))
+            .any(|other| matches!(hold(&self.shared, other), Ok(Some(_))))
+    }
+
+    /// Holds all folders together to the spool's limit: this agent leaves room to the alerts of others, and what they left in the
+    /// folder that is open gives way to what there is elsewhere.
+    fn share(&self, open: Option<(&str, &Remains)>) {
+        if let Some((name, remains)) = open {
+            let (alerts, logs) = self.room(name);
+            remains.shrink(alerts, logs);
+        }
+        if let Some(sink) = &self.sink {
+            let (alerts, _) = self.bytes_elsewhere();
+            sink.leave_room(alerts.min(self.limit() / 2));
+        }
+    }
+
+    /// How many bytes of alerts and of DNS logs may be left in a folder.
+    fn room(&self, name: &str) -> (u64, u64) {
+        let own = self.sink.as_ref().map_or(0, |sink| sink.spool_bytes());
+        room(self.limit(), own, self.bytes_in(name), self.bytes_elsewhere())
+    }
+
+    fn limit(&self) -> u64 {
+        self.settings.search.as_ref().map_or(u64::MAX, |search| search.limits.bytes)
+    }
+
+    fn bytes_in(&self, name: &str) -> (u64, u64) {
+        Remains::bytes_in(&self.shared.join(name).join("spool"))
+    }
+
+    /// Bytes of alerts and of DNS logs in all other folders.
+    fn bytes_elsewhere(&self) -> (u64, u64) {
+        let all = self.others.iter().map(|name| self.bytes_in(name));
+        all.fold((0, 0), |(alerts, logs), (more, others)| (alerts + more, logs + others))
     }
 }
 
@@ -292,6 +403,20 @@ mod tests {
             (read(&fourth, "controller.set").as_deref(), read(&fourth, SIGN_OF_LIFE)),
             (Some("new"), None)
         );
+    }
+
+    #[test]
+    fn a_mark_from_before_the_clock_was_set_back_does_not_count_as_the_latest() {
+        let shared = tempfile::tempdir().unwrap();
+        let (dead, living) = (Turn::take(shared.path()).unwrap(), Turn::take(shared.path()).unwrap());
+        lives(&dead, "old");
+        lives(&living, "new");
+        let sign = File::options().write(true).open(dead.folder().join(SIGN_OF_LIFE)).unwrap();
+        sign.set_modified(SystemTime::now() + Duration::from_hours(1)).unwrap();
+        let third = Turn::take(shared.path()).unwrap();
+        assert_eq!(read(&third, "controller.set").as_deref(), Some("new"));
+        drop((dead, living, third));
+        assert_eq!(last(shared.path()), Some("turn-1"));
     }
 
     #[test]
@@ -338,6 +463,72 @@ mod tests {
         }
     }
 
+    fn seeker(shared: &Path, others: Vec<&'static str>, settings: sink::Settings) -> Seeker {
+        let (ends, left) = (Arc::default(), Arc::default());
+        Seeker { shared: shared.to_owned(), others, settings, ends, sink: None, slice: Duration::ZERO, left }
+    }
+
+    fn leave(shared: &Path, name: &str, kind: sink::spool::Kind, count: usize) -> PathBuf {
+        let folder = shared.join(name).join("spool");
+        let mut spool = sink::spool::Spool::open(&folder, LIMITS, SystemTime::now()).unwrap();
+        let text = vec![b'x'; 1000];
+        for number in 0..count {
+            spool.append(kind, &[(&number.to_string(), &text)], SystemTime::now());
+        }
+        folder
+    }
+
+    #[test]
+    fn one_folder_is_not_waited_for_while_another_holds_documents() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let shared = tempfile::tempdir().unwrap();
+        let own = Turn::take(shared.path()).unwrap();
+        let others = vec!["turn-1", "turn-2"];
+        let folders = others.iter().map(|name| leave(shared.path(), name, sink::spool::Kind::Alerts, 3));
+        let folders: Vec<_> = folders.collect();
+        // Nobody answers: what is in neither folder can be sent, and yet each has its turn.
+        let seeker = seeker(shared.path(), others.clone(), alerts_only(&own.folder().join("spool")));
+        let mut told = BTreeSet::new();
+        for name in others {
+            seeker.look(name, &mut told).unwrap();
+        }
+        assert!(told.is_empty() && folders.iter().all(|folder| Remains::are_in(folder)));
+        assert_eq!(seeker.left.counts().lost, 0);
+    }
+
+    #[test]
+    fn all_folders_together_are_held_to_one_limit() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let shared = tempfile::tempdir().unwrap();
+        let own = Turn::take(shared.path()).unwrap();
+        let settings = alerts_only(&own.folder().join("spool"));
+        let sink = Arc::new(Sink::open(&settings).unwrap());
+        let others = vec!["turn-1", "turn-2"];
+        for name in &others {
+            leave(shared.path(), name, sink::spool::Kind::Alerts, 500);
+        }
+        let seeker = Seeker { sink: Some(sink), ..seeker(shared.path(), others.clone(), settings) };
+        let (mut told, deadline) = (BTreeSet::new(), Instant::now() + Duration::from_secs(60));
+        let bytes = |name: &str| Remains::bytes_in(&shared.path().join(name).join("spool")).0;
+        while others.iter().map(|name| bytes(name)).sum::<u64>() > LIMITS.bytes / 2 {
+            assert!(Instant::now() < deadline, "more is left than the limit says");
+            for name in &others {
+                seeker.look(name, &mut told).unwrap();
+            }
+        }
+        assert!(others.iter().all(|name| bytes(name) > 0), "each gives way by its part");
+        assert!(seeker.left.counts().lost > 0, "what gave way is counted");
+    }
+
+    #[test]
+    fn each_folder_gives_way_by_its_part_and_dns_logs_before_alerts() {
+        assert_eq!(room(100, 0, (10, 20), (50, 50)), (u64::MAX, u64::MAX), "all of it fits");
+        assert_eq!(room(100, 50, (10, 20), (20, 60)), (u64::MAX, 10), "logs leave room to the rest");
+        assert_eq!(room(100, 10, (60, 5), (80, 10)), (37, u64::MAX), "alerts have half of it");
+        assert_eq!(room(100, 100, (60, 5), (60, 5)), (50, 0));
+        assert_eq!(room(100, 0, (0, 0), (0, 0)), (u64::MAX, u64::MAX));
+    }
+
     const LIMITS: sink::spool::Limits = sink::spool::Limits { bytes: 1 << 20, age: Duration::from_hours(72) };
 
     #[test]
@@ -350,8 +541,7 @@ mod tests {
         spool.append(sink::spool::Kind::Logs, &[("a", b"{}")], SystemTime::now());
         drop((gone, spool));
         let settings = alerts_only(&stays.folder().join("spool"));
-        let ends = Arc::new(AtomicBool::new(false));
-        let seeker = Seeker { shared: shared.path().to_owned(), others: vec!["turn-0"], settings, ends };
+        let seeker = seeker(shared.path(), vec!["turn-0"], settings);
         let mut told = BTreeSet::new();
         seeker.look("turn-0", &mut told).unwrap();
         assert_eq!(told, BTreeSet::from(["turn-0"]));

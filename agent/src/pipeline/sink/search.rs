@@ -173,6 +173,22 @@ impl Search {
         Arc::clone(&self.queue)
     }
 
+    /// Bytes that the spool keeps.
+    pub(super) fn spool_bytes(&self) -> u64 {
+        self.shared.spool().bytes()
+    }
+
+    /// Leaves so many bytes of the spool's limit to documents that are kept elsewhere.
+    pub(super) fn leave_room(&self, bytes: u64) {
+        self.shared.spool().leave_room(bytes);
+    }
+
+    /// Drops the oldest documents beyond these bytes of alerts and of DNS logs.
+    pub(super) fn shrink(&self, alerts: u64, logs: u64) {
+        self.shared.spool().shrink(alerts, logs);
+        self.shared.settled.notify_all();
+    }
+
     /// Every lane that goes to a search engine.
     pub fn lanes(&self) -> Vec<LaneView> {
         let spool = self.shared.spool();

@@ -85,6 +85,8 @@ pub struct Spool {
     alerts: Lane,
     logs: Lane,
     limits: Limits,
+    /// Of the limit, bytes that are kept elsewhere.
+    elsewhere: u64,
     folder: PathBuf,
     /// Held as long as the spool is.
     _lock: File,
@@ -106,6 +108,7 @@ impl Spool {
             alerts: lane(Kind::Alerts)?,
             logs: lane(Kind::Logs)?,
             limits,
+            elsewhere: 0,
             folder: folder.to_owned(),
             _lock: lock,
         })
@@ -125,7 +128,7 @@ impl Spool {
 
     /// Whether there is room, once what may give way has.
     fn make_room(&mut self, kind: Kind, bytes: u64) -> bool {
-        while self.bytes() + bytes > self.limits.bytes {
+        while self.bytes() + self.elsewhere + bytes > self.limits.bytes {
             if self.logs.drop_oldest(Why::Size) {
                 continue;
             }
@@ -138,6 +141,19 @@ impl Spool {
             }
         }
         true
+    }
+
+    /// Leaves so many bytes of the limit to documents that are kept elsewhere on this node.
+    pub fn leave_room(&mut self, bytes: u64) {
+        self.elsewhere = bytes;
+    }
+
+    /// Drops the oldest documents until no more bytes are kept than these of alerts and these of DNS logs.
+    pub fn shrink(&mut self, alerts: u64, logs: u64) {
+        for (kind, most) in [(Kind::Alerts, alerts), (Kind::Logs, logs)] {
+            let lane = self.lane_mut(kind);
+            while lane.bytes() > most && lane.drop_oldest(Why::Size) {}
+        }
     }
 
     /// Drops what has become too old.
