@@ -117,15 +117,16 @@ async fn a_wait_ends_with_other_resolvers_ports_for_who_is_interested() {
         .send()
     };
     assert_eq!(header(&ask(Some("none"), 0).await.unwrap(), PORTS_HEADER), "", "not known yet");
-    let (waiting, older) = (tokio::spawn(ask(Some("none"), 60)), tokio::spawn(ask(None, 60)));
+    let (waiting, older) = (tokio::spawn(ask(Some("none"), 300)), tokio::spawn(ask(None, 300)));
     wait_until(|| served.site.waiting() == 2).await;
     ports.send_replace(Some([1053].into_iter().collect()));
-    let response = waiting.await.unwrap().unwrap();
+    let soon = Duration::from_secs(20);
+    let response = tokio::time::timeout(soon, waiting).await.unwrap().unwrap().unwrap();
     assert_eq!((response.status().as_u16(), header(&response, PORTS_HEADER)), (304, "1053"));
     assert_eq!(served.site.waiting(), 1, "an agent that knows nothing of ports waits on");
     older.abort();
     wait_until(|| served.site.waiting() == 0).await;
-    let response = ask(Some("5353"), 60).await.unwrap();
+    let response = tokio::time::timeout(soon, ask(Some("5353"), 300)).await.unwrap().unwrap();
     assert_eq!((response.status().as_u16(), header(&response, PORTS_HEADER)), (304, "1053"));
     // Who knows them waits.
     let waiting = tokio::spawn(ask(Some("1053"), 60));
