@@ -55,6 +55,19 @@ fn what_follows_within_the_hour_is_told_once_at_its_end() {
 }
 
 #[test]
+fn a_flood_over_a_full_hour_is_told_anew_whether_or_not_the_agent_was_restarted() {
+    let (ten_to, five_past) = (HOUR - 600 * SECOND, HOUR + 300 * SECOND);
+    let (mut watch, mut restarted) = (watch(), self::watch());
+    look(&mut watch, ten_to, &[reading(7, 'a', 40)]);
+    let went_on = look(&mut watch, five_past, &[reading(7, 'a', 50)]);
+    let began = look(&mut restarted, five_past, &[reading(7, 'a', 10)]);
+    let told =
+        |reports: &[Report]| reports.iter().map(|one| (one.group.clone(), one.number)).collect::<Vec<_>>();
+    assert_eq!(told(&went_on), told(&began));
+    assert_eq!(went_on.len(), 1);
+}
+
+#[test]
 fn a_flood_that_ended_is_not_told_again() {
     let mut watch = watch();
     assert_eq!(look(&mut watch, 0, &[reading(7, 'a', 40)]).len(), 1);
