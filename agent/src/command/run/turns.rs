@@ -370,7 +370,10 @@ impl Seeker {
 
 #[cfg(test)]
 mod tests {
+    use namewarden_protocol::document::Action;
+
     use super::*;
+    use crate::pipeline::sink::search::tests::{document, settings as search_settings, stand_in::StandIn};
 
     fn lives(turn: &Turn, set: &str) {
         fs::write(turn.folder().join("controller.set"), set).unwrap();
@@ -494,6 +497,52 @@ mod tests {
         }
         assert!(told.is_empty() && folders.iter().all(|folder| Remains::are_in(folder)));
         assert_eq!(seeker.left.counts().lost, 0);
+    }
+
+    #[test]
+    fn what_an_agent_left_holds_up_neither_the_living_ones_alerts_nor_another_folder() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let shared = tempfile::tempdir().unwrap();
+        let own = Turn::take(shared.path()).unwrap();
+        let server = StandIn::start(&[]);
+        server.never_take("stuck");
+        let settings = search_settings(&own.folder().join("spool"), std::slice::from_ref(&server.url));
+        let others = vec!["turn-1", "turn-2"];
+        for (name, beginning) in others.iter().zip(["stuck", "left"]) {
+            let folder = shared.path().join(name).join("spool");
+            let mut spool = sink::spool::Spool::open(&folder, LIMITS, SystemTime::now()).unwrap();
+            for number in 0..50 {
+                let id = format!("{beginning}-{number}");
+                let text = format!("{{\"event\":{{\"id\":\"{id}\"}}}}");
+                spool.append(sink::spool::Kind::Alerts, &[(&id, text.as_bytes())], SystemTime::now());
+            }
+        }
+        let sink = Arc::new(Sink::open(&settings).unwrap());
+        let slice = Duration::from_millis(100);
+        let seeker =
+            Seeker { sink: Some(Arc::clone(&sink)), slice, ..seeker(shared.path(), others, settings) };
+        let (ends, left) = (Arc::clone(&seeker.ends), Arc::clone(&seeker.left));
+        let heir = thread::spawn(move || seeker.run());
+        let taken = |beginning: &str, count: usize| {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while server.ids().iter().filter(|id| id.starts_with(beginning)).count() < count {
+                assert!(Instant::now() < deadline, "{beginning} is held up");
+                thread::yield_now();
+            }
+        };
+        sink.write(document(Action::ListedName, "own-1"));
+        taken("own", 1);
+        taken("left", 50);
+        sink.write(document(Action::ListedName, "own-2"));
+        taken("own", 2);
+        ends.store(true, Ordering::Relaxed);
+        heir.thread().unpark();
+        heir.join().unwrap();
+        assert!(
+            Remains::are_in(&shared.path().join("turn-1/spool")),
+            "what is stuck waits for the next agent"
+        );
+        assert_eq!(left.counts(), LeftCounts { sent: 50, refused: 0, lost: 0 });
     }
 
     #[test]

@@ -225,4 +225,4 @@ impl Search {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,7 @@
 //! The whole sink against a stand-in: what real servers do rarely, or never when asked to.
 
 // The stand-in.
-mod stand_in;
+pub(crate) mod stand_in;
 
 use namewarden_protocol::document::{Action, Document, Event, Identity, Time};
 
@@ -13,7 +13,7 @@ use crate::pipeline::sink::{self, Sink, Style, Target};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn document(action: Action, id: &str) -> Document {
+pub(crate) fn document(action: Action, id: &str) -> Document {
     let identity = Identity {
         cluster: "cluster".into(),
         node: "node-1".into(),
@@ -24,7 +24,7 @@ fn document(action: Action, id: &str) -> Document {
     Document::new(Time(0), Event::new(action, id.into(), Time(0)), &identity)
 }
 
-fn settings(folder: &std::path::Path, urls: &[Url]) -> sink::Settings {
+pub(crate) fn settings(folder: &std::path::Path, urls: &[Url]) -> sink::Settings {
     let target = Target::Search(urls.to_vec());
     sink::Settings {
         alerts: target.clone(),

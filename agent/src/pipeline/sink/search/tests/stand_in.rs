@@ -33,6 +33,7 @@ struct Inner {
     faults: VecDeque<Fault>,
     bulks: usize,
     largest: Option<usize>,
+    never: Option<&'static str>,
     authorization: Option<String>,
     lookups: usize,
 }
@@ -73,6 +74,11 @@ impl StandIn {
     /// Bodies of more bytes, unpacked, get 413.
     pub fn refuse_bodies_over(&self, bytes: usize) {
         self.inner.lock().unwrap().largest = Some(bytes);
+    }
+
+    /// Documents whose id begins so are put off for ever.
+    pub fn never_take(&self, beginning: &'static str) {
+        self.inner.lock().unwrap().never = Some(beginning);
     }
 
     /// Ids of every document in every index, sorted.
@@ -156,6 +162,7 @@ impl Inner {
         assert_eq!(document["event"]["id"], id);
         let status = match fault {
             Some(Fault::Items(end, status)) if id.ends_with(end) => *status,
+            _ if self.never.is_some_and(|beginning| id.starts_with(beginning)) => 503,
             _ if self.indices.last().unwrap().iter().any(|known| known == id) => 409,
             _ => 201,
         };
