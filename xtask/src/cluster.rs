@@ -56,6 +56,12 @@ enum Task {
     },
     /// Print the file by which kubectl and helm reach the cluster
     Kubeconfig,
+    /// End one of its programs and start it again, while everything else goes on: kubelet, containerd, kube-apiserver, ...
+    Restart {
+        /// The program
+        #[arg(value_name = "PROGRAM")]
+        program: String,
+    },
     /// End the cluster and remove all that it made, also what a killed `up` left
     Down,
 }
@@ -68,6 +74,7 @@ pub fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
         Task::Up => up(layout, &place),
         Task::Load { archives } => load(&place, archives),
         Task::Kubeconfig => kubeconfig(&place),
+        Task::Restart { program } => restart(&place, program),
         Task::Down => down(&place),
     }
 }
@@ -112,6 +119,13 @@ pub fn load(place: &Place, archives: &[PathBuf]) -> Result<()> {
 fn kubeconfig(place: &Place) -> Result<()> {
     demand_up(place)?;
     println!("{}", place.kubeconfig().display());
+    Ok(())
+}
+
+fn restart(place: &Place, program: &str) -> Result<()> {
+    let _lock = place.lock()?;
+    daemon::restart(place, program)?;
+    println!("started {program} again");
     Ok(())
 }
 

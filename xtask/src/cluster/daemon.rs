@@ -18,6 +18,9 @@ use super::place::Place;
 /// The file with name, process id and start of each.
 const LIST: &str = "daemons";
 
+/// What the resolver that the cluster's own asks is told.
+pub const UPSTREAM: &str = "upstream.corefile";
+
 /// Bytes of a log that an error shows.
 const TAIL: usize = 3_000;
 
@@ -76,6 +79,24 @@ pub fn start(place: &Place, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Ends the program `name` and starts it again, as a person who changes its settings does; what it started goes on.
+pub fn restart(place: &Place, name: &str) -> Result<()> {
+    let (ended, kept): (Vec<Daemon>, Vec<Daemon>) =
+        list(place).into_iter().partition(|daemon| daemon.name == name);
+    if ended.is_empty() {
+        let known: Vec<&str> = kept.iter().map(|daemon| &*daemon.name).collect();
+        bail!("no program of the cluster is called `{name}`: there are {}", known.join(", "));
+    }
+    ended.iter().try_for_each(super::stop::end_daemon)?;
+    let lines = kept.iter().map(|Daemon { name, pid, started }| format!("{name} {pid} {started}\n"));
+    let text: String = lines.collect();
+    // Renamed, so that whoever reads it finds all of them.
+    let draft = place.path("daemons.new");
+    fs::write(&draft, text)?;
+    fs::rename(draft, place.path(LIST))?;
+    start(place, name)
+}
+
 /// The process id of one that runs.
 fn running(place: &Place, name: &str) -> Result<u32> {
     let found = list(place).into_iter().find(|daemon| daemon.name == name && daemon.runs());
@@ -125,6 +146,7 @@ fn arguments(place: &Place, name: &str) -> Vec<String> {
             format!("--hostname-override={NODE_NAME}"),
             format!("--node-ip={NODE}"),
         ],
+        "coredns" => vec![format!("-conf={}", place.text(UPSTREAM))],
         "kube-proxy" => vec![
             format!("--kubeconfig={}", place.text("proxy.kubeconfig")),
             format!("--hostname-override={NODE_NAME}"),

@@ -27,6 +27,7 @@ const CONNECT: Duration = Duration::from_millis(200);
 const PACE: Duration = Duration::from_millis(200);
 
 const COREDNS: &str = include_str!("coredns.yaml");
+const UPSTREAM: &str = include_str!("upstream.corefile");
 
 /// Says what is done and when.
 pub struct Clock {
@@ -80,7 +81,8 @@ fn steps(layout: &Layout, place: &Place, clock: &Clock) -> Result<()> {
     clock.step("a network namespace, keys and settings");
     stop::remember_settings(place)?;
     stop::make_groups()?;
-    for name in ["etcd", "kube-apiserver", "containerd"] {
+    fs::write(place.path(daemon::UPSTREAM), UPSTREAM.replace("UPSTREAM", NODE))?;
+    for name in ["etcd", "kube-apiserver", "containerd", "coredns"] {
         daemon::start(place, name)?;
     }
     take_in_images(place)?;
@@ -91,6 +93,7 @@ fn steps(layout: &Layout, place: &Place, clock: &Clock) -> Result<()> {
         daemon::start(place, name)?;
     }
     let manifests = COREDNS.replace("COREDNS_IMAGE", &images::coredns()).replace("DNS_ADDRESS", DNS);
+    let manifests = manifests.replace("UPSTREAM", NODE);
     wait_for(place, "CoreDNS accepted by the API server", || apply(place, &manifests).is_ok())?;
     wait_for(place, "the node ready", || node_is_ready(place))?;
     clock.step("the node is ready");

@@ -18,7 +18,7 @@ use super::network;
 use super::place::{NAMESPACE, Place, namespace};
 
 /// The programs, in the order in which they end: who starts others anew ends first.
-pub const ORDER: [&str; 7] = [
+pub const ORDER: [&str; 8] = [
     "kubelet",
     "kube-controller-manager",
     "kube-scheduler",
@@ -26,6 +26,7 @@ pub const ORDER: [&str; 7] = [
     "containerd",
     "kube-apiserver",
     "etcd",
+    "coredns",
 ];
 
 /// The cgroup, in each hierarchy, in which the kubelet makes its own.
@@ -81,14 +82,16 @@ pub fn make_groups() -> Result<()> {
     Ok(())
 }
 
+/// Ends one of the programs and returns when it is gone; its containers go on.
+pub fn end_daemon(daemon: &daemon::Daemon) -> Result<()> {
+    end(&daemon.name, |pid| u32::try_from(pid) == Ok(daemon.pid) && daemon.runs())
+}
+
 /// By their list, and by their order.
 fn end_daemons(place: &Place) -> Result<()> {
     let daemons = daemon::list(place);
     for name in ORDER.iter().take_while(|name| **name != "containerd") {
-        for daemon in daemons.iter().filter(|daemon| daemon.name == *name) {
-            let is_it = |pid: i32| u32::try_from(pid) == Ok(daemon.pid) && daemon.runs();
-            end(name, is_it)?;
-        }
+        daemons.iter().filter(|daemon| daemon.name == *name).try_for_each(end_daemon)?;
     }
     Ok(())
 }

@@ -25,9 +25,10 @@ const RUNC: Module = Module {
     ..Module::plain("runc", "github.com/opencontainers/runc", pinned::RUNC)
 };
 
+/// Its folder is called by the plugin that was added last: one that was built before is not taken for it.
 const COREDNS: Module = Module {
     main: Some(include_str!("node/coredns.go")),
-    ..Module::plain("coredns", "github.com/coredns/coredns", pinned::COREDNS)
+    ..Module::plain("coredns-forward", "github.com/coredns/coredns", pinned::COREDNS)
 };
 
 /// The modules in the order in which they are built: what is soon done comes first.

@@ -101,7 +101,7 @@ impl Suite {
 
     /// Starts search engines.
     pub fn needs_search(self) -> bool {
-        matches!(self, Suite::Search | Suite::Demo)
+        matches!(self, Suite::Search | Suite::Demo | Suite::Node)
     }
 
     /// Runs the agent as a program.
