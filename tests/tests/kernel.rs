@@ -44,6 +44,10 @@ mod turnover;
 #[path = "kernel/lifecycle.rs"]
 mod lifecycle;
 
+// A socket load-balancer at the root of the cgroup tree.
+#[path = "kernel/rewriter.rs"]
+mod rewriter;
+
 // Programs of others at the same hooks.
 #[path = "kernel/foreign.rs"]
 mod foreign;

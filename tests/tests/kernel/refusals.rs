@@ -13,8 +13,9 @@ use namewarden_tests::{
 };
 
 use crate::{
-    foreign::{always, object},
+    foreign::always,
     lifecycle::attached,
+    rewriter::object,
     scene::{DNS, Scene},
 };
 
