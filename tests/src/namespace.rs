@@ -54,14 +54,7 @@ impl Namespace {
 
     /// Runs `action` in a thread inside it: sockets made there belong to the namespace.
     pub fn enter<T: Send>(&self, action: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let file = File::open(&self.path).with_context(|| format!("cannot open {}", self.path.display()))?;
-        thread::scope(|scope| {
-            let inside = scope.spawn(move || {
-                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
-                action()
-            });
-            inside.join().map_err(|_| anyhow!("a thread inside a namespace panicked"))?
-        })
+        enter(&self.path, action)
     }
 
     /// Sets a kernel setting of the namespace, for example `net/ipv4/ip_forward`.
@@ -78,6 +71,18 @@ impl Drop for Namespace {
             eprintln!("cannot remove namespace {}: {error:#}", self.name);
         }
     }
+}
+
+/// Runs `action` in a thread inside the namespace that the file at `path` stands for, whoever made it.
+pub fn enter<T: Send>(path: &Path, action: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    thread::scope(|scope| {
+        let inside = scope.spawn(move || {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+            action()
+        });
+        inside.join().map_err(|_| anyhow!("a thread inside a namespace panicked"))?
+    })
 }
 
 /// Removes the namespace `name`.

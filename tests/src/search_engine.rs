@@ -176,6 +176,12 @@ impl SearchEngine {
         format!("http{}://{}", if self.is_guarded { "s" } else { "" }, self.address())
     }
 
+    /// Its process and its folder: whoever outlives this one can end the one and remove the other.
+    pub fn remains(&self) -> Option<(u32, PathBuf)> {
+        let pid = self.daemon().as_ref().map(Daemon::pid)?;
+        Some((pid, self.folder.path().to_owned()))
+    }
+
     /// Certificate of who signed its own, where it is guarded.
     pub fn authority(&self) -> PathBuf {
         self.folder.path().join("config/ca.crt")

@@ -32,6 +32,11 @@ impl Daemon {
         Ok(Self { child, folder: folder.to_owned() })
     }
 
+    /// The process that was started.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// An error once it has ended.
     pub(super) fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {

@@ -42,7 +42,7 @@ fn the_agent_runs_with_the_charts_capabilities_and_no_other() -> Result<()> {
     assert_eq!(spec("/containers/0/securityContext/readOnlyRootFilesystem"), Value::Bool(true));
     assert_ne!(spec("/hostNetwork"), Value::Bool(true));
     assert_ne!(spec("/hostPID"), Value::Bool(true));
-    Ok(())
+    installation.end()
 }
 
 #[test]
@@ -57,5 +57,5 @@ fn the_controller_runs_as_nobody_with_no_capability() -> Result<()> {
     };
     assert_eq!(field("Uid:").split_whitespace().next(), Some("65532"));
     assert_eq!(u64::from_str_radix(field("CapBnd:"), 16)?, 0);
-    Ok(())
+    installation.end()
 }

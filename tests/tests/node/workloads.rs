@@ -1,10 +1,12 @@
-//! Workloads of every kind: whoever asks for a listed name is named right, over UDP and TCP; the resolver that asks on its
-//! behalf raises nothing.
+//! Workloads of every kind: whoever asks for a listed name is named right, down to the process, over UDP and TCP.
+
+use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
+use namewarden_tests::message::{kind_by_name, query, with_length};
 use serde_json::Value;
 
-use crate::installation::Installation;
+use crate::{crowd::text, installation::Installation};
 
 /// A pod that no API server was asked for: the kubelet reads it from a file. It can have no account.
 const STATIC: &str = "
@@ -19,10 +21,33 @@ spec:
 
 const WORKLOADS: &str = include_str!("workloads.yaml");
 
-/// Asks by UDP for one name and by TCP for the other, whose message is written out: its length, its head, `loader.example`, A, IN.
-const ASK: &str = "nslookup rat.example. 10.96.0.10; printf '\\\\000\\\\040\\\\022\\\\064\\\\001\\\\000\\\\000\\\\001\
-\\\\000\\\\000\\\\000\\\\000\\\\000\\\\000\\\\006loader\\\\007example\\\\000\\\\000\\\\001\\\\000\\\\001' \
-| nc -w 2 10.96.0.10 53 | wc -c";
+/// Address of the cluster's DNS server.
+const DNS: &str = "10.96.0.10 53";
+
+/// What each workload does: by UDP it asks for `rat.example`, by TCP for `loader.example`, with one process each that lives a while.
+fn ask() -> String {
+    let (datagram, stream) = (question("rat.example"), with_length(&question("loader.example")));
+    let (datagram, stream) = (escaped(&datagram), escaped(&stream));
+    format!("printf '{datagram}' | nc -u -w 1 {DNS} | wc -c; printf '{stream}' | nc -w 2 {DNS} | wc -c")
+}
+
+/// The same, all of it within 200 ms.
+fn glance() -> String {
+    let (datagram, stream) = (question("rat.example"), with_length(&question("loader.example")));
+    let (datagram, stream) = (escaped(&datagram), escaped(&stream));
+    format!(
+        "(printf '{datagram}' | timeout -s KILL 0.2 nc -u {DNS}) & printf '{stream}' | timeout -s KILL 0.2 nc {DNS}; wait"
+    )
+}
+
+fn question(name: &str) -> Vec<u8> {
+    query(0x1234, name, kind_by_name("A"))
+}
+
+/// Bytes as `printf` takes them, inside a string of a manifest.
+fn escaped(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("\\\\{byte:03o}")).collect::<Vec<_>>().concat()
+}
 
 /// What each alert of a workload must say.
 struct Workload {
@@ -30,22 +55,40 @@ struct Workload {
     pod: &'static str,
     container: &'static str,
     owner: Option<(&'static str, &'static str)>,
+    /// Which process asks.
+    process: &'static str,
+    /// Entries that it asks for, with the transport.
+    ways: &'static [(&'static str, &'static str)],
+    /// It may have ended before anybody looked, all of its container.
+    is_brief: bool,
 }
 
-const EXPECTED: [Workload; 8] = [
-    Workload { pod: "cart-", container: "checkout", owner: Some(("Deployment", "cart")) },
-    Workload { pod: "invoice-", container: "print", owner: Some(("Job", "invoice")) },
-    Workload { pod: "report-", container: "sum", owner: Some(("CronJob", "report")) },
-    Workload { pod: "anchor-node-1", container: "hold", owner: Some(("Node", "node-1")) },
-    Workload { pod: "stock-0", container: "count", owner: Some(("StatefulSet", "stock")) },
-    Workload { pod: "ledger", container: "book", owner: None },
-    Workload { pod: "opening", container: "unlock", owner: None },
-    Workload { pod: "glance", container: "look", owner: None },
+const WAYS: &[(&str, &str)] = &[("rat.example", "udp"), ("loader.example", "tcp")];
+
+const fn workload(
+    pod: &'static str,
+    container: &'static str,
+    owner: Option<(&'static str, &'static str)>,
+) -> Workload {
+    Workload { pod, container, owner, process: "nc", ways: WAYS, is_brief: false }
+}
+
+const EXPECTED: [Workload; 9] = [
+    workload("cart-", "checkout", Some(("Deployment", "cart"))),
+    workload("invoice-", "print", Some(("Job", "invoice"))),
+    workload("report-", "sum", Some(("CronJob", "report"))),
+    workload("anchor-node-1", "hold", Some(("Node", "node-1"))),
+    workload("stock-0", "count", Some(("StatefulSet", "stock"))),
+    workload("ledger", "book", None),
+    workload("opening", "unlock", None),
+    workload("glance", "look", None),
+    Workload {
+        process: "nslookup",
+        ways: &[("rat.example", "udp")],
+        is_brief: true,
+        ..workload("flash", "strike", None)
+    },
 ];
-
-fn text<'a>(alert: &'a Value, path: &str) -> &'a str {
-    alert.pointer(path).and_then(Value::as_str).unwrap_or_default()
-}
 
 impl Workload {
     /// Whether the alert is of this workload: by its pod's name.
@@ -63,34 +106,38 @@ impl Workload {
             ("/kubernetes/service_account", if self.pod.starts_with("anchor") { "" } else { "clerk" }),
             ("/container/name", self.container),
             ("/container/image/name", "busybox:1"),
+            ("/process/name", self.process),
         ];
-        // An init container that is gone before anybody told of it is known by its id alone: nothing is guessed.
-        let is_brief = self.pod == "opening";
+        // An init container that is one process and ends with its answer may be known by its ids alone: nothing is guessed.
         let may_lack =
-            |path: &str| is_brief && path.starts_with("/container/") && text(alert, path).is_empty();
+            |path: &str| self.is_brief && !path.starts_with("/kube") && text(alert, path).is_empty();
         let differ = |(path, value): &(&str, &str)| text(alert, path) != *value && !may_lack(path);
         let say = |(path, value): &(&str, &str)| format!("{path}: {:?}, not {value:?}", text(alert, path));
         fields.iter().filter(|field| differ(field)).map(say).collect()
     }
+
+    /// Whether there is an alert of each of its entries that says what it should.
+    fn is_told(&self, alerts: &[Value]) -> bool {
+        self.ways.iter().all(|(name, transport)| {
+            alerts.iter().any(|alert| {
+                self.raised(alert)
+                    && text(alert, "/dns/question/name") == *name
+                    && text(alert, "/network/transport") == *transport
+                    && text(alert, "/container/id").len() == 64
+                    && self.wrong(alert).is_empty()
+            })
+        })
+    }
 }
 
 #[test]
-fn each_workload_is_named_over_udp_and_tcp_and_the_resolver_raises_nothing() -> Result<()> {
+fn each_workload_is_named_over_udp_and_tcp_and_nobody_else_alerts() -> Result<()> {
     let installation = Installation::turn()?;
-    installation.apply(&WORKLOADS.replace("ASK", ASK))?;
-    installation.run_static("anchor", &STATIC.replace("ASK", ASK))?;
-    let ways = [("rat.example", "udp"), ("loader.example", "tcp")];
-    let is_there = |alerts: &[Value], workload: &Workload, (name, transport): (&str, &str)| {
-        alerts.iter().any(|alert| {
-            workload.raised(alert)
-                && text(alert, "/dns/question/name") == name
-                && text(alert, "/network/transport") == transport
-                && workload.wrong(alert).is_empty()
-        })
-    };
+    installation.apply(&WORKLOADS.replace("GLANCE", &glance()).replace("ASK", &ask()))?;
+    installation.run_static("anchor", &STATIC.replace("ASK", &ask()))?;
     let alerts = installation
         .wait_for_alerts("an alert of each workload and way, with all names", |alerts| {
-            EXPECTED.iter().all(|workload| ways.iter().all(|way| is_there(alerts, workload, *way)))
+            EXPECTED.iter().all(|workload| workload.is_told(alerts))
         });
     let alerts = alerts.or_else(|error| {
         let wrong: Vec<_> = complaints(&installation.alerts()?);
@@ -100,11 +147,25 @@ fn each_workload_is_named_over_udp_and_tcp_and_the_resolver_raises_nothing() -> 
     let of_pods = alerts.iter().filter(|alert| alert.pointer("/kubernetes/pod/name").is_some());
     let strangers: Vec<_> = of_pods.filter(|alert| !is_expected(alert)).collect();
     ensure!(strangers.is_empty(), "who asked for nothing raised alerts: {strangers:#?}");
-    let kinds = alerts.iter().filter(|alert| text(alert, "/kubernetes/namespace") == "kube-system");
-    ensure!(kinds.count() == 0, "the resolver raised alerts");
     let wrong = complaints(&alerts);
     ensure!(wrong.is_empty(), "{wrong:#?}");
-    Ok(())
+    for workload in &EXPECTED {
+        let pods: BTreeSet<_> = alerts
+            .iter()
+            .filter(|alert| workload.raised(alert))
+            .map(|alert| text(alert, "/kubernetes/pod/name").to_owned())
+            .collect();
+        // The CronJob goes on, minute by minute.
+        if workload.pod != "report-" {
+            installation.engine.expect(&pods, workload.ways.len());
+        }
+    }
+    let brief = alerts.iter().filter(|alert| text(alert, "/kubernetes/pod/name") == "flash");
+    for alert in brief {
+        let names = [text(alert, "/container/name"), text(alert, "/process/name")];
+        println!("of an init container that ends with its answer the alert names {names:?}");
+    }
+    installation.end()
 }
 
 /// Of one of the workloads, of the pod that waited for the set, or of another test.
