@@ -169,6 +169,10 @@ impl Machine for LiveMachine {
     fn container_name(&mut self, pid: u32, pod_uid: &str, at: Timestamp) -> Option<Arc<str>> {
         self.processes.container(pid, pod_uid, at)
     }
+
+    fn name_of_container(&mut self, id: &str, pod_uid: &str) -> Option<Arc<str>> {
+        self.processes.container_of(id, pod_uid)
+    }
 }
 
 /// Asks a [`LiveMachine`] from anywhere, as often as wanted; never waits.

@@ -38,6 +38,11 @@ const TOLERANCE_NS: u64 = 200_000_000;
 const REMEMBERED: usize = 4_096;
 /// More of a file of the process table is not read.
 const LONGEST: u64 = 64 * 1024;
+/// Processes that are looked at for one of a container; the youngest, as long as pids do not begin anew.
+const SEARCHED: usize = 4_096;
+/// All processes are looked at no more often than this, and for no more than one part in `PAUSE_FACTOR` of the time.
+const SEARCH_PAUSE: Duration = Duration::from_millis(100);
+const PAUSE_FACTOR: u32 = 20;
 /// More of what a process has mounted is not read.
 const LONGEST_MOUNTS: u64 = 256 * 1024;
 
@@ -112,6 +117,8 @@ pub(super) struct Processes {
     memory: Memory<Task, Remembered>,
     counters: Arc<ProcessCounters>,
     tick_ns: u64,
+    /// No process of a container is searched for before.
+    next_search: Instant,
 }
 
 impl Processes {
@@ -123,6 +130,7 @@ impl Processes {
             memory: Memory::new(REMEMBERED),
             counters: Arc::default(),
             tick_ns: 1_000_000_000 / ticks,
+            next_search: Instant::now(),
         }
     }
 
@@ -149,6 +157,36 @@ impl Processes {
     /// Name of the container of the pod with this UID that the process of that time runs in, as its mounts say.
     pub fn container(&mut self, pid: u32, uid: &str, at: Timestamp) -> Option<Arc<str>> {
         self.reading(Task::process(pid), at)?;
+        self.mounted_in(pid, uid)
+    }
+
+    /// Name of the container with this id of the pod with this UID, as the mounts say of whatever process runs in it now: the one
+    /// that asked may be gone. Not looked for where that was done lately.
+    pub fn container_of(&mut self, id: &str, uid: &str) -> Option<Arc<str>> {
+        let began = Instant::now();
+        if began < self.next_search {
+            return None;
+        }
+        let found = self.youngest().into_iter().find_map(|pid| {
+            let cgroups = std::fs::read_to_string(self.root.as_ref()?.join(pid.to_string()).join("cgroup"));
+            let of_process = entry::workload(&cgroups.ok()?)?;
+            (of_process.container_id.as_deref() == Some(id)).then(|| self.mounted_in(pid, uid))?
+        });
+        self.next_search = Instant::now() + (began.elapsed() * PAUSE_FACTOR).max(SEARCH_PAUSE);
+        found
+    }
+
+    /// Processes that are there, the youngest first.
+    fn youngest(&self) -> Vec<u32> {
+        let entries = self.root.iter().filter_map(|root| std::fs::read_dir(root).ok()).flatten();
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let mut pids: Vec<u32> = names.collect();
+        pids.sort_unstable_by(|one, other| other.cmp(one));
+        pids.truncate(SEARCHED);
+        pids
+    }
+
+    fn mounted_in(&self, pid: u32, uid: &str) -> Option<Arc<str>> {
         let path = self.root.as_ref()?.join(pid.to_string()).join("mountinfo");
         let mut bytes = Vec::new();
         File::open(path).ok()?.take(LONGEST_MOUNTS).read_to_end(&mut bytes).ok()?;

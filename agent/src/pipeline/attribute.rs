@@ -42,6 +42,11 @@ pub trait Machine {
     fn container_name(&mut self, _pid: u32, _pod_uid: &str, _at: Timestamp) -> Option<Arc<str>> {
         None
     }
+
+    /// Name of the pod's container with this id, as any process says that runs in it now.
+    fn name_of_container(&mut self, _id: &str, _pod_uid: &str) -> Option<Arc<str>> {
+        None
+    }
 }
 
 /// A machine that knows nothing: what a replay has.

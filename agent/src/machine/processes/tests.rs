@@ -145,6 +145,26 @@ fn a_thread_id_given_out_again_does_not_lend_its_name_to_the_past() {
 }
 
 #[test]
+fn a_container_is_named_by_any_of_its_processes_and_searched_for_now_and_then() {
+    let (root, mut processes) = table();
+    let (id, other) = ("a".repeat(64), "b".repeat(64));
+    let uid = "1b2c3d4e-5f60-4718-8293-a4b5c6d7e8f9";
+    process(root.path(), 7, "sh", 1, &format!("/kubepods/pod{uid}/{id}"));
+    process(root.path(), 8, "sh", 1, &format!("/kubepods/pod{uid}/{other}"));
+    let mounts =
+        |name: &str| format!("812 790 254:1 /pods/{uid}/containers/{name}/6f8a /x rw - ext4 /d rw\n");
+    fs::write(root.path().join("7/mountinfo"), mounts("init")).unwrap();
+    fs::write(root.path().join("8/mountinfo"), mounts("app")).unwrap();
+    fs::create_dir(root.path().join("self")).unwrap();
+    assert_eq!(processes.container_of(&id, uid).as_deref(), Some("init"));
+    assert_eq!(processes.container_of(&other, uid), None, "one search has just been made");
+    processes.next_search = Instant::now();
+    assert_eq!(processes.container_of(&other, uid).as_deref(), Some("app"));
+    processes.next_search = Instant::now();
+    assert_eq!(processes.container_of(&"c".repeat(64), uid), None);
+}
+
+#[test]
 fn a_table_that_is_switched_off_names_nobody() {
     let mut processes = Processes::new(None);
     assert_eq!(processes.name(std::process::id(), now()), None);

@@ -69,9 +69,15 @@ impl<M: Machine> Attributor<M> {
             return found.name.clone();
         }
         // A socket may be handed on: only a process of this container says its name.
-        let of_process = self.machine.process_cgroup(pid, at)?;
-        let is_inside = of_process.container_id.as_deref() == Some(id);
-        let name = if is_inside { self.machine.container_name(pid, uid, at) } else { None };
+        let of_process = self.machine.process_cgroup(pid, at);
+        let is_inside = of_process.is_some_and(|of_process| of_process.container_id.as_deref() == Some(id));
+        let by_asker = if is_inside { self.machine.container_name(pid, uid, at) } else { None };
+        let is_only = |pod: Arc<Pod>| pod.only_container().is_some();
+        let name = match by_asker {
+            // The object names the only one of a pod.
+            None if !pods.pod(uid).is_some_and(is_only) => self.machine.name_of_container(id, uid),
+            found => found,
+        };
         self.names.put(id, Found { since: at, name: name.clone() });
         name
     }
@@ -107,6 +113,31 @@ mod tests {
         fn container_name(&mut self, _: u32, _: &str, _: Timestamp) -> Option<Arc<str>> {
             self.2 += 1;
             self.1.map(Arc::from)
+        }
+    }
+
+    /// Nobody who asked is there any more; something else in the container of this digit is.
+    struct Others(char);
+
+    impl Machine for Others {
+        fn cgroup(&mut self, _: u64) -> Option<Arc<Workload>> {
+            None
+        }
+
+        fn process_name(&mut self, _: u32, _: Timestamp) -> Option<Arc<str>> {
+            None
+        }
+
+        fn thread_name(&mut self, _: u32, _: u32, _: Timestamp) -> Option<Arc<str>> {
+            None
+        }
+
+        fn process_cgroup(&mut self, _: u32, _: Timestamp) -> Option<Arc<Workload>> {
+            None
+        }
+
+        fn name_of_container(&mut self, id: &str, _: &str) -> Option<Arc<str>> {
+            id.starts_with(self.0).then(|| "init".into())
         }
     }
 
@@ -147,6 +178,13 @@ mod tests {
     fn a_process_of_another_container_names_none() {
         let mut attributor = Attributor::new(Mounts('c', Some("other"), 0));
         assert_eq!((container(&mut attributor, 'a', 0), attributor.machine.2), (None, 0));
+    }
+
+    #[test]
+    fn a_container_whose_asker_is_gone_is_named_by_what_else_runs_in_it() {
+        let mut attributor = Attributor::new(Others('a'));
+        let mut name = |digit| attributor.hints(&attributed(workload(digit)), &OnePod, at(0)).container;
+        assert_eq!((name('a').as_deref(), name('c')), (Some("init"), None));
     }
 
     #[test]
