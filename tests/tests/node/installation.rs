@@ -29,7 +29,7 @@ const CONTROLLER: &str = "namewarden-controller.namewarden-controller.svc";
 const CLAIM: &str = "claim";
 
 /// How long the slowest of the steps may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(200);
 
 /// How often the API server and the controller are asked.
 const PACE: Duration = Duration::from_millis(250);
