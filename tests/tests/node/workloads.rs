@@ -22,26 +22,26 @@ spec:
 const WORKLOADS: &str = include_str!("workloads.yaml");
 
 /// Address of the cluster's DNS server.
-const DNS: &str = "10.96.0.10 53";
+const DNS: &str = "10.96.0.10";
 
-/// What each workload does: by UDP it asks for `rat.example`, by TCP for `loader.example`, with one process each that lives a while.
+/// What each workload does: by UDP it asks for `rat.example`, by TCP for `loader.example`, with one process each that lives a second.
 fn ask() -> String {
-    let (datagram, stream) = (question("rat.example"), with_length(&question("loader.example")));
-    let (datagram, stream) = (escaped(&datagram), escaped(&stream));
-    format!("printf '{datagram}' | nc -u -w 1 {DNS} | wc -c; printf '{stream}' | nc -w 2 {DNS} | wc -c")
+    format!("{}; {}", datagram("sleep 1"), stream("nc -w 2"))
 }
 
 /// The same, all of it within 200 ms.
 fn glance() -> String {
-    let (datagram, stream) = (question("rat.example"), with_length(&question("loader.example")));
-    let (datagram, stream) = (escaped(&datagram), escaped(&stream));
-    format!(
-        "(printf '{datagram}' | timeout -s KILL 0.2 nc -u {DNS}) & printf '{stream}' | timeout -s KILL 0.2 nc {DNS}; wait"
-    )
+    format!("({}) & {}; wait", datagram("usleep 200000"), stream("timeout -s KILL 0.2 nc"))
 }
 
-fn question(name: &str) -> Vec<u8> {
-    query(0x1234, name, kind_by_name("A"))
+/// Asks, and lives until what it says is read, which is after a pause: the pipe is full before.
+fn datagram(pause: &str) -> String {
+    format!("(head -c 65536 /dev/zero; exec nslookup rat.example. {DNS}) | ({pause}; wc -c)")
+}
+
+fn stream(program: &str) -> String {
+    let question = escaped(&with_length(&query(0x1234, "loader.example", kind_by_name("A"))));
+    format!("printf '{question}' | {program} {DNS} 53 | wc -c")
 }
 
 /// Bytes as `printf` takes them, inside a string of a manifest.
@@ -55,22 +55,20 @@ struct Workload {
     pod: &'static str,
     container: &'static str,
     owner: Option<(&'static str, &'static str)>,
-    /// Which process asks.
-    process: &'static str,
-    /// Entries that it asks for, with the transport.
-    ways: &'static [(&'static str, &'static str)],
+    /// Entries that it asks for, with the transport and the process that asks.
+    ways: &'static [(&'static str, &'static str, &'static str)],
     /// It may have ended before anybody looked, all of its container.
     is_brief: bool,
 }
 
-const WAYS: &[(&str, &str)] = &[("rat.example", "udp"), ("loader.example", "tcp")];
+const WAYS: &[(&str, &str, &str)] = &[("rat.example", "udp", "nslookup"), ("loader.example", "tcp", "nc")];
 
 const fn workload(
     pod: &'static str,
     container: &'static str,
     owner: Option<(&'static str, &'static str)>,
 ) -> Workload {
-    Workload { pod, container, owner, process: "nc", ways: WAYS, is_brief: false }
+    Workload { pod, container, owner, ways: WAYS, is_brief: false }
 }
 
 const EXPECTED: [Workload; 9] = [
@@ -83,8 +81,7 @@ const EXPECTED: [Workload; 9] = [
     workload("opening", "unlock", None),
     workload("glance", "look", None),
     Workload {
-        process: "nslookup",
-        ways: &[("rat.example", "udp")],
+        ways: &[("rat.example", "udp", "nslookup")],
         is_brief: true,
         ..workload("flash", "strike", None)
     },
@@ -99,6 +96,8 @@ impl Workload {
     /// What the alert says otherwise than it should.
     fn wrong(&self, alert: &Value) -> Vec<String> {
         let owner = self.owner.unwrap_or_default();
+        let way = self.ways.iter().find(|way| way.0 == text(alert, "/dns/question/name"));
+        let process = way.map(|way| way.2).unwrap_or_default();
         let fields = [
             ("/kubernetes/namespace", "shop"),
             ("/kubernetes/owner/kind", owner.0),
@@ -106,7 +105,7 @@ impl Workload {
             ("/kubernetes/service_account", if self.pod.starts_with("anchor") { "" } else { "clerk" }),
             ("/container/name", self.container),
             ("/container/image/name", "busybox:1"),
-            ("/process/name", self.process),
+            ("/process/name", process),
         ];
         // An init container that is one process and ends with its answer may be known by its ids alone: nothing is guessed.
         let may_lack =
@@ -118,7 +117,7 @@ impl Workload {
 
     /// Whether there is an alert of each of its entries that says what it should.
     fn is_told(&self, alerts: &[Value]) -> bool {
-        self.ways.iter().all(|(name, transport)| {
+        self.ways.iter().all(|(name, transport, _)| {
             alerts.iter().any(|alert| {
                 self.raised(alert)
                     && text(alert, "/dns/question/name") == *name
