@@ -61,9 +61,12 @@ pub fn option(folders: &[Renamed], target: &str) -> Result<String> {
     Ok(format!("target.{target}.rustflags={}", json!(flags)))
 }
 
-/// The same for the C compiler. It takes no folder with a space in its name.
+/// What a C compiler would read off its clock, said once for all: mimalloc has both in its version's line. No flag may hold a space.
+const NO_CLOCK: [&str; 3] = ["-Wno-builtin-macro-redefined", "-D__DATE__=\"none\"", "-D__TIME__=\"none\""];
+
+/// The same for the C compiler, and no clock. It takes no folder with a space in its name.
 pub fn c_flags(folders: &[Renamed]) -> Result<String> {
-    let mut flags = Vec::new();
+    let mut flags = NO_CLOCK.map(str::to_owned).to_vec();
     for (folder, name) in folders {
         let folder = text(folder)?;
         if !folder.contains(char::is_whitespace) {
@@ -88,6 +91,6 @@ mod tests {
             option(&folders, "t").unwrap(),
             r#"target.t.rustflags=["--remap-path-prefix=/a b=/x","--remap-path-prefix=/c=/y"]"#
         );
-        assert_eq!(c_flags(&folders).unwrap(), "-ffile-prefix-map=/c=/y");
+        assert_eq!(c_flags(&folders).unwrap(), format!("{} -ffile-prefix-map=/c=/y", NO_CLOCK.join(" ")));
     }
 }
