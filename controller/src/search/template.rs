@@ -9,7 +9,7 @@ use super::lifecycle::Lifecycle;
 use super::mapping::{self, Types};
 
 /// Rises when fields or settings change; a newer one in the search engine is left alone.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 /// Above the templates that Elasticsearch brings for `logs-*-*` (100).
 const PRIORITY: u32 = 250;
 /// Component with the fields of both data streams.
@@ -117,7 +117,7 @@ pub fn push_template() -> Value {
 pub fn annotations_template() -> Value {
     let keyword = json!({ "type": "keyword" });
     let properties = json!({
-        "cluster": keyword, "group": keyword, "state": keyword, "by": keyword, "at": { "type": "date_nanos" },
+        "cluster": keyword, "group": keyword, "state": keyword, "by": keyword, "at": mapping::date(),
     });
     ordinary(ANNOTATIONS, &properties)
 }

@@ -116,6 +116,39 @@ fn elasticsearch_keeps_a_document_once_over_a_rollover() -> Result<()> {
     runtime()?.block_on(rolls_over(&*SearchEngine::shared(Kind::Elasticsearch)?))
 }
 
+/// Servers pass indices by that have nothing for a page any more: they must know it to the nanosecond.
+async fn misses_nothing_of_a_millisecond(engine: &SearchEngine) -> Result<()> {
+    // More than a server asks at once, and the first has a whole page: the last ones are asked with how far that one came.
+    const STREAMS: u64 = 12;
+    let (store, tag) = (open(engine)?, tag());
+    let spec = |time, space: u64| made_up::Spec {
+        space: format!("moment{space}"),
+        ..made_up::Spec::new(time, &format!("{time}"))
+    };
+    let first = (1..STREAMS).map(|time| spec(50 + time, 0));
+    let specs = (0..STREAMS).map(|space| spec(space, space)).chain(first);
+    store.append(specs.map(|spec| spec.of(&tag).incoming()).collect()).await?;
+    let limit = usize::try_from(STREAMS)?;
+    let search = Search { order: Order::OldestFirst, limit, ..contract::all(Stream::Alerts, &tag) };
+    // Which index answers first is not ours to say.
+    for _ in 0..40 {
+        let page = store.search(search.clone()).await?;
+        let found: Vec<_> = page.hits.into_iter().map(|hit| hit.time.0).collect();
+        ensure!(found == (0..STREAMS).collect::<Vec<_>>(), "{found:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn opensearch_misses_nothing_of_the_millisecond_that_a_page_ends_in() -> Result<()> {
+    runtime()?.block_on(misses_nothing_of_a_millisecond(&*SearchEngine::shared(Kind::OpenSearch)?))
+}
+
+#[test]
+fn elasticsearch_misses_nothing_of_the_millisecond_that_a_page_ends_in() -> Result<()> {
+    runtime()?.block_on(misses_nothing_of_a_millisecond(&*SearchEngine::shared(Kind::Elasticsearch)?))
+}
+
 /// What is said of a group goes when no alert of it is left, and not before.
 async fn forgets(engine: &SearchEngine) -> Result<()> {
     const STREAM: &str = "logs-namewarden.alert-forgotten";
