@@ -266,11 +266,21 @@ impl Running {
         }
     }
 
+    /// Says that capture has ended, for one that has begun beside this one meanwhile.
+    fn mark_ended(&self) {
+        if let Some(last_capture) = &self.last_capture
+            && self.observatory.is_alive()
+            && let Err(error) = last_capture.end(clock::now())
+        {
+            tracing::warn!(%error, "cannot write to the state folder");
+        }
+    }
+
     /// Detaches, takes what is left in the ring, writes everything, says the totals.
     fn stop(self) -> anyhow::Result<ExitCode> {
         self.attached.detach();
         self.logs_turn.release();
-        self.mark_alive();
+        self.mark_ended();
         self.shown.stop();
         let ended = self.pipeline.join().unwrap_or_else(|_| Err(anyhow!("the pipeline thread ended early")));
         self.floods.finish(&self.attached, &mut |document| self.sink.write(document));
@@ -296,9 +306,12 @@ fn spawn(turning: Turning<LiveMachine>) -> anyhow::Result<thread::JoinHandle<any
 fn say_gap(last_capture: Option<&LastCapture>, composer: &Composer, sink: &Sink) {
     let now = clock::now();
     // A mark from the future says that the clock was set back, not when capture ended.
-    if let Some(start) = last_capture.and_then(LastCapture::read).filter(|start| *start < now) {
+    let Some(last_capture) = last_capture else { return };
+    let start = last_capture.read().or_else(|| last_capture.ended_beside());
+    if let Some(start) = start.filter(|start| *start < now) {
         sink.write(composer.gap(start, now, now, "the agent was not running"));
     }
+    last_capture.begin();
 }
 
 /// Who knows names of pods; says so where somebody asked for what takes them.

@@ -13,6 +13,12 @@ use crate::pipeline::packet::Timestamp;
 /// Written while capturing; its content is the civil time of the last sign of life, in nanoseconds.
 const FILE: &str = "last_capture";
 
+/// Beside it once capture has ended in good order, until it begins again.
+const ENDED: &str = "capture_ended";
+
+/// How folders of agents that take turns begin.
+const TURN: &str = "turn-";
+
 /// Remembers over restarts when capture was last alive.
 #[derive(Debug)]
 pub struct LastCapture {
@@ -28,6 +34,32 @@ impl LastCapture {
     /// When capture was last alive before this process; `None` at the first start or when the mark is unreadable.
     pub fn read(&self) -> Option<Timestamp> {
         fs::read_to_string(&self.path).ok()?.trim().parse().ok().map(Timestamp)
+    }
+
+    /// When capture ended of the agent that was alive last in another folder beside this one: it still wrote its last documents when
+    /// this one began, and so did not look as one that had ended.
+    pub fn ended_beside(&self) -> Option<Timestamp> {
+        let own = self.path.parent()?;
+        let is_turn =
+            |folder: &Path| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TURN));
+        let folders = fs::read_dir(own.parent().filter(|_| is_turn(own))?).ok()?;
+        let others =
+            folders.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_turn(path) && path != own);
+        let signs = others.filter_map(|folder| Some((Self::new(&folder).read()?.0, folder)));
+        let (at, folder) = signs.max()?;
+        folder.join(ENDED).exists().then_some(Timestamp(at))
+    }
+
+    /// Says that capture has begun.
+    pub fn begin(&self) {
+        // Where it is not there, or the disk takes nothing, there is nothing to take back.
+        let _ = fs::remove_file(self.path.with_file_name(ENDED));
+    }
+
+    /// Says that capture ended at `now`.
+    pub fn end(&self, now: Timestamp) -> io::Result<()> {
+        self.mark(now)?;
+        write_whole(&self.path.with_file_name(ENDED), b"")
     }
 
     /// Says that capture is alive at `now`.
@@ -49,6 +81,23 @@ mod tests {
         last.mark(Timestamp(5)).unwrap();
         last.mark(Timestamp(7)).unwrap();
         assert_eq!(LastCapture::new(folder.path()).read(), Some(Timestamp(7)));
+    }
+
+    #[test]
+    fn one_that_ended_beside_this_one_leaves_a_gap_and_one_that_captures_none() {
+        let shared = tempfile::tempdir().unwrap();
+        let [old, other, own] = ["turn-0", "turn-1", "turn-2"].map(|name| {
+            fs::create_dir(shared.path().join(name)).unwrap();
+            LastCapture::new(&shared.path().join(name))
+        });
+        assert_eq!(own.ended_beside(), None);
+        old.end(Timestamp(5)).unwrap();
+        assert_eq!(own.ended_beside(), Some(Timestamp(5)));
+        other.mark(Timestamp(6)).unwrap();
+        assert_eq!(own.ended_beside(), None, "another one captures");
+        old.begin();
+        old.mark(Timestamp(7)).unwrap();
+        assert_eq!(own.ended_beside(), None, "it captures again");
     }
 
     #[test]
