@@ -37,7 +37,7 @@ impl LastCapture {
     }
 
     /// When capture ended of the agent that was alive last in another folder beside this one: it still wrote its last documents when
-    /// this one began, and so did not look as one that had ended.
+    /// this one began, and so did not look as one that had ended; or it was killed since.
     pub fn ended_beside(&self) -> Option<Timestamp> {
         let own = self.path.parent()?;
         let is_turn =
@@ -47,7 +47,8 @@ impl LastCapture {
             folders.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_turn(path) && path != own);
         let signs = others.filter_map(|folder| Some((Self::new(&folder).read()?.0, folder)));
         let (at, folder) = signs.max()?;
-        folder.join(ENDED).exists().then_some(Timestamp(at))
+        let is_over = folder.join(ENDED).exists() || super::turns::is_free(&folder);
+        is_over.then_some(Timestamp(at))
     }
 
     /// Says that capture has begun.
@@ -98,6 +99,11 @@ mod tests {
         old.begin();
         old.mark(Timestamp(7)).unwrap();
         assert_eq!(own.ended_beside(), None, "it captures again");
+        let lock = fs::File::create(shared.path().join("turn-0/turn.lock")).unwrap();
+        lock.lock().unwrap();
+        assert_eq!(own.ended_beside(), None, "it captures again");
+        drop(lock);
+        assert_eq!(own.ended_beside(), Some(Timestamp(7)), "it was killed");
     }
 
     #[test]

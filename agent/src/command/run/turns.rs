@@ -140,6 +140,11 @@ impl Turn {
     }
 }
 
+/// Whether nobody uses the turn's folder: who held it has ended, in whatever way.
+pub fn is_free(folder: &Path) -> bool {
+    File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())
+}
+
 /// Whether the agent goes on without the state folder at `path`, which cannot be used because of `error`.
 pub fn is_dispensable(path: &Path, error: &io::Error) -> bool {
     match error.kind() {
