@@ -51,6 +51,10 @@ struct Status {
 
 /// Follows the resolver pods for ever, and tells what ports they listen on.
 pub async fn follow(client: Client, rules: Vec<Rule>, told: watch::Sender<Option<ResolverPorts>>) {
+    if rules.is_empty() {
+        // Agents may still have those of rules before.
+        told.send_replace(Some(ResolverPorts::default()));
+    }
     let mut known: Vec<Pods> = rules.iter().map(|_| Pods::default()).collect();
     let watches = rules.into_iter().enumerate().map(|(place, rule)| watch(&client, place, rule));
     let mut events = stream::select_all(watches);
@@ -105,6 +109,8 @@ struct Pods {
     listed: BTreeMap<String, BTreeSet<u16>>,
     /// Whether all of them are known, or none may be seen.
     is_known: bool,
+    /// Whether all of them were seen once.
+    is_seen: bool,
     /// Why the watch broke off, told once.
     told: Option<String>,
 }
@@ -116,7 +122,7 @@ impl Pods {
             watcher::Event::InitApply(pod) => put(&mut self.listed, &pod, rule),
             watcher::Event::InitDone => {
                 self.ports = std::mem::take(&mut self.listed);
-                (self.is_known, self.told) = (true, None);
+                (self.is_known, self.is_seen, self.told) = (true, true, None);
             }
             watcher::Event::Apply(pod) => put(&mut self.ports, &pod, rule),
             watcher::Event::Delete(pod) => {
@@ -169,12 +175,14 @@ fn listened(spec: &Spec) -> BTreeSet<u16> {
     let ports = spec.containers.iter().flat_map(|container| &container.ports);
     let udp = ports.filter(|port| port.protocol.as_deref() == Some("UDP"));
     let numbers = udp.flat_map(|port| [port.container, port.host]);
-    numbers.filter(|port| ResolverPorts::takes(*port)).take(RESOLVER_PORTS_MAX).collect()
+    let numbers: BTreeSet<u16> = numbers.filter(|port| ResolverPorts::takes(*port)).collect();
+    numbers.into_iter().take(RESOLVER_PORTS_MAX).collect()
 }
 
-/// Ports of all rules' pods, those that most pods name where there are too many; `None` while some are not known.
+/// Ports of all rules' pods, those that most pods name where there are too many; `None` while some are not known, or none may be seen:
+/// an API server that has just started refuses for a moment what it grants then.
 fn ports(known: &[Pods]) -> Option<ResolverPorts> {
-    if !known.iter().all(|pods| pods.is_known) {
+    if !known.iter().all(|pods| pods.is_known) || !known.iter().any(|pods| pods.is_seen) {
         return None;
     }
     let mut counts: BTreeMap<u16, usize> = BTreeMap::new();
@@ -272,5 +280,8 @@ mod tests {
         assert_eq!(said(&known), "unknown");
         known[1].broken(&refused(403), &rule);
         assert_eq!(said(&known), "1053");
+        let mut hidden = [Pods::default()];
+        hidden[0].broken(&refused(403), &rule);
+        assert_eq!(said(&hidden), "unknown", "an API server that has just started refuses everything");
     }
 }

@@ -109,12 +109,14 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     if let Some(directory) = &directory {
         runtime.block_on(directory.until_known(FIRST_NAMES));
     }
-    let heir =
-        turn.as_ref().map(|turn| Heir::start(turn, &settings.output, Arc::clone(&sink))).transpose()?;
     let shared = turn.as_ref().map(|turn| turn.shared().to_owned());
-    let left = heir.as_ref().map(Heir::left);
-    let others = Others { following, pods: directory, shared, left };
+    let left = turn.as_ref().map(|_| Arc::<Left>::default());
+    let others = Others { following, pods: directory, shared, left: left.clone() };
+    let (output, own) = (settings.output.clone(), Arc::clone(&sink));
     let running = Running::start(settings, loaded, machine, first, sink, others)?;
+    // Not before the gap is told: a folder that it holds looks as if its agent still lived.
+    let heir =
+        turn.as_ref().zip(left).map(|(turn, left)| Heir::start(turn, &output, own, left)).transpose()?;
     let mut feeds = Feeds::new(source);
     let ended = runtime.block_on(watch::until_signal(&running, &mut feeds, follower, doors, signals));
     runtime.shutdown_background();
@@ -307,7 +309,7 @@ fn say_gap(last_capture: Option<&LastCapture>, composer: &Composer, sink: &Sink)
     let now = clock::now();
     // A mark from the future says that the clock was set back, not when capture ended.
     let Some(last_capture) = last_capture else { return };
-    let start = last_capture.read().or_else(|| last_capture.ended_beside());
+    let start = last_capture.read().or_else(|| last_capture.ended_beside(now));
     if let Some(start) = start.filter(|start| *start < now) {
         sink.write(composer.gap(start, now, now, "the agent was not running"));
     }

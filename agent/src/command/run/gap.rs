@@ -38,7 +38,7 @@ impl LastCapture {
 
     /// When capture ended of the agent that was alive last in another folder beside this one: it still wrote its last documents when
     /// this one began, and so did not look as one that had ended; or it was killed since.
-    pub fn ended_beside(&self) -> Option<Timestamp> {
+    pub fn ended_beside(&self, now: Timestamp) -> Option<Timestamp> {
         let own = self.path.parent()?;
         let is_turn =
             |folder: &Path| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TURN));
@@ -46,8 +46,9 @@ impl LastCapture {
         let others =
             folders.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_turn(path) && path != own);
         let signs = others.filter_map(|folder| Some((Self::new(&folder).read()?.0, folder)));
-        let (at, folder) = signs.max()?;
-        let is_over = folder.join(ENDED).exists() || super::turns::is_free(&folder);
+        // A sign from the future is older than the clock's being set back.
+        let (at, folder) = signs.filter(|(at, _)| *at < now.0).max()?;
+        let is_over = has_ended(&folder) || super::turns::is_free(&folder);
         is_over.then_some(Timestamp(at))
     }
 
@@ -68,6 +69,12 @@ impl LastCapture {
         // Whole also after a power loss: an empty mark would be no mark.
         write_whole(&self.path, now.0.to_string().as_bytes())
     }
+}
+
+/// Whether capture ended after its last sign: an agent that does not know the mark leaves an old one where it is.
+fn has_ended(folder: &Path) -> bool {
+    let written = |name: &str| fs::metadata(folder.join(name)).and_then(|file| file.modified()).ok();
+    written(ENDED).zip(written(FILE)).is_some_and(|(ended, sign)| ended >= sign)
 }
 
 #[cfg(test)]
@@ -91,19 +98,21 @@ mod tests {
             fs::create_dir(shared.path().join(name)).unwrap();
             LastCapture::new(&shared.path().join(name))
         });
-        assert_eq!(own.ended_beside(), None);
+        assert_eq!(own.ended_beside(Timestamp(9)), None);
         old.end(Timestamp(5)).unwrap();
-        assert_eq!(own.ended_beside(), Some(Timestamp(5)));
+        assert_eq!(own.ended_beside(Timestamp(9)), Some(Timestamp(5)));
         other.mark(Timestamp(6)).unwrap();
-        assert_eq!(own.ended_beside(), None, "another one captures");
+        assert_eq!(own.ended_beside(Timestamp(9)), None, "another one captures");
         old.begin();
         old.mark(Timestamp(7)).unwrap();
-        assert_eq!(own.ended_beside(), None, "it captures again");
+        assert_eq!(own.ended_beside(Timestamp(9)), None, "it captures again");
         let lock = fs::File::create(shared.path().join("turn-0/turn.lock")).unwrap();
         lock.lock().unwrap();
-        assert_eq!(own.ended_beside(), None, "it captures again");
+        assert_eq!(own.ended_beside(Timestamp(9)), None, "it captures again");
         drop(lock);
-        assert_eq!(own.ended_beside(), Some(Timestamp(7)), "it was killed");
+        assert_eq!(own.ended_beside(Timestamp(9)), Some(Timestamp(7)), "it was killed");
+        other.mark(Timestamp(99)).unwrap();
+        assert_eq!(own.ended_beside(Timestamp(9)), Some(Timestamp(7)), "the clock was set back");
     }
 
     #[test]

@@ -182,7 +182,6 @@ fn hold(shared: &Path, name: &str) -> io::Result<Option<File>> {
 pub struct Heir {
     ends: Arc<AtomicBool>,
     thread: thread::JoinHandle<()>,
-    left: Arc<Left>,
 }
 
 /// What became of documents that other agents left.
@@ -204,8 +203,13 @@ impl Left {
 }
 
 impl Heir {
-    /// Looks into the other folders from now on; `sink` is this agent's, which shares its spool's limit with them.
-    pub fn start(turn: &Turn, settings: &sink::Settings, sink: Arc<Sink>) -> io::Result<Self> {
+    /// Looks into the other folders from now on; `sink` is this agent's, which shares its spool's limit with them; counts in `left`.
+    pub fn start(
+        turn: &Turn,
+        settings: &sink::Settings,
+        sink: Arc<Sink>,
+        left: Arc<Left>,
+    ) -> io::Result<Self> {
         let ends = Arc::new(AtomicBool::new(false));
         let others = TURNS.into_iter().filter(|name| *name != turn.name).collect();
         let seeker = Seeker {
@@ -215,16 +219,10 @@ impl Heir {
             ends: Arc::clone(&ends),
             sink: Some(sink),
             slice: SLICE,
-            left: Arc::default(),
+            left,
         };
-        let left = Arc::clone(&seeker.left);
         let thread = thread::Builder::new().name("heir".to_owned()).spawn(move || seeker.run())?;
-        Ok(Self { ends, thread, left })
-    }
-
-    /// What became of what others left.
-    pub fn left(&self) -> Arc<Left> {
-        Arc::clone(&self.left)
+        Ok(Self { ends, thread })
     }
 
     /// Leaves what was not sent yet to the next agent.
