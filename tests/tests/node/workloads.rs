@@ -26,12 +26,12 @@ const DNS: &str = "10.96.0.10";
 
 /// What each workload does: by UDP it asks for `rat.example`, by TCP for `loader.example`, with one process each that lives a second.
 fn ask() -> String {
-    format!("{}; {}", datagram("sleep 1"), stream("nc -w 2"))
+    format!("{}; {}", datagram("sleep 1"), stream("nc -w 2", "sleep 1"))
 }
 
 /// The same, all of it within 200 ms.
 fn glance() -> String {
-    format!("({}) & {}; wait", datagram("usleep 200000"), stream("timeout -s KILL 0.2 nc"))
+    format!("({}) & {}; wait", datagram("usleep 200000"), stream("timeout -s KILL 0.2 nc", "usleep 200000"))
 }
 
 /// Asks, and lives until what it says is read, which is after a pause: the pipe is full before.
@@ -39,9 +39,10 @@ fn datagram(pause: &str) -> String {
     format!("(head -c 65536 /dev/zero; exec nslookup rat.example. {DNS}) | ({pause}; wc -c)")
 }
 
-fn stream(program: &str) -> String {
+/// Asks, and lives as long as its input is open: nobody has to look within the moment that an answer takes.
+fn stream(program: &str, pause: &str) -> String {
     let question = escaped(&with_length(&query(0x1234, "loader.example", kind_by_name("A"))));
-    format!("printf '{question}' | {program} {DNS} 53 | wc -c")
+    format!("(printf '{question}'; {pause}) | {program} {DNS} 53 | wc -c")
 }
 
 /// Bytes as `printf` takes them, inside a string of a manifest.
