@@ -38,11 +38,11 @@ const TOLERANCE_NS: u64 = 200_000_000;
 const REMEMBERED: usize = 4_096;
 /// More of a file of the process table is not read.
 const LONGEST: u64 = 64 * 1024;
-/// Processes that are looked at for one of a container; the youngest, as long as pids do not begin anew.
-const SEARCHED: usize = 4_096;
-/// All processes are looked at no more often than this, and for no more than one part in `PAUSE_FACTOR` of the time.
+/// How long processes are looked at for one of a container, the youngest first as long as pids do not begin anew: packets wait
+/// meanwhile.
+const SEARCH_TIME: Duration = Duration::from_millis(5);
+/// Between two such searches.
 const SEARCH_PAUSE: Duration = Duration::from_millis(100);
-const PAUSE_FACTOR: u32 = 20;
 /// More of what a process has mounted is not read.
 const LONGEST_MOUNTS: u64 = 256 * 1024;
 
@@ -167,12 +167,13 @@ impl Processes {
         if began < self.next_search {
             return None;
         }
-        let found = self.youngest().into_iter().find_map(|pid| {
+        let in_time = |_: &u32| began.elapsed() < SEARCH_TIME;
+        let found = self.youngest().into_iter().take_while(in_time).find_map(|pid| {
             let cgroups = std::fs::read_to_string(self.root.as_ref()?.join(pid.to_string()).join("cgroup"));
             let of_process = entry::workload(&cgroups.ok()?)?;
             (of_process.container_id.as_deref() == Some(id)).then(|| self.mounted_in(pid, uid))?
         });
-        self.next_search = Instant::now() + (began.elapsed() * PAUSE_FACTOR).max(SEARCH_PAUSE);
+        self.next_search = Instant::now() + SEARCH_PAUSE;
         found
     }
 
@@ -182,7 +183,6 @@ impl Processes {
         let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let mut pids: Vec<u32> = names.collect();
         pids.sort_unstable_by(|one, other| other.cmp(one));
-        pids.truncate(SEARCHED);
         pids
     }
 

@@ -24,19 +24,27 @@ pub use workload::{Driver, Kind, Qos, Runtime, Workload};
 
 use pod::Pod;
 
-/// What this machine knows of cgroups and processes.
+/// What this machine knows of cgroups and processes; nothing, where nothing else is said.
 pub trait Machine {
     /// The workload of a cgroup of the cgroup2 hierarchy, by inode; also for a while after it is gone.
-    fn cgroup(&mut self, id: u64) -> Option<Arc<Workload>>;
+    fn cgroup(&mut self, _id: u64) -> Option<Arc<Workload>> {
+        None
+    }
 
     /// Name of the process (its thread-group leader) that had this id at that time.
-    fn process_name(&mut self, pid: u32, at: Timestamp) -> Option<Arc<str>>;
+    fn process_name(&mut self, _pid: u32, _at: Timestamp) -> Option<Arc<str>> {
+        None
+    }
 
     /// Name of the thread of that process that had this id at that time.
-    fn thread_name(&mut self, pid: u32, tid: u32, at: Timestamp) -> Option<Arc<str>>;
+    fn thread_name(&mut self, _pid: u32, _tid: u32, _at: Timestamp) -> Option<Arc<str>> {
+        None
+    }
 
     /// The workload of the process that had this id at that time, by its cgroup path of any hierarchy.
-    fn process_cgroup(&mut self, pid: u32, at: Timestamp) -> Option<Arc<Workload>>;
+    fn process_cgroup(&mut self, _pid: u32, _at: Timestamp) -> Option<Arc<Workload>> {
+        None
+    }
 
     /// Name of the pod's container that the process of that time runs in.
     fn container_name(&mut self, _pid: u32, _pod_uid: &str, _at: Timestamp) -> Option<Arc<str>> {
@@ -53,23 +61,7 @@ pub trait Machine {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoMachine;
 
-impl Machine for NoMachine {
-    fn cgroup(&mut self, _: u64) -> Option<Arc<Workload>> {
-        None
-    }
-
-    fn process_name(&mut self, _: u32, _: Timestamp) -> Option<Arc<str>> {
-        None
-    }
-
-    fn thread_name(&mut self, _: u32, _: u32, _: Timestamp) -> Option<Arc<str>> {
-        None
-    }
-
-    fn process_cgroup(&mut self, _: u32, _: Timestamp) -> Option<Arc<Workload>> {
-        None
-    }
-}
+impl Machine for NoMachine {}
 
 /// How the workload was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -120,18 +120,6 @@ impl Machine for OnePod {
     fn cgroup(&mut self, _: u64) -> Option<Arc<Workload>> {
         Some(exchange::samples::workload('a'))
     }
-
-    fn process_name(&mut self, _: u32, _: Timestamp) -> Option<Arc<str>> {
-        None
-    }
-
-    fn thread_name(&mut self, _: u32, _: u32, _: Timestamp) -> Option<Arc<str>> {
-        None
-    }
-
-    fn process_cgroup(&mut self, _: u32, _: Timestamp) -> Option<Arc<Workload>> {
-        None
-    }
 }
 
 /// Its object comes while a test runs.

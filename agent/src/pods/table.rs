@@ -27,8 +27,8 @@ struct Known {
 struct Mirrors {
     /// Those that are there, the best claim first.
     there: BTreeSet<(Claim, String)>,
-    /// The one whose claim was the best until it went.
-    last: Option<String>,
+    /// Those that went lately, likewise.
+    gone: BTreeSet<(Claim, String)>,
 }
 
 /// The table.
@@ -72,10 +72,10 @@ impl Table {
         }
     }
 
-    /// The mirror of a static pod: of those that are there the one with the best claim, else the last that was.
+    /// The mirror of a static pod: of those that are there the one with the best claim, else of those that were.
     fn mirror(&self, hash: &str) -> Option<Arc<Pod>> {
         let mirrors = self.mirrors.get(hash)?;
-        let uid = mirrors.there.first().map(|(_, uid)| uid).or(mirrors.last.as_ref())?;
+        let (_, uid) = mirrors.there.first().or(mirrors.gone.first())?;
         let pod = &self.pods.get(uid)?.pod;
         if mirrors.there.len() < 2 {
             return Some(Arc::clone(pod));
@@ -124,11 +124,7 @@ impl Table {
         self.order.insert((Life::Gone, place, uid.to_owned()));
         self.addresses.remove(&known.pod);
         if let Some(mirrors) = known.pod.static_hash.as_ref().and_then(|hash| self.mirrors.get_mut(hash)) {
-            let is_best = mirrors.there.first().is_some_and(|(_, best)| best == uid);
-            mirrors.there.remove(&(known.pod.claim, uid.to_owned()));
-            if is_best {
-                mirrors.last = Some(uid.to_owned());
-            }
+            mirrors.gone.extend(mirrors.there.take(&(known.pod.claim, uid.to_owned())));
         }
     }
 
@@ -174,9 +170,10 @@ impl Table {
         if let Some(hash) = &known.pod.static_hash
             && let Some(mirrors) = self.mirrors.get_mut(hash)
         {
-            mirrors.there.remove(&(known.pod.claim, uid.to_owned()));
-            mirrors.last.take_if(|last| last.as_str() == uid);
-            if mirrors.there.is_empty() && mirrors.last.is_none() {
+            let claim = (known.pod.claim, uid.to_owned());
+            mirrors.there.remove(&claim);
+            mirrors.gone.remove(&claim);
+            if mirrors.there.is_empty() && mirrors.gone.is_empty() {
                 self.mirrors.remove(hash);
             }
         }
@@ -286,7 +283,14 @@ mod tests {
         table.remove("unowned", now);
         assert_eq!(known(&table), ("true".to_owned(), false, 0));
         table.remove("true", now);
-        assert_eq!(known(&table), ("true".to_owned(), false, 0), "the last one, where none is there");
+        assert_eq!(known(&table), ("true".to_owned(), false, 0), "those that were, where none is there");
+        // A forger who outlives it takes no name.
+        table.put(mirror("true", false, 10));
+        table.put(mirror("later", false, 11));
+        for uid in ["true", "later"] {
+            table.remove(uid, now);
+        }
+        assert_eq!(known(&table), ("true".to_owned(), false, 0));
         table.expire(now + KEEP);
         assert!(table.pod("hash").is_none() && table.mirrors.is_empty() && table.order.is_empty());
     }

@@ -114,8 +114,12 @@ true
 
 {{/* Whether there is a claim of the chart's: one that is used, or one that was and may hold a store. No upgrade takes it away. */}}
 {{- define "namewarden.hasClaim" -}}
-{{- $isUsed := and (include "namewarden.isPersistent" .) (not .Values.controller.persistence.existingClaim) -}}
-{{- if or $isUsed (include "namewarden.liveClaim" .) }}true{{ end -}}
+{{- if or (include "namewarden.usesClaim" .) (include "namewarden.liveClaim" .) }}true{{ end -}}
+{{- end }}
+
+{{/* Whether the controller's store is in the chart's own claim. */}}
+{{- define "namewarden.usesClaim" -}}
+{{- if and (include "namewarden.isPersistent" .) (not .Values.controller.persistence.existingClaim) }}true{{ end -}}
 {{- end }}
 
 {{/* Whether the claim in the cluster is this release's. */}}

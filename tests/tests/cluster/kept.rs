@@ -87,7 +87,8 @@ fn no_upgrade_takes_away_a_claim_that_may_hold_a_store() -> Result<()> {
     let made = claim()?;
     for (values, is_used) in [
         (SEARCH, false),
-        ("controller.persistence.mode=never", false),
+        // Of a claim these cannot change, and no longer have to.
+        ("controller.persistence.mode=never,controller.persistence.accessModes={ReadWriteMany}", false),
         ("controller.persistence.existingClaim=other", false),
         ("log.level=info", true),
     ] {

@@ -8,16 +8,14 @@ use std::{
 
 use namewarden_protocol::obtain::copy::write_whole;
 
+use super::turns;
 use crate::pipeline::packet::Timestamp;
 
 /// Written while capturing; its content is the civil time of the last sign of life, in nanoseconds.
-const FILE: &str = "last_capture";
+pub const FILE: &str = "last_capture";
 
 /// Beside it once capture has ended in good order, until it begins again.
 const ENDED: &str = "capture_ended";
-
-/// How folders of agents that take turns begin.
-const TURN: &str = "turn-";
 
 /// Remembers over restarts when capture was last alive.
 #[derive(Debug)]
@@ -39,16 +37,11 @@ impl LastCapture {
     /// When capture ended of the agent that was alive last in another folder beside this one: it still wrote its last documents when
     /// this one began, and so did not look as one that had ended; or it was killed since.
     pub fn ended_beside(&self, now: Timestamp) -> Option<Timestamp> {
-        let own = self.path.parent()?;
-        let is_turn =
-            |folder: &Path| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TURN));
-        let folders = fs::read_dir(own.parent().filter(|_| is_turn(own))?).ok()?;
-        let others =
-            folders.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_turn(path) && path != own);
+        let others = turns::beside(self.path.parent()?);
         let signs = others.filter_map(|folder| Some((Self::new(&folder).read()?.0, folder)));
         // A sign from the future is older than the clock's being set back.
         let (at, folder) = signs.filter(|(at, _)| *at < now.0).max()?;
-        let is_over = has_ended(&folder) || super::turns::is_free(&folder);
+        let is_over = has_ended(&folder) || turns::is_free(&folder);
         is_over.then_some(Timestamp(at))
     }
 

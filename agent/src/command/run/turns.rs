@@ -17,6 +17,7 @@ use std::{
 
 use anyhow::Context as _;
 
+use super::gap::FILE as SIGN_OF_LIFE;
 use crate::{
     args::{DEFAULT_STATE_DIR, RunArgs, Switch},
     pipeline::sink::{self, Remains, Sink, SinkError, search::SearchError, spool::SpoolError},
@@ -28,9 +29,6 @@ const TURNS: [&str; 4] = ["turn-0", "turn-1", "turn-2", "turn-3"];
 
 /// Held as long as an agent, or who sends what it left, uses the folder.
 const LOCK: &str = "turn.lock";
-
-/// Written anew all the time while an agent captures.
-const SIGN_OF_LIFE: &str = "last_capture";
 
 /// Many times what lies between two signs of an agent that captures.
 const LIVELY: Duration = Duration::from_secs(30);
@@ -138,6 +136,14 @@ impl Turn {
         }
         Ok(())
     }
+}
+
+/// The folders of a node's other agents, where `folder` is the turn of one.
+pub fn beside(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let is_own = |name: &str| folder.ends_with(name);
+    let shared = folder.parent().filter(|_| TURNS.iter().any(|name| is_own(name)));
+    let others = TURNS.into_iter().filter(move |name| !is_own(name));
+    shared.into_iter().flat_map(move |shared| others.clone().map(|name| shared.join(name)))
 }
 
 /// Whether nobody uses the turn's folder: who held it has ended, in whatever way.

@@ -94,18 +94,6 @@ mod tests {
     struct Mounts(char, Option<&'static str>, u32);
 
     impl Machine for Mounts {
-        fn cgroup(&mut self, _: u64) -> Option<Arc<Workload>> {
-            None
-        }
-
-        fn process_name(&mut self, _: u32, _: Timestamp) -> Option<Arc<str>> {
-            None
-        }
-
-        fn thread_name(&mut self, _: u32, _: u32, _: Timestamp) -> Option<Arc<str>> {
-            None
-        }
-
         fn process_cgroup(&mut self, _: u32, _: Timestamp) -> Option<Arc<Workload>> {
             Some(workload(self.0))
         }
@@ -120,22 +108,6 @@ mod tests {
     struct Others(char);
 
     impl Machine for Others {
-        fn cgroup(&mut self, _: u64) -> Option<Arc<Workload>> {
-            None
-        }
-
-        fn process_name(&mut self, _: u32, _: Timestamp) -> Option<Arc<str>> {
-            None
-        }
-
-        fn thread_name(&mut self, _: u32, _: u32, _: Timestamp) -> Option<Arc<str>> {
-            None
-        }
-
-        fn process_cgroup(&mut self, _: u32, _: Timestamp) -> Option<Arc<Workload>> {
-            None
-        }
-
         fn name_of_container(&mut self, id: &str, _: &str) -> Option<Arc<str>> {
             id.starts_with(self.0).then(|| "init".into())
         }
