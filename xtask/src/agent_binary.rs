@@ -70,8 +70,11 @@ pub fn ready_for(
     processor: Architecture,
     program: &str,
 ) -> Result<PathBuf> {
-    setup::ensure(layout, &[Part::UserCompiler, Part::BpfCompiler, Part::BpfLinker, Part::Packages])?;
-    ebpf::ready(layout)?;
+    setup::ensure(layout, &[Part::UserCompiler, Part::Packages])?;
+    // The agent alone has a kernel half in it.
+    if program == "namewarden-agent" {
+        ebpf::ready(layout)?;
+    }
     build(layout, profile, processor, program, &[program])?.pop().context("cargo built nothing")
 }
 

@@ -16,8 +16,8 @@ use crate::layout::Layout;
 pub fn run(layout: &Layout, images: &[What], made: Made) -> Result<()> {
     let commit =
         revision(layout).context("--verify clones the commit: commit what was changed here first")?;
-    // Longer than this one's name, and elsewhere.
-    let place = layout.target.join("verify/another-folder-of-another-length");
+    // Of another length, and outside this checkout: cargo would add the settings of both.
+    let place = layout.tools.join("build/verify/another-folder-of-another-length");
     _ = fs::remove_dir_all(&place);
     let clone =
         Layout { root: place.join("sources"), target: place.join("target"), tools: layout.tools.clone() };
