@@ -66,6 +66,29 @@ pub const COREDNS: &str = "1.15.0";
 /// Installs charts.
 pub const HELM: &str = "3.22.0";
 
+/// Go modules with definitions of other projects' kinds, the version of each without the `v`, and the files that are wanted.
+pub const DEFINITIONS: &[(&str, &str, &[&str])] = &[
+    (
+        "github.com/prometheus-operator/prometheus-operator",
+        "0.85.0",
+        &[
+            "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
+            "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+            "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+        ],
+    ),
+    (
+        "github.com/cert-manager/cert-manager",
+        "1.21.2",
+        &["deploy/crds/cert-manager.io_certificates.yaml", "deploy/crds/cert-manager.io_issuers.yaml"],
+    ),
+    (
+        "github.com/openshift/api",
+        "0.0.0-20251015095338-264e80a2b6e7",
+        &["payload-manifests/crds/0000_03_config-operator_01_securitycontextconstraints.crd.yaml"],
+    ),
+];
+
 /// What a node needs of Debian, likewise.
 pub const NODE_PACKAGES: &[(&str, &str)] = &[
     ("busybox-static", "busybox"),

@@ -29,6 +29,9 @@ mod helm;
 // What Prometheus makes of rules.
 mod promtool;
 
+// Definitions of other projects' kinds.
+mod definitions;
+
 // Go, and programs built with it.
 mod go;
 
@@ -48,6 +51,7 @@ use crate::layout::Layout;
 use crate::pinned;
 
 pub use cross::variables as cross_variables;
+pub use definitions::{VARIABLE as DEFINITIONS_VARIABLE, folder as definitions};
 pub use deny::program as cargo_deny;
 pub use helm::{VARIABLE as HELM_VARIABLE, program as helm};
 pub use kubernetes::variables as kubernetes_variables;
@@ -92,6 +96,8 @@ pub enum Part {
     Helm,
     /// For the suite `cluster` alone: promtool, of Debian
     Promtool,
+    /// For the suite `cluster` alone: definitions of the kinds of the Prometheus operator, cert-manager and `OpenShift`, fetched with Go
+    Definitions,
     /// For the suite `search` alone: OpenSearch and Elasticsearch, fetched by Maven
     Search,
 }
@@ -118,6 +124,7 @@ impl Part {
             Part::Node => node::missing(layout),
             Part::Helm => helm::missing(layout),
             Part::Promtool => promtool::missing(layout),
+            Part::Definitions => definitions::missing(layout),
             Part::Search => search::missing(layout),
         }
     }
@@ -136,6 +143,7 @@ impl Part {
             Part::Node => node::install(layout),
             Part::Helm => helm::install(layout),
             Part::Promtool => promtool::install(layout),
+            Part::Definitions => definitions::install(layout),
             Part::Search => search::install(layout),
         }
     }
@@ -146,7 +154,7 @@ impl Part {
             Part::UserCompiler | Part::BpfCompiler | Part::BpfLinker => 0,
             Part::Packages | Part::Emulator | Part::CrossCompiler | Part::Promtool => 1,
             Part::CargoDeny => 2,
-            Part::Kubernetes | Part::Node | Part::Helm => 3,
+            Part::Kubernetes | Part::Node | Part::Helm | Part::Definitions => 3,
             Part::Search => 4,
         }
     }
@@ -279,7 +287,9 @@ mod tests {
 
     #[test]
     fn what_one_suite_alone_needs_is_installed_by_its_name_only() {
-        for part in [Part::Kubernetes, Part::Node, Part::Helm, Part::Promtool, Part::Search] {
+        for part in
+            [Part::Kubernetes, Part::Node, Part::Helm, Part::Promtool, Part::Definitions, Part::Search]
+        {
             assert!(!COMMON.contains(&part), "{part:?}");
         }
     }

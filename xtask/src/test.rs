@@ -98,10 +98,11 @@ fn prepare(layout: &Layout, suite: Suite) -> Result<Vec<(&'static str, PathBuf)>
         programs.push(("NAMEWARDEN_AGENT", agent_binary::named_or_ready(layout, Profile::Fast)?));
     }
     if suite.needs_kubernetes() {
-        setup::ensure(layout, &[Part::Kubernetes, Part::Helm, Part::Promtool])?;
+        setup::ensure(layout, &[Part::Kubernetes, Part::Helm, Part::Promtool, Part::Definitions])?;
         programs.extend(setup::kubernetes_variables(layout)?);
         programs.push((setup::HELM_VARIABLE, setup::helm(layout)?));
         programs.push((setup::PROMTOOL_VARIABLE, setup::promtool(layout)?));
+        programs.push((setup::DEFINITIONS_VARIABLE, setup::definitions(layout)?));
     }
     if suite.needs_node() {
         setup::ensure(layout, &[Part::Kubernetes, Part::Node])?;

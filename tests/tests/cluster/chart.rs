@@ -1,7 +1,7 @@
 //! The chart: each values file that ships is linted and taken by the API server, what makes no sense is refused, and what may what
 //! is what the other tests run with.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, env, fs, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use namewarden_tests::{
@@ -10,8 +10,8 @@ use namewarden_tests::{
 };
 use serde_json::{Value, json};
 
-/// Kinds that the tests' API server does not know: the Prometheus operator's, cert-manager's, that of `OpenShift`.
-const FOREIGN: [&str; 3] = ["monitoring.coreos.com/", "cert-manager.io/", "security.openshift.io/"];
+/// The variable with the folder of the definitions of other projects' kinds.
+const DEFINITIONS: &str = "NAMEWARDEN_DEFINITIONS";
 /// Of a cluster that nobody asks: a Helm built from its sources takes an old one.
 const VERSION: &str = "--kube-version=1.33";
 /// Everything that is off by default.
@@ -77,14 +77,28 @@ fn the_chart_is_linted_with_every_values_file() -> Result<()> {
     Ok(())
 }
 
+/// Defines every kind that the chart makes objects of, whoever's it is.
+fn define(cluster: &Cluster) -> Result<()> {
+    let folder = env::var_os(DEFINITIONS).with_context(|| {
+        format!("no {DEFINITIONS}: run `cargo xtask test cluster`, or `cargo xtask setup definitions`")
+    })?;
+    let ours = ["projectcalico.org", "namewarden.dev"]
+        .map(|group| deploy(&format!("crds/globalthreatfeeds.{group}.yaml")));
+    let others = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    for file in ours.into_iter().chain(others) {
+        // Some are larger than what `apply` keeps of an object in its annotations.
+        let words = "apply --server-side --filename -";
+        cluster.kubectl_as(&User::admin(), words, &fs::read_to_string(file)?)?;
+    }
+    cluster
+        .kubectl("wait --for condition=Established --timeout 60s customresourcedefinitions --all")
+        .map(drop)
+}
+
 #[test]
 fn what_every_values_file_renders_to_is_taken_by_the_api_server() -> Result<()> {
     let cluster = Cluster::start()?;
-    for group in ["projectcalico.org", "namewarden.dev"] {
-        cluster.apply(&fs::read_to_string(deploy(&format!("crds/globalthreatfeeds.{group}.yaml")))?)?;
-        let established = "wait --for condition=Established --timeout 60s crd/globalthreatfeeds.";
-        cluster.kubectl(&format!("{established}{group}"))?;
-    }
+    define(&cluster)?;
     // Resolvers run in namespaces of their own, which the chart does not make.
     cluster.kubectl("create namespace openshift-dns")?;
     let mut kinds = BTreeSet::new();
@@ -94,20 +108,23 @@ fn what_every_values_file_renders_to_is_taken_by_the_api_server() -> Result<()> 
         let spaces: Vec<&Value> = objects.iter().filter(is_namespace).collect();
         assert_eq!(spaces.len(), 2);
         cluster.apply(&list(&spaces))?;
-        let known =
-            |object: &&Value| !FOREIGN.iter().any(|group| text(object, "/apiVersion").starts_with(group));
-        let known: Vec<&Value> = objects.iter().filter(known).collect();
-        kinds.extend(known.iter().map(|object| text(object, "/kind").to_owned()));
+        let all: Vec<&Value> = objects.iter().collect();
+        kinds.extend(all.iter().map(|object| text(object, "/kind").to_owned()));
         let words = "apply --server-side --dry-run=server --warnings-as-errors --filename -";
-        cluster.kubectl_as(&User::admin(), words, &list(&known)).with_context(|| format!("{options:?}"))?;
+        cluster.kubectl_as(&User::admin(), words, &list(&all)).with_context(|| format!("{options:?}"))?;
     }
     for kind in [
+        "Certificate",
         "DaemonSet",
         "Deployment",
         "GlobalThreatFeed",
         "NetworkPolicy",
         "PersistentVolumeClaim",
         "PodDisruptionBudget",
+        "PodMonitor",
+        "PrometheusRule",
+        "SecurityContextConstraints",
+        "ServiceMonitor",
     ] {
         assert!(kinds.contains(kind), "no {kind} among {kinds:?}");
     }

@@ -146,7 +146,7 @@ impl Module {
 }
 
 /// A go command in the folder `scratch`, whatever the user's settings for modules of his own are.
-fn command(go: &Path, scratch: &Path) -> Command {
+pub fn command(go: &Path, scratch: &Path) -> Command {
     let mut command = bare(go);
     command.current_dir(scratch).env_remove("GOOS").env_remove("GOARCH");
     command.env("GOFLAGS", "-trimpath -buildvcs=false -mod=mod").env("GOWORK", "off");
@@ -154,7 +154,7 @@ fn command(go: &Path, scratch: &Path) -> Command {
 }
 
 /// The Go to build `what` with: the first in PATH that is new enough.
-fn find(what: &str) -> Result<PathBuf> {
+pub fn find(what: &str) -> Result<PathBuf> {
     let (major, minor) = pinned::GO;
     let remedy = format!("install Go {major}.{minor} or newer (golang-go where Debian's is new enough)");
     let path = env::var_os("PATH").unwrap_or_default();
