@@ -15,6 +15,9 @@ pub mod search_engine;
 #[cfg(feature = "kubernetes")]
 pub mod api_server;
 
+// Where a server listens on a kernel without IPv6.
+pub mod listening;
+
 // Which pods somebody means: by namespace and label.
 pub mod pod_rule;
 

@@ -46,7 +46,7 @@ https://{{ include "namewarden.service" . }}:{{ .Values.controller.service.port 
 {{- end -}}
 {{- end }}
 
-{{/* Every address that a server listens on. That of IPv6 takes IPv4 as well, but is not to be had on nodes without IPv6. */}}
+{{/* Every address that a server listens on. That of IPv6 takes IPv4 as well; where the kernel has no IPv6, the programs take 0.0.0.0 instead. */}}
 {{- define "namewarden.any" -}}
 {{- if or (eq (include "namewarden.family" .) "IPv6") (hasSuffix "DualStack" .Values.controller.service.ipFamilyPolicy) }}[::]{{ else }}0.0.0.0{{ end -}}
 {{- end }}

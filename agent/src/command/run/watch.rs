@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use namewarden_protocol::{endpoint::ports::ResolverPorts, threat_set::ThreatSet};
+use namewarden_protocol::{endpoint::ports::ResolverPorts, listening, threat_set::ThreatSet};
 use tokio::{
     net::{TcpListener, UnixListener},
     signal::unix::{Signal, SignalKind, signal},
@@ -43,9 +43,13 @@ impl Doors {
     pub async fn open(listen: Option<SocketAddr>, status_socket: &Path) -> anyhow::Result<Self> {
         let tcp = match listen {
             None => None,
-            Some(address) => Some(TcpListener::bind(address).await.with_context(|| {
-                format!("--listen {address} cannot be used; give an address of this machine and a free port")
-            })?),
+            Some(address) => {
+                Some(TcpListener::bind(listening::address(address)).await.with_context(|| {
+                    format!(
+                        "--listen {address} cannot be used; give an address of this machine and a free port"
+                    )
+                })?)
+            }
         };
         if let Some(listener) = &tcp {
             tracing::info!("pages at http://{}/metrics", listener.local_addr()?);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use namewarden_protocol::listening;
 use tokio::net::TcpSocket;
 use tokio::sync::watch;
 
@@ -202,7 +203,8 @@ fn follower(context: &Context, shelf: Arc<Shelf>, peers: Arc<Peers>) -> Follower
     Follower::new(settings, context.leadership.watch())
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn listen(asked: SocketAddr) -> std::io::Result<TcpListener> {
+    let address = listening::address(asked);
     let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
