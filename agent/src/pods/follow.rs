@@ -1,8 +1,8 @@
 //! The watch of this node's pods: a list first, every change from then on; broken off, it is begun again.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -37,7 +37,7 @@ pub struct Follower {
     labels: Labels,
     rules: Rules,
     directory: Arc<Directory>,
-    snapshot: Option<Snapshot>,
+    snapshot: Option<Arc<Mutex<Snapshot>>>,
 }
 
 impl Follower {
@@ -63,7 +63,7 @@ impl Follower {
             labels: settings.labels.clone(),
             rules: settings.rules.clone(),
             directory,
-            snapshot,
+            snapshot: snapshot.map(|snapshot| Arc::new(Mutex::new(snapshot))),
         })
     }
 
@@ -73,9 +73,11 @@ impl Follower {
     }
 
     /// Follows for ever.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
         let config = watcher::Config::default()
             .fields(&format!("spec.nodeName={}", self.node))
+            // Out of the API server's memory, as kubelets list: a thousand agents that begin anew together read nothing of its store.
+            .any_semantic()
             .timeout(api_server::WATCH_SECONDS);
         let mut events = std::pin::pin!(watcher(self.api.clone(), config).default_backoff());
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
@@ -146,11 +148,15 @@ impl Follower {
         }
     }
 
-    fn keep(&mut self) {
-        let Some(snapshot) = &mut self.snapshot else { return };
+    /// Beside: a slow disk keeps nobody from hearing of new pods. Where the last ones are still being written, the next turn writes these.
+    fn keep(&self) {
+        let Some(snapshot) = self.snapshot.clone() else { return };
         let pods = self.directory.all();
-        if let Err(error) = snapshot.write(&pods) {
-            tracing::warn!("names of pods cannot be kept: {error}");
-        }
+        tokio::task::spawn_blocking(move || {
+            let Ok(mut snapshot) = snapshot.try_lock() else { return };
+            if let Err(error) = snapshot.write(&pods) {
+                tracing::warn!("names of pods cannot be kept: {error}");
+            }
+        });
     }
 }

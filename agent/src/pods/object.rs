@@ -18,6 +18,15 @@ const TEMPLATE_HASH: &str = "pod-template-hash";
 /// On every Job that a `CronJob` made; its name ends in the minute that it was made for.
 const CRON_JOB_TIME: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 
+/// Bytes of a name: what names of the API server's own objects take. It asks no more of an owner's than that there is one.
+const NAME_MAX: usize = 253;
+/// Bytes of an image's name.
+const IMAGE_MAX: usize = 1024;
+/// Containers of a pod.
+const CONTAINERS_MAX: usize = 256;
+/// Labels of a pod that documents bear.
+const LABELS_MAX: usize = 128;
+
 /// A pod's object, as far as it is read.
 pub type PodObject = Object<Spec, Status>;
 
@@ -90,15 +99,16 @@ impl Labels {
             Self::All => true,
             Self::Keys(keys) => keys.contains(key),
         });
-        kept.map(|(key, value)| (key.clone(), value.clone())).collect()
+        kept.take(LABELS_MAX).map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 }
 
-/// The names in an object, and the role that the rules give it; `None` for one without UID.
+/// The names in an object, and the role that the rules give it; `None` for one without UID. They are bounded, whoever wrote the object:
+/// what is longer is cut.
 pub fn names(object: &PodObject, labels: &Labels, rules: &Rules) -> Option<Pod> {
     let meta = &object.metadata;
     let status = object.status.clone().unwrap_or_default();
-    let annotation = |key: &str| meta.annotations.as_ref()?.get(key).cloned();
+    let annotation = |key: &str| Some(cut(meta.annotations.as_ref()?.get(key)?, NAME_MAX));
     let pod = Pod {
         uid: meta.uid.clone()?,
         // Whoever bears the hash and is no mirror is a pod of his own.
@@ -152,9 +162,14 @@ fn owner(meta: &ObjectMeta) -> Option<Owner> {
         _ => ("", None),
     };
     Some(match name {
-        Some(name) => Owner { kind: kind.to_owned(), name: name.to_owned() },
-        None => Owner { kind: owner.kind.clone(), name: owner.name.clone() },
+        Some(name) => Owner { kind: kind.to_owned(), name: cut(name, NAME_MAX) },
+        None => Owner { kind: cut(&owner.kind, NAME_MAX), name: cut(&owner.name, NAME_MAX) },
     })
+}
+
+/// The beginning of a text, in whole characters.
+fn cut(text: &str, bytes: usize) -> String {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default().to_owned()
 }
 
 fn template_owner<'n>(meta: &ObjectMeta, replica_set: &'n str) -> Option<&'n str> {
@@ -173,7 +188,7 @@ fn cron_owner<'n>(meta: &ObjectMeta, job: &'n str) -> Option<&'n str> {
 fn containers(spec: &Spec, status: &Status) -> Vec<Container> {
     let wanted = spec.containers.iter().chain(&spec.init_containers).chain(&spec.ephemeral_containers);
     let image = |name: &str| {
-        wanted.clone().find(|container| container.name == name).map(|container| container.image.clone())
+        wanted.clone().find(|container| container.name == name).map(|container| &*container.image)
     };
     let statuses =
         [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
@@ -183,18 +198,20 @@ fn containers(spec: &Spec, status: &Status) -> Vec<Container> {
             status.last_state.as_ref().and_then(|last| last.terminated.as_ref()?.container_id.as_ref());
         for id in status.container_id.iter().chain(last) {
             containers.push(Container {
-                id: bare(id).to_owned(),
-                name: status.name.clone(),
-                image: image(&status.name).unwrap_or_default(),
+                id: cut(bare(id), NAME_MAX),
+                name: cut(&status.name, NAME_MAX),
+                image: cut(image(&status.name).unwrap_or_default(), IMAGE_MAX),
             });
         }
     }
     // Those that no status speaks of yet: what runs in them may be known by name.
     for SpecContainer { name, image } in wanted {
         if !containers.iter().any(|container| container.name == *name) {
-            containers.push(Container { id: String::new(), name: name.clone(), image: image.clone() });
+            let (name, image) = (cut(name, NAME_MAX), cut(image, IMAGE_MAX));
+            containers.push(Container { id: String::new(), name, image });
         }
     }
+    containers.truncate(CONTAINERS_MAX);
     containers
 }
 
@@ -268,6 +285,25 @@ mod tests {
         assert_eq!(image("dd"), None, "a sandbox has no name");
         assert_eq!(pod.container_named("late").map(|container| &*container.image), Some("l"));
         assert_eq!(pod.container_named("other"), None);
+    }
+
+    #[test]
+    fn names_that_somebody_made_endless_are_cut() {
+        let long = "ä".repeat(500_000);
+        let owner = owned(&long, &long, "").unwrap();
+        assert_eq!((owner.kind.len(), owner.name.len()), (252, 252));
+        let labels: Vec<String> = (0..10_000).map(|number| format!("\"l{number}\": \"v\"")).collect();
+        let containers: Vec<String> = (0..1_000)
+            .map(|number| format!(r#"{{"name": "c{number}", "image": "{}"}}"#, "i".repeat(2_000)))
+            .collect();
+        let text = format!(
+            r#"{{"metadata": {{"uid": "u", "labels": {{{}}}}}, "spec": {{"containers": [{}]}}}}"#,
+            labels.join(","),
+            containers.join(",")
+        );
+        let pod = names(&object(&text), &Labels::All, &Rules::default()).unwrap();
+        assert_eq!((pod.labels.len(), pod.containers.len()), (LABELS_MAX, CONTAINERS_MAX));
+        assert!(pod.containers.iter().all(|container| container.image.len() == IMAGE_MAX));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::addresses::Addresses;
 use crate::pipeline::attribute::pod::{Claim, Life, Pod, Role};
 
-/// How long a pod is known after it is gone: its last packets may still be on their way.
-const KEEP: Duration = Duration::from_mins(10);
+/// How long a pod is known after it is gone: what closes an hour of its alerts names it once more.
+const KEEP: Duration = Duration::from_mins(65);
 /// Pods known at one time: many times what a node runs.
 const POD_MAX: usize = 16_384;
 
@@ -217,6 +217,16 @@ mod tests {
         assert_eq!(table.present(), []);
         table.expire(now + KEEP);
         assert!(table.pod("a").is_none());
+    }
+
+    #[test]
+    fn a_pod_that_is_gone_is_named_when_the_hour_of_its_alerts_is_closed() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        table.put(pod("a", "1"));
+        table.remove("a", now);
+        // As long as a group can go on, and a wait for names behind it.
+        table.expire(now + Duration::from_secs(3_600) + Duration::from_mins(2));
+        assert!(table.pod("a").is_some());
     }
 
     #[test]
