@@ -353,13 +353,17 @@ pub left, LeftCounts, "left_documents", {
 });
 
 /// What became of the controller; only where the agent has one.
-pub fn controller(contact: &Contact) -> Vec<Metric> {
-    let age = contact.answered.map_or(0, |at| at.elapsed().as_secs());
+pub fn controller(contact: &Contact, uptime_seconds: u64) -> Vec<Metric> {
+    let age = contact.answered.map_or(uptime_seconds, |at| at.elapsed().as_secs());
     let answered = contact.answered.is_some().into();
     let set_age = contact.published.map_or(0, |(_, at)| at.elapsed().unwrap_or_default().as_secs());
     vec![
         Metric::gauge("controller_answered", "Whether the controller has answered since the start", answered),
-        Metric::gauge("controller_answer_age_seconds", "Seconds since the controller last answered", age),
+        Metric::gauge(
+            "controller_answer_age_seconds",
+            "Seconds since the controller last answered; since the start where it never did",
+            age,
+        ),
         Metric::gauge(
             "controller_set_age_seconds",
             "Seconds since the controller made the set that it gave last; 0 where it gave none",

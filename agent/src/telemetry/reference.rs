@@ -46,7 +46,7 @@ fn every_metric() -> Vec<Metric> {
     let (namespace, workload) = (String::new(), String::new());
     let nobody = Withheld { reason: "", namespace, workload, account: Account::default() };
     metrics.extend(withheld::of_workloads(&[nobody]));
-    metrics.extend(list::controller(&Contact::default()));
+    metrics.extend(list::controller(&Contact::default(), 0));
     metrics
 }
 

@@ -275,7 +275,7 @@ impl Observed for Observatory {
             metrics.extend(withheld::of_workloads(&self.withheld.read()));
         }
         if let Some(following) = &self.following {
-            metrics.extend(list::controller(&following.contact()));
+            metrics.extend(list::controller(&following.contact(), uptime));
         }
         metrics
     }
