@@ -1,12 +1,20 @@
 {{/* Labels of every object; `component` is agent or controller. */}}
 {{- define "namewarden.labels" -}}
 app.kubernetes.io/name: namewarden
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "namewarden.label" .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | quote }}
+helm.sh/chart: {{ include "namewarden.label" (printf "%s-%s" .root.Chart.Name .root.Chart.Version) | quote }}
 {{- with .component }}
 app.kubernetes.io/component: {{ . }}
 {{- end }}
+{{- range $key, $value := .root.Values.commonLabels }}
+{{ $key }}: {{ $value | quote }}
+{{- end }}
+{{- end }}
+
+{{/* A version as a label takes it: what Flux and semantic versioning put behind a + is none. */}}
+{{- define "namewarden.label" -}}
+{{- . | replace "+" "_" | trunc 63 | trimSuffix "-" | trimSuffix "_" | trimSuffix "." -}}
 {{- end }}
 
 {{/* Labels by which pods of a component are selected: they never change. */}}
@@ -20,7 +28,7 @@ app.kubernetes.io/component: {{ . }}
 {{- $image := .image -}}
 {{- with .root.Values.image.registry }}{{ trimSuffix "/" . }}/{{ end -}}
 {{- $image.repository -}}
-{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default .root.Chart.AppVersion }}{{ end -}}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default (.root.Chart.AppVersion | replace "+" "_") }}{{ end -}}
 {{- end }}
 
 {{- define "namewarden.service" -}}
@@ -178,7 +186,9 @@ true
 {{- else -}}
 {{- $authority := genCA "namewarden" 3650 -}}
 {{- $names := include "namewarden.tlsNames" . | fromJsonArray -}}
-{{- $pair := genSignedCert "namewarden-controller" (list "127.0.0.1" "::1") $names 3650 $authority -}}
+{{- $addresses := include "namewarden.addresses" (dict "names" $names "of" true) | fromJsonArray -}}
+{{- $others := include "namewarden.addresses" (dict "names" $names "of" false) | fromJsonArray -}}
+{{- $pair := genSignedCert "namewarden-controller" (concat (list "127.0.0.1" "::1") $addresses) $others 3650 $authority -}}
 {{- $_ := set .Values "made" (dict "ca" (b64enc $authority.Cert) "crt" (b64enc $pair.Cert) "key" (b64enc $pair.Key) "names" (join "," $names)) -}}
 {{- end -}}
 {{- end -}}
@@ -199,6 +209,15 @@ namewarden.dev/names
 {{- if not (has . $known) }}{{ $missing = append $missing . }}{{ end -}}
 {{- end -}}
 {{- if not $missing }}true{{ end -}}
+{{- end }}
+
+{{/* Those of a list of names, as JSON, that are addresses (`of` = true), or are none. */}}
+{{- define "namewarden.addresses" -}}
+{{- $found := list -}}
+{{- range .names -}}
+{{- if eq $.of (regexMatch "^([0-9.]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)$" .) }}{{ $found = append $found . }}{{ end -}}
+{{- end -}}
+{{- toJson $found -}}
 {{- end }}
 
 {{/* Authorities (PEM) that agents trust the controller by; empty: the compiled-in ones, or those of a Secret. */}}
@@ -243,6 +262,21 @@ namewarden.dev/names
 {{- end }}
 {{- end }}
 
+{{/* The container's variables: the chart's own (YAML), without those that `extra` names, and those. */}}
+{{- define "namewarden.env" -}}
+{{- $named := list -}}
+{{- range .extra }}{{ $named = append $named .name }}{{ end -}}
+{{- $kept := list -}}
+{{- range fromYamlArray .own }}{{ if not (has .name $named) }}{{ $kept = append $kept . }}{{ end }}{{ end -}}
+{{- toYaml (concat $kept .extra) -}}
+{{- end }}
+
+{{/* Priority class of the agents' pods. What one is worth cannot be changed, so another value takes another name. */}}
+{{- define "namewarden.priorityClass" -}}
+{{- $priority := int64 .Values.agent.priority -}}
+{{- if .Values.agent.priorityClassName }}{{ .Values.agent.priorityClassName }}{{ else if eq $priority 1000000000 }}namewarden-agent{{ else }}{{ printf "namewarden-agent-%d" $priority }}{{ end -}}
+{{- end }}
+
 {{/* Names that never alert, as a list. */}}
 {{- define "namewarden.allow" -}}
 {{- range .Values.allow }}{{ . }}
@@ -255,8 +289,8 @@ namewarden.dev/names
 {{- if and (gt $replicas 1) (not (include "namewarden.hasSearch" .)) -}}
 {{- fail "controller.replicas: with the embedded store there is exactly one controller; give searchEngine.urls, or leave it at 0" -}}
 {{- end -}}
-{{- if and (gt $replicas 1) (include "namewarden.isPersistent" .) (has "ReadWriteOnce" .Values.controller.persistence.accessModes) -}}
-{{- fail "controller.persistence: several controllers cannot share a claim; with a search engine use mode never, each keeps a copy of the other's state" -}}
+{{- if and (gt $replicas 1) (include "namewarden.isPersistent" .) -}}
+{{- fail "controller.persistence: several controllers cannot share a claim, whatever its access modes; with a search engine use mode never, each keeps a copy of the other's state" -}}
 {{- end -}}
 {{- if not (or (include "namewarden.hasSearch" .) .Values.controller.persistence.existingClaim) -}}
 {{- $room := include "namewarden.mib" .Values.controller.persistence.size | int64 -}}
@@ -267,11 +301,17 @@ namewarden.dev/names
 {{- if and (include "namewarden.hasSearch" .) (ne .Values.searchEngine.auth "none") (not (and .Values.searchEngine.agentSecret .Values.searchEngine.controllerSecret)) -}}
 {{- fail "searchEngine: auth takes agentSecret, in the agents' namespace, and controllerSecret, in the controller's" -}}
 {{- end -}}
+{{- if and (not (include "namewarden.hasSearch" .)) (or (ne .Values.searchEngine.auth "none") .Values.searchEngine.agentSecret .Values.searchEngine.controllerSecret) -}}
+{{- fail "searchEngine: auth and Secrets without urls: give the search engine's urls, or leave all of them out" -}}
+{{- end -}}
+{{- if and (eq .Values.crd.group "auto") (not (include "namewarden.isAsked" .)) (.Capabilities.APIVersions.Has "projectcalico.org/v3") -}}
+{{- fail "crd.group: the cluster serves projectcalico.org/v3, and nobody here can ask whether that is Calico or this chart's own definition: set crd.group to namewarden.dev where Calico serves it, to projectcalico.org otherwise" -}}
+{{- end -}}
 {{- if and (eq .Values.controller.tls.mode "secret") (not .Values.controller.tls.existingSecret) -}}
 {{- fail "controller.tls: mode secret takes existingSecret" -}}
 {{- end -}}
-{{- if and (eq .Values.controller.tls.mode "cert-manager") (not .Values.controller.tls.clusterIssuer) -}}
-{{- fail "controller.tls: mode cert-manager takes clusterIssuer" -}}
+{{- if and (eq .Values.controller.tls.mode "cert-manager") (eq (not .Values.controller.tls.clusterIssuer) (not .Values.controller.tls.issuer)) -}}
+{{- fail "controller.tls: mode cert-manager takes clusterIssuer, or issuer, and not both" -}}
 {{- end -}}
 {{- with .Values.agent.updateStrategy.rollingUpdate -}}
 {{- if and (eq (toString .maxSurge) "0") (eq (toString .maxUnavailable) "0") -}}
@@ -360,5 +400,8 @@ namewarden.dev/names
 {{- with dig "pull" "http" "url" "" . }}{{ $ports = append $ports (include "namewarden.portOf" .) }}{{ end -}}
 {{- end -}}
 {{- with .Values.controller.feedProxy }}{{ if ne . "none" }}{{ $ports = append $ports (include "namewarden.portOf" .) }}{{ end }}{{ end -}}
+{{- range .Values.controller.extraEnv -}}
+{{- if and (has (upper .name) (list "HTTP_PROXY" "HTTPS_PROXY" "ALL_PROXY")) (regexMatch "^https?://" (.value | default "")) }}{{ $ports = append $ports (include "namewarden.portOf" .value) }}{{ end -}}
+{{- end -}}
 {{- uniq $ports | toJson -}}
 {{- end }}

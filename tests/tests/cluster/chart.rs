@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use namewarden_tests::{
     helm::{Helm, chart, deploy},
     kube::{Cluster, User},
+    program,
 };
 use serde_json::{Value, json};
 
@@ -16,6 +17,9 @@ const DEFINITIONS: &str = "NAMEWARDEN_DEFINITIONS";
 const VERSION: &str = "--kube-version=1.33";
 /// Everything that is off by default.
 const MORE: &[&str] = &[
+    "--set=controller.service.type=LoadBalancer,controller.service.nodePort=30443,controller.service.externalTrafficPolicy=Local",
+    "--set=controller.service.loadBalancerClass=example.org/lb,controller.service.loadBalancerSourceRanges={10.0.0.0/8}",
+    "--set=commonLabels.team=security,controller.extraPodLabels.mesh=off,namespaces.annotations.owner=soc",
     "--set=monitoring.monitors.enabled=true,monitoring.rules.enabled=true,monitoring.dashboard.enabled=true",
     "--set=allow={a.example,b.example},agent.hostProc=false,agent.serverSide=true,ipFamily=IPv6",
     "--set=controller.persistence.mode=always,controller.htpasswdSecret=pushers,controller.feedProxy=none",
@@ -148,44 +152,63 @@ fn the_examples_are_feeds_that_the_api_server_takes() -> Result<()> {
     Ok(())
 }
 
+/// Options that make no sense, and what of it has to be said.
+const SENSELESS: &[(&[&str], &str)] = &[
+    (&["agent.ringKib=3000"], "agent.ringKib"),
+    (&["agnet.ringKib=4096"], "agnet"),
+    (&["controller.replicas=2"], "exactly one controller"),
+    (&["crd.group=calico.org"], "crd.group"),
+    (&["searchEngine.urls={elastic:9200}"], "searchEngine.urls"),
+    (&["searchEngine.urls={https://es:9200}", "searchEngine.auth=basic"], "agentSecret"),
+    (&["controller.tls.mode=secret"], "existingSecret"),
+    (&["controller.tls.mode=cert-manager"], "clusterIssuer"),
+    (&["agent.extraCapabilities={SYS_ADMIN}"], "agent.extraCapabilities"),
+    (&["feeds.Bad.description=x"], "feeds"),
+    (&["feeds.bad.pull.http.url=ftp://a.example/"], "url"),
+    (&["feeds.bad.severity=0"], "severity"),
+    (&["dnsLogs.aggregation=2"], "dnsLogs.aggregation"),
+    (&["dnsLogs.intervalSeconds=7200"], "dnsLogs.intervalSeconds"),
+    (&["agent.resolverPods={kube-system/k8s-app=}"], "agent.resolverPods"),
+    (&["agent.resolverPods={*/k8s-app=kube-dns}"], "agent.resolverPods"),
+    (&["agent.excludePods={*}"], "agent.excludePods"),
+    (&["agent.updateStrategy.rollingUpdate.maxSurge=0"], "maxSurge"),
+    (&["agent.updateStrategy.rollingUpdate.maxUnavailable=1"], "must be 0, as a DaemonSet takes it"),
+    (&["agent.namespace=Name_space"], "agent.namespace"),
+    (&["searchEngine.caBundle=ca.crt"], "searchEngine.caBundle"),
+    (&["controller.persistence.size=ten"], "controller.persistence.size"),
+    (&["controller.store.mib=9500"], "give at most nine tenths of controller.persistence.size (9216 MiB)"),
+    (&["controller.persistence.size=8Gi"], "controller.store.mib: 8192 MiB"),
+    (&["controller.persistence.size=9G"], "(7724 MiB)"),
+    (&["openShift.securityContextConstraints=maybe"], "openShift.securityContextConstraints"),
+    (&["controller.service.ipFamilyPolicy=Dual"], "controller.service.ipFamilyPolicy"),
+    (
+        &["searchEngine.urls={https://es:9200}", "controller.persistence.mode=always"],
+        "several controllers cannot share a claim",
+    ),
+    (
+        &[
+            "searchEngine.urls={https://es:9200}",
+            "controller.persistence.mode=always,controller.persistence.accessModes={ReadWriteMany}",
+        ],
+        "several controllers cannot share a claim",
+    ),
+    (&["searchEngine.auth=apiKey"], "auth and Secrets without urls"),
+    (&["searchEngine.urls={https://es:92000}"], "searchEngine.urls"),
+    (&["feeds.bad.pull.http.url=https://a.example:99999/"], "url"),
+    (
+        &["controller.tls.mode=cert-manager", "controller.tls.issuer=a,controller.tls.clusterIssuer=b"],
+        "and not both",
+    ),
+    (&["networkPolicy.clients[0].podSelectors=x"], "networkPolicy.clients"),
+    (&["agent.stateDir=/var/../etc"], "agent.stateDir"),
+    (&["controller.persistence=null"], "persistence"),
+    (&["agent.updateStrategy=null"], "updateStrategy"),
+    (&["monitoring=null"], "monitoring"),
+];
+
 #[test]
 fn values_that_make_no_sense_are_refused() -> Result<()> {
-    for (options, said) in [
-        (&["agent.ringKib=3000"][..], "agent.ringKib"),
-        (&["agnet.ringKib=4096"], "agnet"),
-        (&["controller.replicas=2"], "exactly one controller"),
-        (&["crd.group=calico.org"], "crd.group"),
-        (&["searchEngine.urls={elastic:9200}"], "searchEngine.urls"),
-        (&["searchEngine.urls={https://es:9200}", "searchEngine.auth=basic"], "agentSecret"),
-        (&["controller.tls.mode=secret"], "existingSecret"),
-        (&["controller.tls.mode=cert-manager"], "clusterIssuer"),
-        (&["agent.extraCapabilities={SYS_ADMIN}"], "agent.extraCapabilities"),
-        (&["feeds.Bad.description=x"], "feeds"),
-        (&["feeds.bad.pull.http.url=ftp://a.example/"], "url"),
-        (&["feeds.bad.severity=0"], "severity"),
-        (&["dnsLogs.aggregation=2"], "dnsLogs.aggregation"),
-        (&["dnsLogs.intervalSeconds=7200"], "dnsLogs.intervalSeconds"),
-        (&["agent.resolverPods={kube-system/k8s-app=}"], "agent.resolverPods"),
-        (&["agent.resolverPods={*/k8s-app=kube-dns}"], "agent.resolverPods"),
-        (&["agent.excludePods={*}"], "agent.excludePods"),
-        (&["agent.updateStrategy.rollingUpdate.maxSurge=0"], "maxSurge"),
-        (&["agent.updateStrategy.rollingUpdate.maxUnavailable=1"], "must be 0, as a DaemonSet takes it"),
-        (&["agent.namespace=Name_space"], "agent.namespace"),
-        (&["searchEngine.caBundle=ca.crt"], "searchEngine.caBundle"),
-        (&["controller.persistence.size=ten"], "controller.persistence.size"),
-        (
-            &["controller.store.mib=9500"],
-            "give at most nine tenths of controller.persistence.size (9216 MiB)",
-        ),
-        (&["controller.persistence.size=8Gi"], "controller.store.mib: 8192 MiB"),
-        (&["controller.persistence.size=9G"], "(7724 MiB)"),
-        (&["openShift.securityContextConstraints=maybe"], "openShift.securityContextConstraints"),
-        (&["controller.service.ipFamilyPolicy=Dual"], "controller.service.ipFamilyPolicy"),
-        (
-            &["searchEngine.urls={https://es:9200}", "controller.persistence.mode=always"],
-            "several controllers cannot share a claim",
-        ),
-    ] {
+    for (options, said) in SENSELESS {
         let set: Vec<String> = options.iter().map(|option| format!("--set={option}")).collect();
         let refused = rendered(&set).err().with_context(|| format!("{options:?} is taken"))?;
         // Which version of the schema's checker says dots, which slashes, does not matter.
@@ -204,12 +227,17 @@ fn values_that_make_sense_are_taken_and_do_what_they_say() -> Result<()> {
         let objects = rendered(&[option.to_owned()])?;
         objects.into_iter().find(of).with_context(|| format!("{option}: no policy"))
     };
+    let variable = "--set=controller.extraEnv[0].name=https_proxy,controller.extraEnv[0].value=http://proxy.example:3129";
+    let proxied = policy(variable, "namewarden-controller")?;
+    assert!(proxied.to_string().contains("3129"), "{proxied}");
     let unread = policy("--set-json=networkPolicy.metrics=[]", "namewarden-agent")?;
     assert_eq!(unread.pointer("/spec/ingress"), Some(&serde_json::json!([])));
     let proxied = policy("--set=controller.feedProxy=http://proxy.example:3128", "namewarden-controller")?;
     assert!(proxied.to_string().contains("3128"), "{proxied}");
     // As a person writes it on the command line.
     rendered(&["--set=dnsLogs.aggregation=1".to_owned()])?;
+    // A chart that has this one among its dependencies says so here.
+    rendered(&["--set=enabled=true,tags.security=true,agent.stateDir=/var/lib/.name..warden/x".to_owned()])?;
     for room in ["size=1.5Ti", "size=9900M", "size=1Gi,controller.persistence.existingClaim=other"] {
         rendered(&[format!("--set=controller.persistence.{room}")])?;
     }
@@ -218,6 +246,121 @@ fn values_that_make_sense_are_taken_and_do_what_they_say() -> Result<()> {
     let ports: Vec<_> =
         services.filter_map(|service| service.pointer("/spec/ports")?.as_array()).flatten().collect();
     assert_eq!(ports.iter().map(|port| text(port, "/name")).collect::<Vec<_>>(), ["https"]);
+    Ok(())
+}
+
+#[test]
+fn whose_projectcalico_org_is_served_is_guessed_by_nobody() -> Result<()> {
+    // As Argo CD renders it: with what the cluster serves, and without asking it.
+    let served = "--api-versions=projectcalico.org/v3".to_owned();
+    let refused = rendered(std::slice::from_ref(&served)).err().context("guessed")?;
+    assert!(format!("{refused:#}").contains("set crd.group"), "{refused:#}");
+    for group in ["projectcalico.org", "namewarden.dev"] {
+        let objects = rendered(&[served.clone(), format!("--set=crd.group={group}")])?;
+        let definition = find(&objects, "CustomResourceDefinition", &format!("globalthreatfeeds.{group}"))?;
+        assert_eq!(text(definition, "/metadata/annotations/helm.sh~1resource-policy"), "keep");
+        let kept = text(definition, "/metadata/annotations/argocd.argoproj.io~1sync-options");
+        assert_eq!(kept, "Prune=false,Delete=false");
+    }
+    Ok(())
+}
+
+/// The first container's variables of this kind's object.
+fn variables(objects: &[Value], kind: &str, name: &str) -> Result<Vec<(String, String)>> {
+    let container = find(objects, kind, name)?.pointer("/spec/template/spec/containers/0/env");
+    let all = container.and_then(Value::as_array).context("no variables")?;
+    Ok(all.iter().map(|one| (text(one, "/name").to_owned(), text(one, "/value").to_owned())).collect())
+}
+
+#[test]
+fn a_variable_of_ones_own_takes_the_place_of_the_charts() -> Result<()> {
+    let search = "--set=searchEngine.urls={https://es:9200}";
+    for (kind, name, value) in [
+        ("DaemonSet", "namewarden-agent", "agent.extraEnv"),
+        ("Deployment", "namewarden-controller", "controller.extraEnv"),
+    ] {
+        let own = format!("--set={value}[0].name=NAMEWARDEN_LOG,{value}[0].value=debug");
+        let found = variables(&rendered(&[search.to_owned(), own])?, kind, name)?;
+        let logs: Vec<_> = found.iter().filter(|(name, _)| name == "NAMEWARDEN_LOG").collect();
+        assert_eq!(logs, [&("NAMEWARDEN_LOG".to_owned(), "debug".to_owned())]);
+        let names: BTreeSet<_> = found.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), found.len(), "{found:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn one_controller_asks_for_no_authority_of_others() -> Result<()> {
+    for (replicas, is_told) in [(1, false), (2, true)] {
+        let set =
+            ["searchEngine.urls={https://es:9200}".to_owned(), format!("controller.replicas={replicas}")];
+        let objects = rendered(&set.map(|option| format!("--set={option}")))?;
+        let found = variables(&objects, "Deployment", "namewarden-controller")?;
+        assert_eq!(found.iter().any(|(name, _)| name.starts_with("NAMEWARDEN_PEER_")), is_told, "{found:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_certificate_is_good_for_addresses_as_addresses() -> Result<()> {
+    const NAMES: &str = "--set=controller.tls.extraNames={threats.example,10.1.2.3,fd00::5}";
+    let objects = rendered(&[NAMES.to_owned()])?;
+    let secret = find(&objects, "Secret", "namewarden-controller-tls")?;
+    let bytes = data_encoding::BASE64.decode(text(secret, "/data/tls.crt").as_bytes())?;
+    let names =
+        program::feed("openssl", &["x509", "-noout", "-ext", "subjectAltName"], &String::from_utf8(bytes)?)?;
+    for name in [
+        "DNS:threats.example",
+        "IP Address:10.1.2.3",
+        "IP Address:FD00:0:0:0:0:0:0:5",
+        "IP Address:127.0.0.1",
+    ] {
+        assert!(names.contains(name), "{names}");
+    }
+    assert!(!names.contains("DNS:10.1.2.3"), "{names}");
+    let options = ["controller.tls.mode=cert-manager", "controller.tls.issuer=own"];
+    let options = options.map(|option| format!("--set={option}"));
+    let objects = rendered(&[NAMES.to_owned(), options[0].clone(), options[1].clone()])?;
+    let wanted = find(&objects, "Certificate", "namewarden-controller")?;
+    assert_eq!(wanted.pointer("/spec/ipAddresses"), Some(&json!(["10.1.2.3", "fd00::5"])));
+    assert_eq!(wanted.pointer("/spec/issuerRef"), Some(&json!({"kind": "Issuer", "name": "own"})));
+    Ok(())
+}
+
+#[test]
+fn labels_of_the_users_own_are_on_everything_and_select_nothing() -> Result<()> {
+    let options = [
+        "commonLabels.team=security",
+        "agent.extraPodLabels.mesh=off",
+        "namespaces.labels.project=p-1",
+        "namespaces.annotations.owner=soc",
+    ];
+    let objects = rendered(&options.map(|option| format!("--set={option}")))?;
+    for object in objects.iter().filter(|object| text(object, "/kind") != "CustomResourceDefinition") {
+        assert_eq!(text(object, "/metadata/labels/team"), "security", "{object}");
+        assert!(
+            !object.pointer("/spec/selector").is_some_and(|selector| selector.to_string().contains("team"))
+        );
+    }
+    let pods = find(&objects, "DaemonSet", "namewarden-agent")?;
+    assert_eq!(text(pods, "/spec/template/metadata/labels/mesh"), "off");
+    let namespace = find(&objects, "Namespace", "namewarden-agent")?;
+    assert_eq!(text(namespace, "/metadata/labels/project"), "p-1");
+    assert_eq!(text(namespace, "/metadata/annotations/owner"), "soc");
+    Ok(())
+}
+
+#[test]
+fn another_priority_is_another_class() -> Result<()> {
+    for (options, name) in [
+        (vec![], "namewarden-agent"),
+        (vec!["--set=agent.priority=5000".to_owned()], "namewarden-agent-5000"),
+    ] {
+        let objects = rendered(&options)?;
+        find(&objects, "PriorityClass", name)?;
+        let pods = find(&objects, "DaemonSet", "namewarden-agent")?;
+        assert_eq!(text(pods, "/spec/template/spec/priorityClassName"), name);
+    }
     Ok(())
 }
 

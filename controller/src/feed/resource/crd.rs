@@ -8,6 +8,10 @@ use kube::core::{ApiResource, CustomResourceExt as _};
 
 use super::GlobalThreatFeed;
 
+/// What keeps the definition, and every feed with it, when the chart is uninstalled or says otherwise: Helm's word, and Argo CD's.
+const KEPT: [(&str, &str); 2] =
+    [("argocd.argoproj.io/sync-options", "Prune=false,Delete=false"), ("helm.sh/resource-policy", "keep")];
+
 /// The API group that the resource is served in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
@@ -50,7 +54,7 @@ impl Group {
         crd.metadata
             .annotations
             .get_or_insert_default()
-            .insert("helm.sh/resource-policy".to_owned(), "keep".to_owned());
+            .extend(KEPT.map(|(name, value)| (name.to_owned(), value.to_owned())));
         crd
     }
 }
