@@ -80,6 +80,8 @@ pub struct Counts {
     pub alerts: AtomicU64,
     /// Alerts that were there already: an agent's own, or of a search before.
     pub known: AtomicU64,
+    /// Alerts that the store refused for good.
+    pub refused: AtomicU64,
 }
 
 /// [`Counts`] at one moment.
@@ -93,6 +95,8 @@ pub struct Looked {
     pub alerts: u64,
     /// Alerts that were there already.
     pub known: u64,
+    /// Alerts that the store refused for good.
+    pub refused: u64,
 }
 
 impl Counts {
@@ -104,6 +108,7 @@ impl Counts {
             failures: value(&self.failures),
             alerts: value(&self.alerts),
             known: value(&self.known),
+            refused: value(&self.refused),
         }
     }
 }
@@ -139,8 +144,9 @@ pub enum LookBackError {
 pub async fn look_back(parts: Parts) {
     let mut role = parts.leadership.watch();
     loop {
-        if role.wait_for(|role| *role == Role::Leader).await.is_err() {
-            return;
+        tokio::select! {
+            leads = role.wait_for(|role| *role == Role::Leader) => if leads.is_err() { return },
+            () = follow(&parts) => {}
         }
         let lost = async {
             // A watch whose sender is gone keeps its role.
@@ -151,6 +157,23 @@ pub async fn look_back(parts: Parts) {
         tokio::select! {
             () = lost => {}
             () = lead(&parts) => {}
+        }
+    }
+}
+
+/// Takes note of sets while another controller searches: whoever leads next goes on from the set of an hour ago, and misses nothing that the
+/// one before it did not come to.
+async fn follow(parts: &Parts) {
+    let mut current = parts.publisher.current();
+    loop {
+        let set = current.borrow_and_update().clone();
+        let noted =
+            set.map(|set| Sets::open(&parts.folder).and_then(|mut sets| sets.note(&set, before(LATE))));
+        if let Some(Err(error)) = noted {
+            tracing::warn!("a set is not kept for looking back, where this controller leads next: {error}");
+        }
+        if current.changed().await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -111,6 +111,7 @@ impl Pass<'_> {
             Outcome::Exists => _ = self.counts.known.fetch_add(1, Ordering::Relaxed),
             // It would be refused again.
             Outcome::Refused(refusal) => {
+                self.counts.refused.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(id, "a retroactive alert is refused: {}", refusal.reason);
             }
             Outcome::Failed { reason, .. } => return Err(LookBackError::Refused(reason)),

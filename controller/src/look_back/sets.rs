@@ -78,6 +78,16 @@ impl Sets {
         Ok(self.state.done.as_ref() != Some(&name))
     }
 
+    /// A set is the last one, whose names another controller searches for. What was in use before that time goes.
+    pub fn note(&mut self, set: &Published, time: SystemTime) -> io::Result<()> {
+        self.add(set)?;
+        let in_use = self.kept.iter().rposition(|kept| kept.at <= time).unwrap_or(0);
+        for gone in self.kept.drain(..in_use) {
+            remove(&gone.path)?;
+        }
+        Ok(())
+    }
+
     /// What logs of that time and later are compared with: the set that was in use then, or an older one where no search has
     /// come to its end since. `None` where that is the last one.
     pub fn base(&self, time: SystemTime) -> Option<&Kept> {

@@ -189,6 +189,38 @@ async fn over_a_restart_it_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn what_the_leader_before_did_not_come_to_is_searched_for() {
+    let mut scene = Scene::new();
+    let (role, watched) = tokio::sync::watch::channel(Role::Follower { leader: None });
+    scene.log("1", "evil.example", 600).await;
+    scene.publish(&["old.example"], 8_000);
+    let parts = Parts { leadership: Leadership::of(watched), ..scene.parts() };
+    let folder = parts.folder.clone();
+    let task = tokio::spawn(look_back(parts));
+    let kept = |sets: usize| {
+        let folder = folder.clone();
+        async move {
+            let patience = tokio::time::Instant::now() + Duration::from_secs(20);
+            while std::fs::read_dir(&folder).into_iter().flatten().count() != sets {
+                assert!(tokio::time::Instant::now() < patience, "{sets} sets are not kept");
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    kept(1).await;
+    scene.publish(&["old.example", "other.example"], 7_000);
+    // The one before it was in use long before any log that is still looked at.
+    kept(1).await;
+    scene.publish(&["old.example", "other.example", "evil.example"], 0);
+    kept(2).await;
+    assert_eq!(scene.counts.read().searches, 0, "another one searches");
+    // The leader ended before it had searched.
+    role.send(Role::Leader).unwrap();
+    assert_eq!(scene.after(1).await, ["evil.example"]);
+    scene.stop(task).await;
+}
+
+#[tokio::test]
 async fn logs_that_come_late_are_searched_too() {
     let mut scene = Scene::new();
     scene.publish(&[], 1_000);

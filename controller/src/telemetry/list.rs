@@ -208,9 +208,10 @@ fn store(readings: &Readings) -> Vec<Metric> {
 }
 
 fn look_back(readings: &Readings) -> Vec<Metric> {
-    let crate::look_back::Looked { searches, failures, alerts, known } = readings.looked_back;
-    let by =
-        |results: [(&str, u64); 2]| results.map(|(result, count)| (vec![result.to_owned()], count)).to_vec();
+    let crate::look_back::Looked { searches, failures, alerts, known, refused } = readings.looked_back;
+    let by = |results: &[(&str, u64)]| {
+        results.iter().map(|(result, count)| (vec![(*result).to_owned()], *count)).collect()
+    };
     let labels = &["result"];
     vec![
         family(
@@ -218,14 +219,14 @@ fn look_back(readings: &Readings) -> Vec<Metric> {
             "Searches of stored DNS logs for names that were listed later, by what came of it",
             Kind::Counter,
             labels,
-            by([("done", searches), ("failed", failures)]),
+            by(&[("done", searches), ("failed", failures)]),
         ),
         family(
             "retroactive_alerts",
-            "Alerts that they led to: written, or there already",
+            "Alerts that they led to: written, there already, or refused by the store for good",
             Kind::Counter,
             labels,
-            by([("created", alerts), ("exists", known)]),
+            by(&[("created", alerts), ("exists", known), ("refused", refused)]),
         ),
     ]
 }
