@@ -45,8 +45,8 @@ pub fn make(place: &Place) -> Result<()> {
     );
     program::feed("ip", &["-netns", NAMESPACE, "-batch", "-"], &inside)
         .context("cannot make the cluster's network")?;
-    let mut forward = place.inside("sysctl".as_ref());
-    output(forward.args(["-q", "-w", "net.ipv4.ip_forward=1"]))?;
+    let mut forward = place.inside("sh".as_ref());
+    output(forward.args(["-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]))?;
     Ok(())
 }
 

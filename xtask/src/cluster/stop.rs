@@ -58,6 +58,8 @@ pub fn stop(place: &Place) -> Result<bool> {
     let inode = fs::metadata(namespace()).map(|file| file.ino()).ok();
     end("containers", is_in_pod)?;
     end("the cluster's processes", |pid| inode.is_some_and(|inode| is_inside(pid, inode)))?;
+    // By the list as well: whoever outlived the namespace's name is not found by it.
+    daemon::list(place).iter().try_for_each(end_daemon)?;
     remove_sockets(place);
     unmount_all(place.folder())?;
     network::remove()?;

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -18,9 +17,6 @@ pub const EMULATOR: &str = "qemu-system-x86_64";
 
 /// How long a kernel may take; the oldest takes most of a minute on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(600);
-
-/// How often it is looked at.
-const TICK: Duration = Duration::from_millis(100);
 
 /// Lines of the console that are shown where a machine died.
 const LAST_LINES: usize = 15;
@@ -114,26 +110,15 @@ pub fn boot(layout: &Layout, version: &str, image: &Path, archive: &Path) -> Res
     let name = version.rsplit('/').next().unwrap_or(version);
     let log = layout.target.join(format!("xtask/kernel-{name}.log"));
     let console = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-    let mut emulator = Command::new(EMULATOR);
+    // It ends in time, also where nobody waits for it any longer.
+    let mut emulator = Command::new("timeout");
+    emulator.arg("--signal=KILL").arg(PATIENCE.as_secs().to_string()).arg(EMULATOR);
     emulator.args(MACHINE).arg("-kernel").arg(image).arg("-initrd").arg(archive);
     emulator.args(["-append", COMMAND_LINE]);
     emulator.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console);
-    let child = emulator.spawn().with_context(|| format!("cannot run {EMULATOR}"))?;
-    ticking(&format!("kernel {name}"), || wait(child))?;
+    let mut child = emulator.spawn().context("cannot run timeout, of coreutils")?;
+    ticking(&format!("kernel {name}"), || child.wait())?;
     Ok(Report::read(version, &String::from_utf8_lossy(&fs::read(&log)?)))
-}
-
-fn wait(mut child: Child) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while child.try_wait()?.is_none() {
-        if Instant::now() > deadline {
-            child.kill()?;
-            child.wait()?;
-            break;
-        }
-        thread::sleep(TICK);
-    }
-    Ok(())
 }
 
 #[cfg(test)]
