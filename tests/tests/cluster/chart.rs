@@ -166,6 +166,7 @@ const SENSELESS: &[(&[&str], &str)] = &[
     (&["feeds.Bad.description=x"], "feeds"),
     (&["feeds.bad.pull.http.url=ftp://a.example/"], "url"),
     (&["feeds.bad.severity=0"], "severity"),
+    (&["feeds.bad.pull.period=1m,feeds.bad.pull.http.url=https://a.example/"], "period"),
     (&["dnsLogs.aggregation=2"], "dnsLogs.aggregation"),
     (&["dnsLogs.intervalSeconds=7200"], "dnsLogs.intervalSeconds"),
     (&["agent.resolverPods={kube-system/k8s-app=}"], "agent.resolverPods"),
