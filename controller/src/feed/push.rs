@@ -191,11 +191,6 @@ impl Pushes {
         self.state().documents.get(feed).copied()
     }
 
-    /// The number of the next operation.
-    pub fn next_seq_no(&self) -> u64 {
-        self.state().next_seq_no
-    }
-
     /// A document with everything that another controller needs, a deleted one too.
     pub fn replica(&self, feed: &str) -> Option<Replica> {
         let state = self.state();

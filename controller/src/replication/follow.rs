@@ -116,12 +116,18 @@ impl Settings {
     async fn follow(&self, leader: &Url) {
         tracing::info!("following the controller at {leader}");
         let mut ahead = State::default();
+        // Of this leader's operations: numbers of its own that this controller gave when it led stand for nothing here.
+        let mut reached = 0;
         let mut said = None;
         loop {
             let copied = async {
                 let leader = self.peers.reach(leader)?;
-                ahead = self.ask(&leader, &ahead).await?;
-                self.copy(&leader, &ahead).await
+                ahead = self.ask(&leader, &ahead, reached).await?;
+                // Documents first: somebody waits for the leader's word that they are safe.
+                self.copy_documents(&leader, &ahead).await?;
+                reached = ahead.documents.values().map(|head| head.seq_no + 1).max().unwrap_or(0);
+                // Side by side: agents wait for the set, and who leads next must not need to pull what it is made of.
+                tokio::try_join!(self.copy_set(&leader, &ahead), self.copy_shelf(&leader, &ahead)).map(|_| ())
             };
             let now = copied.await.map_err(|error| error.to_string());
             let is_news = said.as_ref() != Some(&now);
@@ -138,11 +144,11 @@ impl Settings {
         }
     }
 
-    /// The leader's state, once it is not `known` or the wait is over.
-    async fn ask(&self, leader: &Peer, known: &State) -> Result<State, Uncopied> {
+    /// The leader's state, once it is not `known` or the wait is over; it is told that all its operations below `reached` are here.
+    async fn ask(&self, leader: &Peer, known: &State, reached: u64) -> Result<State, Uncopied> {
         let query = [
             ("name", self.name.clone()),
-            ("next_seq_no", self.pushes.next_seq_no().to_string()),
+            ("next_seq_no", reached.to_string()),
             ("known", known.fingerprint()),
             ("wait", WAIT_SECONDS.to_string()),
         ];
@@ -156,17 +162,10 @@ impl Settings {
         serde_json::from_slice(&bytes).map_err(|error| Uncopied::Wrong(error.to_string()))
     }
 
-    async fn copy(&self, leader: &Peer, ahead: &State) -> Result<(), Uncopied> {
-        // Documents first: somebody waits for the leader's word that they are safe.
-        self.copy_documents(leader, ahead).await?;
-        // Side by side: agents wait for the set, and who leads next must not need to pull what it is made of.
-        tokio::try_join!(self.copy_set(leader, ahead), self.copy_shelf(leader, ahead)).map(|_| ())
-    }
-
     async fn copy_documents(&self, leader: &Peer, ahead: &State) -> Result<(), Uncopied> {
         let mut behind: Vec<(&String, &Head)> =
             ahead.documents.iter().filter(|(feed, head)| self.pushes.head(feed) != Some(**head)).collect();
-        // In the order of the operations: a number that this disk has reached stands for all before it.
+        // In the order of the operations: what a leader that ends has told of is copied first.
         behind.sort_by_key(|(_, head)| head.seq_no);
         for (feed, head) in behind {
             let replica = if head.deleted {

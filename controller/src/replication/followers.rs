@@ -30,7 +30,7 @@ pub struct Followers {
 /// How far a follower is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// It has every operation below this number.
+    /// It has every operation of this leader below this number.
     pub next_seq_no: u64,
     /// When it asked last.
     pub seen: Instant,

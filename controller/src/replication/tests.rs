@@ -9,6 +9,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use super::{Follower, Peers, Settings};
 use crate::{
     access::{Access, TokenFile},
+    feed::push::Only,
     leader::{Leadership, Role},
     web::tests::served::{ALIAS, Served, With, answer, header, set, start, start_with},
 };
@@ -76,6 +77,21 @@ async fn a_push_to_a_follower_is_the_leaders_and_on_both_disks_when_it_is_acknow
         let kept = crate::feed::Pushes::open(&site.folder.path().join("pushes")).unwrap();
         assert_eq!(kept.get("feed").unwrap().body, DOMAINS);
     }
+}
+
+#[tokio::test]
+async fn a_push_is_on_no_disk_that_has_only_numbers_of_its_own() {
+    let leader = start();
+    let (follower, _role, _copying) = follow(&leader);
+    // As one that led before, and whose disk takes nothing any longer.
+    for number in 0..9 {
+        let own = format!("{{\"domains\":[\"own{number}.example\"]}}");
+        follower.site.pushes.put("own", own.as_bytes(), Only::Any).unwrap();
+    }
+    std::fs::remove_dir_all(follower.folder.path().join("pushes")).unwrap();
+    wait_until(|| leader.site.followers.count() == 1).await;
+    let (status, body) = answer(leader.push("PUT", &doc("feed"), DOMAINS)).await;
+    assert_eq!((status, &body["_shards"]), (201, &json!({ "total": 2, "successful": 1, "failed": 0 })));
 }
 
 #[tokio::test]
