@@ -5,6 +5,7 @@
 //! rule names is never read. An API server that is away changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
@@ -16,6 +17,9 @@ use namewarden_protocol::endpoint::ports::{RESOLVER_PORTS_MAX, ResolverPorts};
 use namewarden_protocol::pod_rule::Rule;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+/// An API server that has just started refuses what it grants a moment later: a refusal counts once it has lasted so long.
+const REFUSAL_BELIEVED: Duration = Duration::from_secs(30);
 
 /// A pod, as far as it is read.
 type Pod = Object<Spec, Status>;
@@ -62,7 +66,7 @@ pub async fn follow(client: Client, rules: Vec<Rule>, told: watch::Sender<Option
         let Some(pods) = known.get_mut(place) else { continue };
         match event {
             Ok(event) => pods.take(event, &rule),
-            Err(error) => pods.broken(&error, &rule),
+            Err(error) => pods.broken(&error, &rule, Instant::now()),
         }
         let ports = ports(&known);
         told.send_if_modified(|before| {
@@ -111,6 +115,8 @@ struct Pods {
     is_known: bool,
     /// Whether all of them were seen once.
     is_seen: bool,
+    /// Since when nothing but refusals has come.
+    refused_since: Option<Instant>,
     /// Why the watch broke off, told once.
     told: Option<String>,
 }
@@ -123,6 +129,7 @@ impl Pods {
             watcher::Event::InitDone => {
                 self.ports = std::mem::take(&mut self.listed);
                 (self.is_known, self.is_seen, self.told) = (true, true, None);
+                self.refused_since = None;
             }
             watcher::Event::Apply(pod) => put(&mut self.ports, &pod, rule),
             watcher::Event::Delete(pod) => {
@@ -131,14 +138,16 @@ impl Pods {
         }
     }
 
-    /// What is known stays. Where it may not be seen at all, other rules do not wait for it.
-    fn broken(&mut self, error: &watcher::Error, rule: &Rule) {
+    /// What is known stays. Where it may not be seen at all, and not only for a moment, other rules do not wait for it.
+    fn broken(&mut self, error: &watcher::Error, rule: &Rule, now: Instant) {
         use watcher::Error::{InitialListFailed, WatchStartFailed};
-        if let InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status)) =
-            error
-        {
-            self.is_known |= status.code == 403;
-        }
+        let is_refused = matches!(
+            error,
+            InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status)) if status.code == 403
+        );
+        self.refused_since = is_refused.then(|| self.refused_since.unwrap_or(now));
+        let lasted = self.refused_since.map(|since| now.saturating_duration_since(since));
+        self.is_known |= lasted >= Some(REFUSAL_BELIEVED);
         let reason = api_server::why_no_watch(error);
         if self.told.as_ref() != Some(&reason) {
             tracing::warn!(
@@ -276,12 +285,18 @@ mod tests {
                 ..Refusal::default()
             })))
         };
-        known[1].broken(&refused(500), &rule);
-        assert_eq!(said(&known), "unknown");
-        known[1].broken(&refused(403), &rule);
-        assert_eq!(said(&known), "1053");
+        let start = Instant::now();
+        let mut broken = |code, after| {
+            known[1].broken(&refused(code), &rule, start + Duration::from_secs(after));
+            said(&known)
+        };
+        for (code, after) in [(500, 0), (403, 0), (403, 29), (500, 40), (403, 41), (403, 70)] {
+            assert_eq!(broken(code, after), "unknown", "{code} after {after} s");
+        }
+        assert_eq!(broken(403, 71), "1053", "it was refused for half a minute");
         let mut hidden = [Pods::default()];
-        hidden[0].broken(&refused(403), &rule);
+        hidden[0].broken(&refused(403), &rule, start);
+        hidden[0].broken(&refused(403), &rule, start + REFUSAL_BELIEVED);
         assert_eq!(said(&hidden), "unknown", "an API server that has just started refuses everything");
     }
 }
