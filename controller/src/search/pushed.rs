@@ -23,6 +23,8 @@ pub struct Listed {
     pub index: String,
     /// Another one after each change, and in another index.
     pub state: u64,
+    /// Its index's UUID, as a number.
+    uuid: u64,
     age: (u64, String),
 }
 
@@ -33,6 +35,15 @@ pub struct Looked {
     pub changed: Vec<String>,
     /// Feeds whose document cannot be taken, and why.
     pub refused: Vec<(String, String)>,
+    /// Feeds whose document is not found, and neither is the index that had it: what was taken stays.
+    pub hidden: Vec<String>,
+}
+
+/// All documents that count, and the indices that may be seen.
+#[derive(Debug, Default)]
+struct List {
+    documents: BTreeMap<String, Listed>,
+    indices: BTreeSet<u64>,
 }
 
 /// Looks again and again.
@@ -55,19 +66,28 @@ impl Watch {
     ///
     /// No answer, or a refusal; a full disk. What was taken over before stays.
     pub async fn look(&mut self, engine: &Engine, pushes: &Pushes) -> Result<Looked, LookError> {
-        let listed = list(engine, &self.cluster).await?;
+        let List { documents: listed, indices } = list(engine, &self.cluster).await?;
         let known: BTreeMap<_, _> = pushes.followed().into_iter().collect();
         let mut looked = Looked::default();
         for (feed, found) in &listed {
-            let is_known = [known.get(feed), self.refused.get(feed)].contains(&Some(&found.state));
-            if !is_known {
+            // What an earlier version took over without its index is taken once more.
+            let is_taken = known.get(feed).is_some_and(|origin| {
+                origin.state == found.state && (origin.replaced || origin.index.is_some())
+            });
+            if !is_taken && self.refused.get(feed) != Some(&found.state) {
                 self.take(engine, pushes, feed, found, &mut looked).await?;
             }
         }
         self.refused.retain(|feed, _| listed.contains_key(feed));
-        let here: BTreeSet<_> = listed.keys().collect();
-        for feed in known.keys().filter(|feed| !here.contains(feed)) {
-            if pushes.unfollow(feed)? {
+        for (feed, origin) in known.iter().filter(|(feed, _)| !listed.contains_key(*feed)) {
+            // A document is deleted where its index is still seen. Without one it may be the index, or the right to see it.
+            let is_seen = origin.index.map_or(!indices.is_empty(), |index| indices.contains(&index));
+            if origin.replaced {
+                continue;
+            }
+            if !is_seen {
+                looked.hidden.push(feed.clone());
+            } else if pushes.unfollow(feed)? {
                 looked.changed.push(feed.clone());
             }
         }
@@ -84,7 +104,7 @@ impl Watch {
     ) -> Result<(), LookError> {
         // Deleted since it was listed: gone when it is looked for next.
         let Some(source) = engine.source(&found.index, feed).await? else { return Ok(()) };
-        let (pushes, named, state) = (pushes.clone(), feed.to_owned(), found.state);
+        let (pushes, named, state) = (pushes.clone(), feed.to_owned(), (found.uuid, found.state));
         // Up to 100 MB are checked and brought to the disk.
         let taken = tokio::task::spawn_blocking(move || pushes.follow(&named, state, &source)).await;
         match taken.map_err(|error| PushError::Io(std::io::Error::other(error)))? {
@@ -112,7 +132,7 @@ pub enum LookError {
 }
 
 /// The document that counts of each feed.
-async fn list(engine: &Engine, cluster: &str) -> Result<BTreeMap<String, Listed>, EngineError> {
+async fn list(engine: &Engine, cluster: &str) -> Result<List, EngineError> {
     let alias = format!("{PUSH_PREFIX}{cluster}.");
     let names = format!("{alias},{alias}linseed-*,{alias}namewarden-*,.tigera.domainnameset.{cluster}");
     let lenient = "ignore_unavailable=true&allow_no_indices=true&expand_wildcards=open,hidden";
@@ -123,7 +143,10 @@ async fn list(engine: &Engine, cluster: &str) -> Result<BTreeMap<String, Listed>
     let search = format!("/{names}/_search?{lenient}&allow_partial_search_results=false");
     let found = engine.post(&search, &query).await?.or_refused("list the pushed feeds")?;
     match gap(&found.body) {
-        None => Ok(newest(&indices.body, &found.body)),
+        None => {
+            let documents = newest(&indices.body, &found.body);
+            Ok(List { documents, indices: seen(&indices.body) })
+        }
         Some(reason) => Err(EngineError::Refused {
             what: "list all pushed feeds".to_owned(),
             status: found.status,
@@ -159,20 +182,37 @@ fn newest(indices: &Value, found: &Value) -> BTreeMap<String, Listed> {
     feeds
 }
 
+/// The indices that may be seen.
+fn seen(indices: &Value) -> BTreeSet<u64> {
+    let names = indices.as_object().into_iter().flat_map(|indices| indices.keys());
+    names.map(|name| number_of(uuid(indices, name).unwrap_or(name))).collect()
+}
+
+fn setting<'i>(indices: &'i Value, index: &str, name: &str) -> Option<&'i str> {
+    indices.get(index)?.get("settings")?.get(name)?.as_str()
+}
+
+fn uuid<'i>(indices: &'i Value, index: &str) -> Option<&'i str> {
+    setting(indices, index, "index.uuid")
+}
+
+fn number_of(text: &str) -> u64 {
+    Sha256::digest(text).first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
 fn listed(indices: &Value, hit: &Value) -> Option<(String, Listed)> {
     let text = |name: &str| hit.get(name)?.as_str().map(str::to_owned);
     let number = |name: &str| hit.get(name)?.as_u64();
     let (feed, index) = (text("_id")?, text("_index")?);
-    let settings = indices.get(&index).and_then(|index| index.get("settings"));
-    let setting = |name: &str| settings.and_then(|settings| settings.get(name)?.as_str());
-    let created = setting("index.creation_date").and_then(|date| date.parse().ok()).unwrap_or_default();
-    let uuid = setting("index.uuid").unwrap_or(&index);
+    let created = setting(indices, &index, "index.creation_date");
+    let created = created.and_then(|date| date.parse().ok()).unwrap_or_default();
+    let uuid = uuid(indices, &index).unwrap_or(&index);
     let mut hash = Sha256::new();
     hash.update(uuid);
     hash.update(number("_seq_no")?.to_le_bytes());
     hash.update(number("_primary_term")?.to_le_bytes());
     let state = u64::from_le_bytes(*hash.finalize().first_chunk()?);
-    Some((feed, Listed { age: (created, index.clone()), index, state }))
+    Some((feed, Listed { uuid: number_of(uuid), age: (created, index.clone()), index, state }))
 }
 
 #[cfg(test)]

@@ -156,3 +156,50 @@ async fn what_is_no_search_engine_of_ours_is_refused() {
         assert!(matches!(server.engine.server().await, Err(EngineError::Foreign { .. })));
     }
 }
+
+/// An engine with one index of pushed feeds, as it is now: its UUID, where there is one, and the feeds with a document.
+type Held = Arc<Mutex<(Option<&'static str>, Vec<&'static str>)>>;
+
+async fn listing(State(held): State<Held>, request: Request) -> Response {
+    let (uuid, feeds) = held.lock().unwrap().clone();
+    let path = request.uri().path();
+    let body = if path.contains("/_settings/") {
+        uuid.map_or(
+            json!({}),
+            |uuid| json!({ "pushed": { "settings": { "index.creation_date": "1", "index.uuid": uuid } } }),
+        )
+    } else if path.ends_with("/_search") {
+        let hit = |feed| json!({ "_index": "pushed", "_id": feed, "_seq_no": 3, "_primary_term": 1 });
+        json!({ "hits": { "hits": feeds.into_iter().map(hit).collect::<Vec<_>>() } })
+    } else {
+        json!({ "domains": ["evil.example"] })
+    };
+    said(&body).into_response()
+}
+
+#[tokio::test]
+async fn lists_leave_with_their_document_and_not_with_their_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let pushes = crate::feed::Pushes::open(folder.path()).unwrap();
+    let held = Held::default();
+    let router = Router::new().fallback(listing).with_state(Arc::clone(&held));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let engine = Engine::new(vec![url.parse().unwrap()], &Settings::default()).unwrap();
+    let mut watch = super::pushed::Watch::new("east");
+    let mut look = async |uuid, feeds: &[&'static str]| {
+        *held.lock().unwrap() = (uuid, feeds.to_vec());
+        let looked = watch.look(&engine, &pushes).await.unwrap();
+        (looked.changed.join(" "), looked.hidden.join(" "), pushes.feeds().join(" "))
+    };
+    let seen =
+        |changed: &str, hidden: &str, here: &str| (changed.to_owned(), hidden.to_owned(), here.to_owned());
+    assert_eq!(look(Some("u1"), &["a", "b"]).await, seen("a b", "", "a b"));
+    assert_eq!(look(None, &[]).await, seen("", "a b", "a b"), "no index is seen");
+    assert_eq!(look(Some("u2"), &[]).await, seen("", "a b", "a b"), "an empty one was installed");
+    assert_eq!(look(Some("u2"), &["a"]).await, seen("", "b", "a b"), "one list was pushed again");
+    assert_eq!(look(Some("u1"), &["a", "b"]).await, seen("", "", "a b"), "the index is back");
+    assert_eq!(look(Some("u1"), &["a"]).await, seen("b", "", "a"), "a document was deleted");
+}

@@ -29,6 +29,9 @@ pub struct Head {
 pub struct Origin {
     /// Another one for another index, and after each change there.
     pub state: u64,
+    /// The index that has it, by its UUID; unknown in what earlier versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u64>,
     /// Since then the document was pushed, or deleted, here.
     pub replaced: bool,
 }

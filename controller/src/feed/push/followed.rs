@@ -6,12 +6,17 @@
 use super::{Origin, PushError, Pushes, Receipt, Written, check_id, check_source};
 
 impl Pushes {
-    /// Takes over a document in a state; `None` where the same one is here already.
+    /// Takes over a document of an index, in a state; `None` where the same one is here already.
     ///
     /// # Errors
     ///
     /// A name or a document that no feed can have, too many of them, the disk.
-    pub fn follow(&self, feed: &str, state: u64, body: &[u8]) -> Result<Option<Receipt>, PushError> {
+    pub fn follow(
+        &self,
+        feed: &str,
+        (index, state): (u64, u64),
+        body: &[u8],
+    ) -> Result<Option<Receipt>, PushError> {
         check_id(feed)?;
         check_source(body)?;
         let is_same = self.get(feed).is_some_and(|document| document.body == body);
@@ -20,7 +25,7 @@ impl Pushes {
         if known.is_none() && documents.documents.len() >= super::DOCUMENTS_MAX {
             return Err(PushError::TooMany);
         }
-        let origin = Some(Origin { state, replaced: false });
+        let origin = Some(Origin { state, index: Some(index), replaced: false });
         let created = known.is_none_or(|head| head.deleted);
         let head = self.write(&mut documents, feed, known, Written { deleted: false, origin, body })?;
         let receipt = Receipt { created, unchanged: is_same, version: head.version, seq_no: head.seq_no };
@@ -43,10 +48,10 @@ impl Pushes {
         Ok(is_theirs)
     }
 
-    /// The documents that follow one of a search engine, and that one's state.
-    pub fn followed(&self) -> Vec<(String, u64)> {
+    /// The documents that follow one of a search engine, and which.
+    pub fn followed(&self) -> Vec<(String, Origin)> {
         let heads = self.heads().into_iter();
-        heads.filter_map(|(feed, head)| Some((feed, head.origin?.state))).collect()
+        heads.filter_map(|(feed, head)| Some((feed, head.origin?))).collect()
     }
 }
 
@@ -64,6 +69,10 @@ mod tests {
         (folder, pushes)
     }
 
+    fn states(pushes: &Pushes) -> Vec<(String, u64)> {
+        pushes.followed().into_iter().map(|(feed, origin)| (feed, origin.state)).collect()
+    }
+
     fn body(pushes: &Pushes) -> Option<Vec<u8>> {
         pushes.get("urls").map(|document| document.body.to_vec())
     }
@@ -71,34 +80,34 @@ mod tests {
     #[test]
     fn a_document_follows_the_search_engine_over_a_restart() {
         let (folder, pushes) = pushes();
-        assert!(pushes.follow("urls", 1, OLD).unwrap().unwrap().created);
-        assert_eq!(pushes.follow("urls", 2, OLD).unwrap(), None);
-        assert_eq!(Pushes::open(folder.path()).unwrap().followed(), [("urls".to_owned(), 2)]);
-        assert!(!pushes.follow("urls", 3, NEW).unwrap().unwrap().created);
+        assert!(pushes.follow("urls", (7, 1), OLD).unwrap().unwrap().created);
+        assert_eq!(pushes.follow("urls", (7, 2), OLD).unwrap(), None);
+        assert_eq!(states(&Pushes::open(folder.path()).unwrap()), [("urls".to_owned(), 2)]);
+        assert!(!pushes.follow("urls", (7, 3), NEW).unwrap().unwrap().created);
         assert_eq!(body(&pushes).unwrap(), NEW);
         assert!(pushes.unfollow("urls").unwrap());
-        assert_eq!((body(&pushes), pushes.followed()), (None, vec![]));
+        assert_eq!((body(&pushes), states(&pushes)), (None, vec![]));
     }
 
     #[test]
     fn what_is_pushed_here_stays_until_it_changes_there() {
         let (_folder, pushes) = pushes();
-        pushes.follow("urls", 1, OLD).unwrap();
+        pushes.follow("urls", (7, 1), OLD).unwrap();
         pushes.put("urls", NEW, Only::Any).unwrap();
         // The state of what is there is still known: it is not taken over once more.
-        assert_eq!(pushes.followed(), [("urls".to_owned(), 1)]);
+        assert_eq!(states(&pushes), [("urls".to_owned(), 1)]);
         assert!(!pushes.unfollow("urls").unwrap());
         assert_eq!(body(&pushes).unwrap(), NEW);
-        pushes.follow("urls", 2, OLD).unwrap();
+        pushes.follow("urls", (7, 2), OLD).unwrap();
         assert_eq!(body(&pushes).unwrap(), OLD);
         pushes.delete("urls").unwrap();
-        assert_eq!(pushes.followed(), [("urls".to_owned(), 2)]);
+        assert_eq!(states(&pushes), [("urls".to_owned(), 2)]);
     }
 
     #[test]
     fn what_is_no_document_of_a_feed_is_refused() {
         let (_folder, pushes) = pushes();
-        assert!(pushes.follow("UPPER", 1, OLD).is_err());
-        assert!(pushes.follow("urls", 1, br#"{"ips":[]}"#).is_err());
+        assert!(pushes.follow("UPPER", (7, 1), OLD).is_err());
+        assert!(pushes.follow("urls", (7, 1), br#"{"ips":[]}"#).is_err());
     }
 }
