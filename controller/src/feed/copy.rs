@@ -195,6 +195,11 @@ impl Shelf {
 }
 
 impl Draft {
+    /// Brings it to the disk.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
     /// The draft from its start; each reader has a place of its own.
     pub fn reader(&self) -> io::Result<BufReader<File>> {
         Ok(BufReader::with_capacity(64 * 1024, File::open(&self.path)?))

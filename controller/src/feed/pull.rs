@@ -60,6 +60,32 @@ pub enum Pulled {
     },
 }
 
+/// What came of a pull, with the list itself: it becomes the last good copy only where the order still holds when it ends.
+#[derive(Debug)]
+pub struct Received {
+    pulled: Pulled,
+    draft: Option<Draft>,
+}
+
+impl Received {
+    /// Keeps a new list; dropped instead, nothing is left of it.
+    pub fn keep(self, copies: &Shelf) -> Pulled {
+        match (&self.pulled, &self.draft) {
+            (Pulled::New(record), Some(draft)) => match copies.keep(draft, record) {
+                Ok(()) => self.pulled,
+                Err(error) => disk(&error),
+            },
+            _ => self.pulled,
+        }
+    }
+}
+
+impl From<Pulled> for Received {
+    fn from(pulled: Pulled) -> Self {
+        Self { pulled, draft: None }
+    }
+}
+
 /// What kept a list from being received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
@@ -92,25 +118,25 @@ pub struct Puller {
 
 impl Puller {
     /// Pulls a feed; takes as long as the server does.
-    pub async fn pull(self, order: Order) -> Pulled {
+    pub async fn pull(self, order: Order) -> Received {
         let headers = match self.headers(&order).await {
             Ok(headers) => headers,
-            Err(reason) => return Pulled::failed(FailureKind::Header, reason),
+            Err(reason) => return Pulled::failed(FailureKind::Header, reason).into(),
         };
         let blocking = tokio::task::spawn_blocking(move || self.fetch(&order, &headers));
         blocking.await.unwrap_or_else(|error| {
-            Pulled::failed(FailureKind::Fetch, format!("the pull broke off: {error}"))
+            Pulled::failed(FailureKind::Fetch, format!("the pull broke off: {error}")).into()
         })
     }
 
     /// Judges a pushed document as if it had been pulled.
-    pub async fn take(self, feed: String, pushes: Pushes, reading: Reading) -> Pulled {
+    pub async fn take(self, feed: String, pushes: Pushes, reading: Reading) -> Received {
         let blocking = tokio::task::spawn_blocking(move || {
-            let Some(document) = pushes.get(&feed) else { return Pulled::Unchanged };
+            let Some(document) = pushes.get(&feed) else { return Pulled::Unchanged.into() };
             self.judge_document(&document, &reading)
         });
         blocking.await.unwrap_or_else(|error| {
-            Pulled::failed(FailureKind::Disk, format!("the document could not be read: {error}"))
+            Pulled::failed(FailureKind::Disk, format!("the document could not be read: {error}")).into()
         })
     }
 
@@ -137,10 +163,10 @@ impl Puller {
         Ok(headers)
     }
 
-    fn fetch(&self, order: &Order, headers: &[RequestHeader]) -> Pulled {
+    fn fetch(&self, order: &Order, headers: &[RequestHeader]) -> Received {
         let mut draft = match self.shelf.draft() {
             Ok(draft) => draft,
-            Err(error) => return disk(&error),
+            Err(error) => return disk(&error).into(),
         };
         let known = order.known.as_ref().and_then(known);
         let (url, bytes_max) = (&order.origin.url, self.limits.bytes_max);
@@ -148,48 +174,50 @@ impl Puller {
         match self.fetcher.fetch(&request, &mut draft) {
             Err(error) => {
                 let (kind, retry_after) = (FailureKind::Fetch, error.retry_after());
-                Pulled::Failed { kind, reason: error.to_string(), retry_after }
+                Pulled::Failed { kind, reason: error.to_string(), retry_after }.into()
             }
-            Ok(Fetched::NotModified) => Pulled::Unchanged,
+            Ok(Fetched::NotModified) => Pulled::Unchanged.into(),
             Ok(Fetched::Body { etag, last_modified }) => {
                 let url = url_digest(&order.origin.url);
                 let provenance = Provenance::Pulled { url, etag, last_modified };
-                self.keep(&draft, &order.feed, &order.reading, provenance, order.least)
+                self.judge(draft, &order.feed, &order.reading, provenance, order.least)
             }
         }
     }
 
-    fn judge_document(&self, document: &Document, reading: &Reading) -> Pulled {
+    fn judge_document(&self, document: &Document, reading: &Reading) -> Received {
         let written = self.shelf.draft().and_then(|mut draft| {
             std::io::Write::write_all(&mut draft, &document.body)?;
             Ok(draft)
         });
         match written {
-            Err(error) => disk(&error),
+            Err(error) => disk(&error).into(),
             Ok(draft) => {
                 let provenance = Provenance::Pushed { seq_no: document.seq_no };
-                self.keep(&draft, &document.feed, reading, provenance, 0)
+                self.judge(draft, &document.feed, reading, provenance, 0)
             }
         }
     }
 
-    /// Makes a draft the last good copy, unless it is refused.
-    fn keep(
+    /// What is to be the last good copy, unless it is refused.
+    fn judge(
         &self,
-        draft: &Draft,
+        draft: Draft,
         feed: &str,
         reading: &Reading,
         provenance: Provenance,
         least: u64,
-    ) -> Pulled {
-        let source = match draft.reader() {
+    ) -> Received {
+        // Here and not when it is kept: that holds up every other feed.
+        let source = match draft.sync().and_then(|()| draft.reader()) {
             Ok(source) => source,
-            Err(error) => return disk(&error),
+            Err(error) => return disk(&error).into(),
         };
         let judged = match judge(source, reading, self.limits) {
             Ok(judged) => judged,
             Err(refused) => {
-                return Pulled::Refused { reason: refused.reason, summary: refused.summary, shrank: false };
+                return Pulled::Refused { reason: refused.reason, summary: refused.summary, shrank: false }
+                    .into();
             }
         };
         if judged.summary.entries < least {
@@ -198,7 +226,7 @@ impl Puller {
                  pull says the same",
                 judged.summary.entries
             );
-            return Pulled::Refused { reason, summary: judged.summary, shrank: true };
+            return Pulled::Refused { reason, summary: judged.summary, shrank: true }.into();
         }
         let record = Record {
             feed: feed.to_owned(),
@@ -208,10 +236,7 @@ impl Puller {
             summary: judged.summary,
             synced_at: now_seconds(),
         };
-        match self.shelf.keep(draft, &record) {
-            Ok(()) => Pulled::New(Box::new(record)),
-            Err(error) => disk(&error),
-        }
+        Received { pulled: Pulled::New(Box::new(record)), draft: Some(draft) }
     }
 }
 

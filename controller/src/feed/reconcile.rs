@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 
 use super::copy::Record;
 use super::judge::Limits;
-use super::pull::{Pulled, Puller};
+use super::pull::{Pulled, Puller, Received};
 use super::push::Pushes;
 use super::resource::{GlobalThreatFeedStatus, Resource};
 use super::source::{Notice, Source};
@@ -249,7 +249,7 @@ struct Run<'p> {
     records: BTreeMap<String, Record>,
     /// Why a resource cannot be read, where the feed was never seen whole.
     said: BTreeMap<String, GlobalThreatFeedStatus>,
-    pulls: JoinSet<(String, u64, Pulled)>,
+    pulls: JoinSet<(String, u64, Received)>,
     orders: u64,
     compiling: JoinSet<Result<Arc<Published>, PublishError>>,
     /// When the set is to be made anew.
@@ -326,8 +326,8 @@ impl<'p> Run<'p> {
                     }
                 }
                 Some(ended) = self.pulls.join_next() => {
-                    if let Ok((feed, order, pulled)) = ended {
-                        self.finish(&feed, order, pulled);
+                    if let Ok((feed, order, received)) = ended {
+                        self.finish(&feed, order, received);
                     }
                 }
                 Some(ended) = self.compiling.join_next() => self.compiled(ended),
@@ -382,16 +382,18 @@ impl<'p> Run<'p> {
         }
     }
 
-    fn finish(&mut self, name: &str, order: u64, pulled: Pulled) {
+    fn finish(&mut self, name: &str, order: u64, received: Received) {
         let now = Now::read();
         let Some(feed) = self.feeds.get_mut(name).filter(|feed| feed.running == Some(order)) else {
-            // It was deleted or disabled meanwhile: what was kept for it is no longer wanted, or is found again.
+            // It was deleted, disabled or changed meanwhile: what was received is another list, and goes.
             return;
         };
+        let pulled = received.keep(&self.parts.puller.shelf);
         log(name, &pulled);
         self.readings.note(&pulled);
+        let is_unchanged = pulled == Pulled::Unchanged;
         let is_new = feed.finish(pulled, now.instant, now.unix());
-        if let Some(record) = &feed.kept {
+        if let Some(record) = feed.kept.as_ref().filter(|_| is_unchanged) {
             // Best effort: only the age of the copy after a restart depends on it.
             let _ = self.parts.puller.shelf.describe(record);
         }
