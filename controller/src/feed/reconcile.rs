@@ -54,6 +54,8 @@ const DEBOUNCE: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long it waits for feeds that had entries before and whose copies are lost.
 const LOST_PATIENCE: Duration = Duration::from_mins(5);
+/// Pushed documents that are judged at the same time, whatever is pulled.
+const TAKES_MAX: usize = 2;
 /// Until a set that could not be made is tried again.
 const COMPILE_RETRY: Duration = Duration::from_secs(10);
 
@@ -250,6 +252,8 @@ struct Run<'p> {
     /// Why a resource cannot be read, where the feed was never seen whole.
     said: BTreeMap<String, GlobalThreatFeedStatus>,
     pulls: JoinSet<(String, u64, Received)>,
+    /// Documents that are judged: no slow server holds them up.
+    takes: JoinSet<(String, u64, Received)>,
     orders: u64,
     compiling: JoinSet<Result<Arc<Published>, PublishError>>,
     /// When the set is to be made anew.
@@ -290,6 +294,7 @@ impl<'p> Run<'p> {
             records: parts.puller.shelf.records()?,
             said: BTreeMap::new(),
             pulls: JoinSet::new(),
+            takes: JoinSet::new(),
             orders: 0,
             compiling: JoinSet::new(),
             compile_at: None,
@@ -330,6 +335,11 @@ impl<'p> Run<'p> {
                         self.finish(&feed, order, received);
                     }
                 }
+                Some(ended) = self.takes.join_next() => {
+                    if let Ok((feed, order, received)) = ended {
+                        self.finish(&feed, order, received);
+                    }
+                }
                 Some(ended) = self.compiling.join_next() => self.compiled(ended),
                 () = until(wake) => {}
             }
@@ -349,14 +359,19 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Starts what is due, as many at a time as are allowed; takes of documents do not count.
+    /// Starts what is due, as many pulls and as many takes of documents at a time as are allowed.
     fn start_pulls(&mut self, now: Instant) {
-        let free = self.parts.settings.pulls_max.saturating_sub(self.pulls.len());
+        let [mut pulls, mut takes] = self.free();
         let due: Vec<_> = self
             .feeds
             .iter()
             .filter_map(|(name, feed)| Some((name.clone(), feed.next(now, self.parts.pushes.seq_no(name))?)))
-            .take(free)
+            .filter(|(_, next)| {
+                let free = if matches!(next, Next::Pull(_)) { &mut pulls } else { &mut takes };
+                let is_free = *free > 0;
+                *free = free.saturating_sub(1);
+                is_free
+            })
             .collect();
         for (name, next) in due {
             self.orders += 1;
@@ -373,13 +388,19 @@ impl<'p> Run<'p> {
                     feed.taking = Some(document);
                     let Some(definition) = &feed.definition else { continue };
                     let (reading, pushes) = (definition.reading.clone(), self.parts.pushes.clone());
-                    self.pulls.spawn(async move {
-                        let taken = puller.take(name.clone(), pushes, reading).await;
-                        (name, order, taken)
+                    self.takes.spawn(async move {
+                        let received = puller.take(name.clone(), pushes, reading).await;
+                        (name, order, received)
                     });
                 }
             }
         }
+    }
+
+    /// How many pulls and takes may begin.
+    fn free(&self) -> [usize; 2] {
+        let free = |most: usize, running: usize| most.saturating_sub(running);
+        [free(self.parts.settings.pulls_max, self.pulls.len()), free(TAKES_MAX, self.takes.len())]
     }
 
     fn finish(&mut self, name: &str, order: u64, received: Received) {
@@ -426,8 +447,13 @@ impl<'p> Run<'p> {
 
     /// When there is something to do again. What was due at `now` is under way, or waits for something else.
     fn wake_at(&self, now: Instant) -> Option<Instant> {
-        let is_free = self.pulls.len() < self.parts.settings.pulls_max;
-        let pulls = self.feeds.values().filter(|feed| is_free && feed.running.is_none() && feed.is_active());
+        let [pulls, takes] = self.free();
+        let is_free = |feed: &Feed| {
+            let is_pulled = feed.definition.as_ref().is_some_and(|feed| feed.pull().is_some());
+            (if is_pulled { pulls } else { takes }) > 0
+        };
+        let idle = |feed: &&Feed| feed.running.is_none() && feed.is_active() && is_free(feed);
+        let pulls = self.feeds.values().filter(idle);
         let next_pull = pulls.filter_map(|feed| feed.schedule.next()).filter(|next| *next > now).min();
         let compile = self
             .compile_at

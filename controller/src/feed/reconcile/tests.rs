@@ -178,3 +178,21 @@ async fn a_list_of_a_url_that_is_no_longer_asked_is_not_kept_when_it_comes() {
         assert!(pulling.shelf.reader(&record.digest).is_ok());
     }
 }
+
+#[tokio::test]
+async fn a_push_does_not_wait_for_servers() {
+    let slow = ["a", "b", "c"].map(|name| (name, Some("/slow")));
+    let feeds: Vec<_> = slow.into_iter().chain([("pushed", None)]).collect();
+    let mut pulling = Pulling::start(&feeds).await;
+    pulling.asked(2).await;
+    pulling.push("pushed", &["a.example"]);
+    let taken = async {
+        let mut overview = pulling.feeds.overview();
+        let is_taken = |feeds: &Arc<Vec<FeedOverview>>| {
+            feeds.iter().any(|feed| feed.name == "pushed" && feed.status.entries == Some(1))
+        };
+        overview.wait_for(is_taken).await.map(|_| ())
+    };
+    tokio::time::timeout(Duration::from_secs(10), taken).await.unwrap().unwrap();
+    assert_eq!(*pulling.asked.borrow(), 2, "as many pulls as are allowed");
+}
