@@ -40,6 +40,8 @@ pub enum Pulled {
     New(Box<Record>),
     /// The server says that the copy is still right.
     Unchanged,
+    /// The pushed document was deleted meanwhile.
+    Gone,
     /// What was received is no feed, or not yet believed.
     Refused {
         /// Why.
@@ -131,9 +133,13 @@ impl Puller {
 
     /// Judges a pushed document as if it had been pulled.
     pub async fn take(self, feed: String, pushes: Pushes, reading: Reading) -> Received {
-        let blocking = tokio::task::spawn_blocking(move || {
-            let Some(document) = pushes.get(&feed) else { return Pulled::Unchanged.into() };
-            self.judge_document(&document, &reading)
+        let blocking = tokio::task::spawn_blocking(move || match pushes.read(&feed) {
+            Ok(Some(document)) => self.judge_document(&document, &reading),
+            Ok(None) => Pulled::Gone.into(),
+            Err(error) => {
+                let reason = format!("its document cannot be read: {error}; push it again");
+                Pulled::failed(FailureKind::Disk, reason).into()
+            }
         });
         blocking.await.unwrap_or_else(|error| {
             Pulled::failed(FailureKind::Disk, format!("the document could not be read: {error}")).into()

@@ -160,13 +160,27 @@ impl Pushes {
         })
     }
 
-    /// A document, where there is one.
+    /// A document, where there is one that can be read.
     pub fn get(&self, feed: &str) -> Option<Document> {
+        self.read(feed).unwrap_or_else(|error| {
+            tracing::warn!(feed, "the pushed document cannot be read: {error}; push it again");
+            None
+        })
+    }
+
+    /// A document, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// It is there and cannot be read.
+    pub fn read(&self, feed: &str) -> io::Result<Option<Document>> {
         // The lock is held over the read: head and body belong together.
         let state = self.state();
-        let head = state.documents.get(feed).copied().filter(|head| !head.deleted)?;
-        let body = file::read_body(&self.path(feed)).ok()?.into();
-        Some(Document { feed: feed.to_owned(), version: head.version, seq_no: head.seq_no, body })
+        let Some(head) = state.documents.get(feed).copied().filter(|head| !head.deleted) else {
+            return Ok(None);
+        };
+        let body = file::read_body(&self.path(feed))?.into();
+        Ok(Some(Document { feed: feed.to_owned(), version: head.version, seq_no: head.seq_no, body }))
     }
 
     /// The number of the operation that wrote a feed's document last, where there is one.
@@ -228,7 +242,7 @@ impl Pushes {
             return Err(PushError::Malformed("an update needs a `doc` that is an object".to_owned()));
         };
         let may_create = request.get("doc_as_upsert") == Some(&Value::Bool(true));
-        let Some(old) = self.get(feed) else {
+        let Some(old) = self.read(feed)? else {
             return if may_create {
                 self.put(feed, &to_bytes(change)?, Only::Create)
             } else {

@@ -18,7 +18,7 @@ mod overview;
 // What became of the search for their names.
 pub mod searched;
 
-// How many lists were read.
+// How many lists were read, and what came of each.
 mod counts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +39,7 @@ use super::source::{Notice, Source};
 use super::status::{self, Now, writer::Writer};
 use crate::leader::{Leadership, Role};
 use crate::publish::{PublishError, Published, Publisher};
-use counts::Readings;
+use counts::{Readings, log};
 pub use overview::FeedOverview;
 use searched::Searched;
 use state::{Feed, Next};
@@ -412,11 +412,14 @@ impl<'p> Run<'p> {
         let pulled = received.keep(&self.parts.puller.shelf);
         log(name, &pulled);
         self.readings.note(&pulled);
-        let is_unchanged = pulled == Pulled::Unchanged;
+        let (is_unchanged, is_gone) = (pulled == Pulled::Unchanged, pulled == Pulled::Gone);
         let is_new = feed.finish(pulled, now.instant, now.unix());
         if let Some(record) = feed.kept.as_ref().filter(|_| is_unchanged) {
             // Best effort: only the age of the copy after a restart depends on it.
             let _ = self.parts.puller.shelf.describe(record);
+        }
+        if is_gone {
+            self.forget_copy(name);
         }
         self.touched.insert(name.to_owned());
         if is_new {
@@ -460,25 +463,6 @@ impl<'p> Run<'p> {
             .filter(|_| self.compiling.is_empty() && self.listed_at.is_some())
             .map(|at| at.max(self.settled_at(at)));
         next_pull.into_iter().chain(compile).min()
-    }
-}
-
-fn log(name: &str, pulled: &Pulled) {
-    match pulled {
-        Pulled::New(record) => {
-            let summary = &record.summary;
-            tracing::info!(
-                feed = name,
-                entries = summary.entries,
-                rejected = summary.rejected,
-                guarded = summary.guarded,
-                format = %summary.format,
-                "a list was taken"
-            );
-        }
-        Pulled::Unchanged => tracing::debug!(feed = name, "unchanged"),
-        Pulled::Refused { reason, .. } => tracing::debug!(feed = name, "refused: {reason}"),
-        Pulled::Failed { reason, .. } => tracing::debug!(feed = name, "failed: {reason}"),
     }
 }
 

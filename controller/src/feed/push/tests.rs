@@ -79,3 +79,16 @@ fn an_update_merges_and_says_when_nothing_changed() {
     let again = pushes.update("urls", change).unwrap();
     assert!(again.unchanged && again.version == 2, "{again:?}");
 }
+
+#[test]
+fn a_document_that_cannot_be_read_is_an_error_and_not_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let pushes = Pushes::open(folder.path()).unwrap();
+    pushes.put("urls", br#"{"domains":[]}"#, Only::Any).unwrap();
+    std::fs::remove_file(folder.path().join("urls.json")).unwrap();
+    assert!(pushes.read("urls").is_err());
+    let update = br#"{"doc":{"domains":["a.example"]},"doc_as_upsert":true}"#;
+    assert!(matches!(pushes.update("urls", update), Err(PushError::Io(_))));
+    pushes.delete("urls").unwrap();
+    assert_eq!(pushes.read("urls").unwrap(), None);
+}

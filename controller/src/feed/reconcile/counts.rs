@@ -1,4 +1,4 @@
-//! How many lists were read, by what came of it.
+//! How many lists were read, by what came of it; what is logged of each.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,6 +17,7 @@ impl Readings {
     /// Counts one.
     pub fn note(&self, pulled: &Pulled) {
         let count = match pulled {
+            Pulled::Gone => return,
             Pulled::New(_) => &self.new,
             Pulled::Unchanged => &self.unchanged,
             Pulled::Refused { .. } => &self.refused,
@@ -34,5 +35,26 @@ impl Readings {
             ("refused", value(&self.refused)),
             ("failed", value(&self.failed)),
         ]
+    }
+}
+
+/// Says what came of a list.
+pub fn log(name: &str, pulled: &Pulled) {
+    match pulled {
+        Pulled::New(record) => {
+            let summary = &record.summary;
+            tracing::info!(
+                feed = name,
+                entries = summary.entries,
+                rejected = summary.rejected,
+                guarded = summary.guarded,
+                format = %summary.format,
+                "a list was taken"
+            );
+        }
+        Pulled::Unchanged => tracing::debug!(feed = name, "unchanged"),
+        Pulled::Gone => tracing::debug!(feed = name, "its document was deleted"),
+        Pulled::Refused { reason, .. } => tracing::debug!(feed = name, "refused: {reason}"),
+        Pulled::Failed { reason, .. } => tracing::debug!(feed = name, "failed: {reason}"),
     }
 }

@@ -25,7 +25,9 @@ impl Run<'_> {
     pub(super) fn look_at_document(&mut self, name: &str) {
         let is_there = self.parts.pushes.seq_no(name).is_some();
         let Some(feed) = self.feeds.get_mut(name) else { return };
-        if !is_there && feed.lose_document() {
+        if is_there {
+            feed.expect_document();
+        } else if feed.lose_document() {
             self.forget_copy(name);
             self.compile_soon();
             self.touched.insert(name.to_owned());
@@ -128,7 +130,7 @@ impl Run<'_> {
         self.overview.send_replace(Arc::new(self.show()));
     }
 
-    fn forget_copy(&self, name: &str) {
+    pub(super) fn forget_copy(&self, name: &str) {
         if let Err(error) = self.parts.puller.shelf.forget(name) {
             tracing::warn!(feed = name, "the record of a feed that is gone cannot be removed: {error}");
         }

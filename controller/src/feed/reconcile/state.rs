@@ -232,6 +232,7 @@ impl Feed {
                 self.succeed(now, period);
                 false
             }
+            Pulled::Gone => self.lose_document(),
             Pulled::Refused { reason, summary, shrank } => {
                 self.refused = Some(summary);
                 self.refused_document = document;
@@ -263,6 +264,13 @@ impl Feed {
         is_new
     }
 
+    /// Its document may be another one: one that could not be read before is not waited for.
+    pub fn expect_document(&mut self) {
+        if self.definition.as_ref().is_some_and(|feed| feed.origin == Origin::Push) {
+            self.schedule = Schedule::default();
+        }
+    }
+
     /// Its document was deleted; whether the set is to be made anew.
     pub fn lose_document(&mut self) -> bool {
         let is_push = self.definition.as_ref().is_some_and(|feed| feed.origin == Origin::Push);
@@ -271,6 +279,8 @@ impl Feed {
             (self.trouble, self.refused, self.refused_document) = (None, None, None);
             self.shrank = false;
             self.schedule = Schedule::default();
+            // What is judged is no longer there.
+            (self.running, self.taking) = (None, None);
         }
         is_push && self.kept.take().is_some()
     }

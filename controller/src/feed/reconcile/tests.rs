@@ -196,3 +196,23 @@ async fn a_push_does_not_wait_for_servers() {
     tokio::time::timeout(Duration::from_secs(10), taken).await.unwrap().unwrap();
     assert_eq!(*pulling.asked.borrow(), 2, "as many pulls as are allowed");
 }
+
+#[tokio::test]
+async fn a_document_that_cannot_be_read_is_told_and_taken_when_it_is_pushed_again() {
+    let pulling = Pulling::start(&[("pushed", None)]).await;
+    let mut overview = pulling.feeds.overview();
+    let mut shown = async |is_so: &dyn Fn(&FeedOverview) -> bool| {
+        let found = overview.wait_for(|feeds| feeds.iter().any(is_so));
+        tokio::time::timeout(Duration::from_secs(10), found).await.unwrap().unwrap();
+    };
+    shown(&|feed| feed.name == "pushed").await;
+    let document = pulling.folder.path().join("pushes/pushed.json");
+    let body = br#"{"domains":["a.example"]}"#;
+    pulling.pushes.put("pushed", body, crate::feed::push::Only::Any).unwrap();
+    std::fs::remove_file(document).unwrap();
+    pulling.feeds.pushed("pushed");
+    shown(&|feed| format!("{:?}", feed.status).contains("its document cannot be read")).await;
+    assert_eq!(pulling.feeds.readings(), [("new", 0), ("unchanged", 0), ("refused", 0), ("failed", 1)]);
+    pulling.push("pushed", &["a.example"]);
+    pulling.until(1).await;
+}

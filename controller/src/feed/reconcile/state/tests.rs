@@ -255,3 +255,29 @@ fn a_pulled_list_is_no_pushed_one() {
     feed.apply(pushed(), now);
     assert!(!feed.is_in_set());
 }
+
+#[test]
+fn a_document_that_cannot_be_read_is_tried_again_later_or_when_it_is_pushed_again() {
+    let now = Instant::now();
+    let mut feed = Feed::new(pushed(), None, now, 0);
+    let failed = Pulled::Failed { kind: FailureKind::Disk, reason: "no".to_owned(), retry_after: None };
+    assert!(!feed.finish(failed, now, 0));
+    assert_eq!(feed.trouble.as_ref().unwrap().kind, "DiskFailed");
+    assert_eq!(feed.next(now + Duration::from_secs(29), Some(0)), None);
+    assert_eq!(feed.next(now + Duration::from_secs(60), Some(0)), Some(Next::Take(0)));
+    feed.expect_document();
+    assert_eq!(feed.next(now, Some(1)), Some(Next::Take(1)));
+}
+
+#[test]
+fn a_document_that_is_deleted_while_it_is_judged_leaves_the_set() {
+    let now = Instant::now();
+    let mut feed = Feed::new(pushed(), None, now, 0);
+    let taken = record(&feed, 5);
+    feed.finish(Pulled::New(Box::new(taken)), now, 0);
+    (feed.running, feed.taking) = (Some(7), Some(1));
+    assert!(feed.finish(Pulled::Gone, now, 0) && !feed.is_in_set());
+    feed.running = Some(8);
+    feed.lose_document();
+    assert_eq!(feed.running, None, "what was read before is no longer wanted");
+}
