@@ -54,6 +54,8 @@ use waiting::Waiting;
 
 /// Clocks of messages and of `poll` may differ by this much before a time counts as stepped back.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
+/// Counts of an interval that ended that go out in one poll: all are due at once, and the sink's queue takes so many.
+const COUNTED_OUT_MAX: usize = 64;
 
 /// What goes out: one document each.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,7 +91,10 @@ pub struct DnsLogger {
     pods: Arc<dyn Pods>,
     waiting: Waiting,
     table: Table,
-    ready: VecDeque<DnsLog>,
+    /// Exchanges that the next poll hands out.
+    ready: Vec<DnsLog>,
+    /// Counts of the interval before, which go out bit by bit.
+    due: VecDeque<DnsLog>,
     /// When the interval began; none before the first message.
     began: Option<Timestamp>,
     /// Of this interval's limit.
@@ -109,7 +114,8 @@ impl DnsLogger {
             pods: Arc::new(NoPods),
             waiting: Waiting::default(),
             table: Table::default(),
-            ready: VecDeque::new(),
+            ready: Vec::new(),
+            due: VecDeque::new(),
             began: None,
             shares: Shares::default(),
             lot: Lot::default(),
@@ -175,7 +181,8 @@ impl DnsLogger {
         self.unanswered(query);
     }
 
-    /// Hands out what is due: exchanges that are complete, queries whose time is up, counts of an interval that ended.
+    /// Hands out what is due: exchanges that are complete, queries whose time is up, counts of an interval that ended. Those
+    /// are spread over many polls; as long as some are left, the next interval goes on, and no more is kept than two hold.
     pub fn poll(&mut self, now: Timestamp, each: &mut impl FnMut(DnsLog)) {
         let wait = self.settings.answer_wait;
         while let Some(query) = self.waiting.pop_if(|since| since.has_passed(wait, CLOCK_SLACK, now)) {
@@ -185,10 +192,10 @@ impl DnsLogger {
             self.draw(&held, 0);
         }
         let interval = self.settings.interval;
-        if self.began.is_some_and(|began| began.has_passed(interval, interval, now)) {
+        if self.due.is_empty() && self.began.is_some_and(|began| began.has_passed(interval, interval, now)) {
             self.end_interval(now);
         }
-        self.hand_out(each);
+        self.hand_out(COUNTED_OUT_MAX, each);
     }
 
     /// Hands out everything, queries that still wait for their answer too.
@@ -200,7 +207,7 @@ impl DnsLogger {
             self.draw(&held, 0);
         }
         self.end_interval(now);
-        self.hand_out(each);
+        self.hand_out(usize::MAX, each);
     }
 
     fn unanswered(&mut self, query: UnreadExchange) {
@@ -245,7 +252,7 @@ impl DnsLogger {
             let exchange = Box::new(exchange.read());
             counts.malformed += u64::from(exchange.malformed.is_some());
             counts.parsed += 1;
-            ready.push_back(DnsLog::One { exchange, folded });
+            ready.push(DnsLog::One { exchange, folded });
             true
         } else {
             false
@@ -266,11 +273,11 @@ impl DnsLogger {
     fn end_interval(&mut self, now: Timestamp) {
         let Some(start) = self.began.take() else { return };
         for counted in self.table.take(owners(self.settings.aggregation, &self.pods)) {
-            self.ready.push_back(DnsLog::Counted(Box::new(counted)));
+            self.due.push_back(DnsLog::Counted(Box::new(counted)));
         }
         let limit = self.limit();
         for (whose, count) in self.shares.end() {
-            self.ready.push_back(DnsLog::Unlogged { whose, count, limit, start, end: now });
+            self.due.push_back(DnsLog::Unlogged { whose, count, limit, start, end: now });
         }
         // An interval that ends while queries wait goes on with the next message or poll.
         self.began = (self.waits() > 0).then_some(now);
@@ -283,9 +290,10 @@ impl DnsLogger {
         }
     }
 
-    fn hand_out(&mut self, each: &mut impl FnMut(DnsLog)) {
-        self.counts.documents += self.ready.len() as u64;
-        self.ready.drain(..).for_each(each);
+    fn hand_out(&mut self, counted_max: usize, each: &mut impl FnMut(DnsLog)) {
+        let counted = self.due.len().min(counted_max);
+        self.counts.documents += (self.ready.len() + counted) as u64;
+        self.ready.drain(..).chain(self.due.drain(..counted)).for_each(each);
     }
 }
 

@@ -436,6 +436,37 @@ fn what_is_beyond_the_limit_is_counted_and_said() {
 }
 
 #[test]
+fn all_counts_of_an_interval_come_out_over_many_polls_and_the_next_one_waits_for_them() {
+    let mut logger = counting();
+    let reply = |logger: &mut DnsLogger, time: u64, id: u16| {
+        let pod = if id.is_multiple_of(2) { 'a' } else { 'b' };
+        logger.message(unread_answer(workload(pod), at(time), id, &format!("n{id}.example"), |_| ()));
+    };
+    (0..10_000).for_each(|id| reply(&mut logger, 0, id));
+    let poll_at = |logger: &mut DnsLogger, time: u64| {
+        let logs = poll(logger, time);
+        assert!(logs.len() <= COUNTED_OUT_MAX, "{} documents at once", logs.len());
+        counted(&logs).iter().map(|counted| counted.count).sum::<u64>()
+    };
+    let mut out = poll_at(&mut logger, INTERVAL);
+    // The next interval has long been over when the last of these goes out.
+    reply(&mut logger, INTERVAL, 1);
+    let mut polls = 1;
+    while out < 10_000 {
+        assert!(polls < 1_000, "{out} of 10000 came out");
+        out += poll_at(&mut logger, 2 * INTERVAL);
+        polls += 1;
+    }
+    assert_eq!((out, polls, logger.counts().documents), (10_000, 157, 10_000));
+    reply(&mut logger, 2 * INTERVAL, 1);
+    assert_eq!(poll_at(&mut logger, 2 * INTERVAL), 2, "the next interval ends then");
+    (0..100).for_each(|id| reply(&mut logger, 2 * INTERVAL, id));
+    assert_eq!(poll(&mut logger, 3 * INTERVAL).len(), COUNTED_OUT_MAX);
+    reply(&mut logger, 3 * INTERVAL, 1);
+    assert_eq!(flush(&mut logger, 3 * INTERVAL).len(), 101 - COUNTED_OUT_MAX, "nothing stays behind");
+}
+
+#[test]
 fn one_noisy_workload_leaves_room_for_the_others() {
     for aggregation in [Aggregation::Every, Aggregation::Workload] {
         let mut logger = logger(|settings| (settings.aggregation, settings.limit) = (aggregation, 100));
