@@ -76,6 +76,7 @@ use crate::{
 };
 
 pub use agents::Agents;
+pub use health::Opening;
 pub use push::answer::Copies;
 use set::Transfers;
 
@@ -288,16 +289,21 @@ pub async fn serve(site: Arc<Site>, listener: TcpListener, tls: RustlsConfig) ->
     ended
 }
 
-/// Serves `/metrics`, `/healthz` and `/readyz` without TLS and to everybody, for a scraper, until `shutdown`.
+/// Serves `/metrics`, `/healthz` and `/readyz` without TLS and to everybody, for a scraper, until `shutdown`. Until the site is
+/// open it is alive and not ready.
 ///
 /// # Errors
 /// The listener fails.
-pub async fn serve_metrics(site: Arc<Site>, listener: TcpListener) -> io::Result<()> {
+pub async fn serve_metrics(
+    opening: Opening,
+    listener: TcpListener,
+    mut shutdown: watch::Receiver<bool>,
+) -> io::Result<()> {
     let router = Router::new()
         .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
-        .with_state(site.clone());
+        .route("/readyz", get(health::readyz_of_opening))
+        .route("/metrics", get(health::metrics_of_opening))
+        .with_state(opening);
     let handle = Handle::new();
     let mut server = axum_server::from_tcp(listener)?
         .http1_only()
@@ -305,7 +311,6 @@ pub async fn serve_metrics(site: Arc<Site>, listener: TcpListener) -> io::Result
         .handle(handle.clone())
         .acceptor(connection::Bounded::new(SCRAPERS_MAX));
     server.http_builder().http1().header_read_timeout(HEAD_PATIENCE).max_buf_size(HEAD_BYTES_MAX);
-    let mut shutdown = site.shutdown.clone();
     let ending = tokio::spawn(async move {
         let _ = shutdown.wait_for(|ending| *ending).await;
         handle.graceful_shutdown(Some(ENDING_PATIENCE));

@@ -6,6 +6,9 @@ mod source;
 // What is served.
 mod serving;
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -15,7 +18,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use namewarden_protocol::endpoint::ports::ResolverPorts;
 use namewarden_protocol::obtain::fetch::Fetcher;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::args::RunArgs;
@@ -71,19 +74,24 @@ async fn serve(settings: RunSettings, fetcher: Arc<Fetcher>) -> anyhow::Result<(
     }
     let resolver_ports = resolver_ports(&settings, &source);
     let context = Context { settings, source, feeds, pushes, publisher, leadership, resolver_ports };
-    let serving = Serving::open(&context, shelf)?;
+    let mut ending = Ending::wait()?;
+    let serving = tokio::select! {
+        opened = Serving::open(&context, shelf) => opened?,
+        () = ending.asked() => {
+            tracing::info!("ended before the store was open");
+            return Ok(());
+        }
+    };
     if let Some(parts) = serving.looking_back(&context) {
         tokio::spawn(look_back(parts));
     }
     let shutdown = serving.shutdown.clone();
     let mut served = tokio::spawn(serving.run());
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     tokio::select! {
         () = reconciler.run() => bail!("the feeds cannot be read from the state folder"),
         () = source::take_part(&mut election) => {}
         ended = &mut served => return ended.context("serving was ended")?,
-        _ = terminate.recv() => {}
-        ended = tokio::signal::ctrl_c() => ended.context("cannot wait for SIGINT")?,
+        () = ending.asked() => {}
     }
     if let Some(election) = &mut election {
         election.resign().await;
@@ -92,6 +100,28 @@ async fn serve(settings: RunSettings, fetcher: Arc<Fetcher>) -> anyhow::Result<(
     served.await.context("serving was ended")??;
     tracing::info!("ended");
     Ok(())
+}
+
+/// Signals that end the program.
+struct Ending {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ending {
+    /// From now on they are waited for.
+    fn wait() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// Begins to follow the cluster's resolvers, where there is a cluster.

@@ -1,11 +1,16 @@
 //! `/healthz`, `/readyz`: alive, and ready when a set is served. `/metrics`.
+//!
+//! The metrics' listener answers from the start: alive, and not ready while the store is being opened.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::{extract::State, http::StatusCode, response::Response};
 
 use super::{Site, plain};
 use crate::telemetry;
+
+/// The site, once it is open.
+pub type Opening = Arc<OnceLock<Arc<Site>>>;
 
 /// Whether the controller answers at all.
 pub async fn healthz() -> Response {
@@ -31,4 +36,21 @@ pub async fn metrics(State(site): State<Arc<Site>>) -> Response {
     }
 }
 
+/// [`readyz`] of a site that may not be open yet.
+pub async fn readyz_of_opening(State(opening): State<Opening>) -> Response {
+    match opening.get() {
+        Some(site) => readyz(State(Arc::clone(site))).await,
+        None => plain::with_type(StatusCode::SERVICE_UNAVAILABLE, TEXT, STORE_OPENS.into()),
+    }
+}
+
+/// [`metrics`] of a site that may not be open yet.
+pub async fn metrics_of_opening(State(opening): State<Opening>) -> Response {
+    match opening.get() {
+        Some(site) => metrics(State(Arc::clone(site))).await,
+        None => plain::with_type(StatusCode::SERVICE_UNAVAILABLE, TEXT, STORE_OPENS.into()),
+    }
+}
+
+const STORE_OPENS: &str = "the store is being opened\n";
 const TEXT: &str = "text/plain; charset=utf-8";

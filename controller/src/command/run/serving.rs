@@ -1,5 +1,6 @@
 //! What is served, put together from the settings: certificate, access, site, listeners; and the copying of a follower.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use anyhow::{Context as _, bail};
 use namewarden_protocol::listening;
 use tokio::net::TcpSocket;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::access::{Access, Htpasswd, KubernetesAccess, TokenFile};
 use crate::context::Context;
@@ -19,7 +21,7 @@ use crate::replication::{self, Follower, Peers};
 use crate::settings::{Certificate, RunSettings, ServeSettings, StoreSettings};
 use crate::store::{Store, engine::EngineStore, sqlite::SqliteStore};
 use crate::tls::{self, Authority, Pair, Tls};
-use crate::web::{self, Parts, Site};
+use crate::web::{self, Opening, Parts, Site};
 
 /// Connections that wait to be accepted: all agents come back at once after a restart.
 const BACKLOG: u32 = 4096;
@@ -32,7 +34,8 @@ pub struct Serving {
     site: Arc<Site>,
     tls: Tls,
     listener: TcpListener,
-    metrics: Option<TcpListener>,
+    /// The metrics' listener is served from the start.
+    metrics: Option<JoinHandle<io::Result<()>>>,
     follower: Option<Follower>,
     engine: Option<Arc<EngineStore>>,
     /// Becomes true when it is to end.
@@ -40,21 +43,24 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Takes certificate, credentials and ports, or says in one sentence why it cannot.
-    pub fn open(context: &Context, shelf: Arc<Shelf>) -> anyhow::Result<Self> {
+    /// Takes certificate, credentials, ports and store, or says in one sentence why it cannot. While the store is opened, which may
+    /// take minutes, the metrics' listener says so.
+    pub async fn open(context: &Context, shelf: Arc<Shelf>) -> anyhow::Result<Self> {
         let settings = &context.settings.serve;
         let access = access(context, settings)?;
         access.check_listen(settings.listen).map_err(anyhow::Error::msg)?;
         let tls = certificate(&context.settings.state_dir, settings)?;
         let listener = listen(settings.listen)
             .with_context(|| format!("cannot listen on --listen {}", settings.listen))?;
-        let metrics = settings.metrics_listen.map(|address| {
-            listen(address).with_context(|| format!("cannot listen on --metrics-listen {address}"))
-        });
+        let (shutdown, ending) = watch::channel(false);
+        let opening = Opening::default();
+        let metrics = settings.metrics_listen.map(|address| metrics(address, &opening, &ending));
+        let metrics = metrics.transpose()?;
         let peers = peers(settings)?;
         let follower = peers.clone().map(|peers| follower(context, shelf.clone(), peers));
-        let Documents { store, engine } = documents(&context.settings)?;
-        let (shutdown, ending) = watch::channel(false);
+        let settings = context.settings.clone();
+        let opened = tokio::task::spawn_blocking(move || documents(&settings)).await;
+        let Documents { store, engine } = opened.context("the opening of the store was ended")??;
         let site = Site::new(Parts {
             access,
             publisher: context.publisher.clone(),
@@ -69,7 +75,9 @@ impl Serving {
             cluster: context.settings.cluster_name.clone(),
             shutdown: ending,
         });
-        Ok(Self { site, tls, listener, metrics: metrics.transpose()?, follower, engine, shutdown })
+        // Nobody else fills it.
+        let _ = opening.set(Arc::clone(&site));
+        Ok(Self { site, tls, listener, metrics, follower, engine, shutdown })
     }
 
     /// What looking back needs, where it is wanted and there is something to look at.
@@ -96,9 +104,6 @@ impl Serving {
         if let Some(path) = self.tls.authority() {
             tracing::info!("clients trust it with --ca {}", path.display());
         }
-        if let Some(metrics) = &self.metrics {
-            tracing::info!("metrics are on http://{}/metrics", metrics.local_addr()?);
-        }
         let config = self.tls.config();
         let mut aside = tokio::task::JoinSet::new();
         aside.spawn(self.tls.keep());
@@ -108,9 +113,12 @@ impl Serving {
         if let Some(engine) = self.engine {
             aside.spawn(measure(engine));
         }
-        let served = web::serve(self.site.clone(), self.listener, config);
+        let served = web::serve(self.site, self.listener, config);
         match self.metrics {
-            Some(metrics) => tokio::try_join!(served, web::serve_metrics(self.site, metrics)).map(|_| ()),
+            Some(metrics) => {
+                let metrics = async { metrics.await.unwrap_or_else(|error| Err(io::Error::other(error))) };
+                tokio::try_join!(served, metrics).map(|_| ())
+            }
             None => served.await,
         }
         .context("cannot serve any more")
@@ -135,6 +143,17 @@ fn access(context: &Context, settings: &ServeSettings) -> anyhow::Result<Access>
     }
 }
 
+/// Begins to serve metrics.
+fn metrics(
+    address: SocketAddr,
+    opening: &Opening,
+    ending: &watch::Receiver<bool>,
+) -> anyhow::Result<JoinHandle<io::Result<()>>> {
+    let listener = listen(address).with_context(|| format!("cannot listen on --metrics-listen {address}"))?;
+    tracing::info!("metrics are on http://{}/metrics", listener.local_addr()?);
+    Ok(tokio::spawn(web::serve_metrics(Arc::clone(opening), listener, ending.clone())))
+}
+
 /// Where documents are looked for.
 #[derive(Default)]
 struct Documents {
@@ -143,7 +162,7 @@ struct Documents {
     engine: Option<Arc<EngineStore>>,
 }
 
-/// A folder where one is named, else the search engine.
+/// A folder where one is named, else the search engine. Blocks, for minutes where files are brought to a new form.
 fn documents(settings: &RunSettings) -> anyhow::Result<Documents> {
     if let Some(StoreSettings { folder, limits }) = &settings.store {
         let store = SqliteStore::open(folder, *limits).context("cannot keep documents")?;
