@@ -47,3 +47,6 @@ pub mod replication;
 
 // Subcommands.
 pub mod command;
+
+// How many files may be open at one time.
+mod open_files;

@@ -81,7 +81,7 @@ pub use push::answer::Copies;
 use set::Transfers;
 
 /// Connections at once: each agent has one, and there is room for others.
-const CONNECTIONS_MAX: usize = 12_000;
+pub const CONNECTIONS_MAX: usize = 12_000;
 /// How long the head of a request may take, and how long a connection may be idle.
 const HEAD_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a handshake may take.

@@ -9,14 +9,16 @@ mod credentials;
 mod args;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::{Client, RequestBuilder, Url};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use sha2::{Digest as _, Sha256};
 
 #[cfg(feature = "args")]
 pub use args::{OptionsError, SearchEngineArgs};
@@ -80,12 +82,21 @@ pub struct Missed {
     pub is_too_long: bool,
 }
 
-/// Asks servers.
+/// Asks servers. Authorities and certificate are read again where a server cannot be talked to, or refuses who asks: they are renewed
+/// while a program runs.
 #[derive(Clone, Debug)]
 pub struct Asker {
-    client: Client,
-    credentials: Credentials,
+    shared: Arc<Shared>,
     answer_max: usize,
+}
+
+#[derive(Debug)]
+struct Shared {
+    settings: Settings,
+    user_agent: String,
+    client: ArcSwap<Client>,
+    /// Of the files that the client was made of.
+    digest: Mutex<[u8; 32]>,
 }
 
 impl Asker {
@@ -95,21 +106,12 @@ impl Asker {
     ///
     /// Certificates or keys that cannot be used.
     pub fn new(settings: &Settings, user_agent: &str) -> Result<Self, SetupError> {
-        let mut tls = client::tls(settings.authorities.as_deref())?;
-        if let Some((certificate, key)) = &settings.certificate {
-            let shown = certified(certificate, key, tls.crypto_provider())?;
-            tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(shown));
-        }
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .user_agent(user_agent)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|error| ClientError::Setup(error.without_url().to_string()))?;
-        Ok(Self { client, credentials: settings.credentials.clone(), answer_max: ANSWER_MAX })
+        // Before they are read: what is changed meanwhile is read once more.
+        let digest = Mutex::new(settings.digest());
+        let client = ArcSwap::from_pointee(client(settings, user_agent)?);
+        let (settings, user_agent) = (settings.clone(), user_agent.to_owned());
+        let shared = Arc::new(Shared { settings, user_agent, client, digest });
+        Ok(Self { shared, answer_max: ANSWER_MAX })
     }
 
     /// Takes answers of so many bytes instead of 32 MiB.
@@ -120,31 +122,47 @@ impl Asker {
 
     /// Asks for something.
     pub async fn get(&self, url: Url) -> Result<Answer, Missed> {
-        self.send(self.client.get(url)).await
+        self.send(self.client().get(url)).await
     }
 
     /// Asks for a data stream to be there.
     pub async fn put(&self, url: Url) -> Result<Answer, Missed> {
-        self.send(self.client.put(url)).await
+        self.send(self.client().put(url)).await
     }
 
     /// Asks for what a body of JSON says to be there.
     pub async fn put_json(&self, url: Url, body: Vec<u8>) -> Result<Answer, Missed> {
-        self.send(self.client.put(url).header(CONTENT_TYPE, JSON).body(body)).await
+        self.send(self.client().put(url).header(CONTENT_TYPE, JSON).body(body)).await
     }
 
     /// Sends a body of JSON.
     pub async fn post(&self, url: Url, body: Vec<u8>) -> Result<Answer, Missed> {
-        self.send(self.client.post(url).header(CONTENT_TYPE, JSON).body(body)).await
+        self.send(self.client().post(url).header(CONTENT_TYPE, JSON).body(body)).await
     }
 
     /// Sends a body of NDJSON, packed by gzip.
     pub async fn post_packed(&self, url: Url, body: impl Into<reqwest::Body>) -> Result<Answer, Missed> {
-        let request = self.client.post(url).header(CONTENT_TYPE, "application/x-ndjson");
+        let request = self.client().post(url).header(CONTENT_TYPE, "application/x-ndjson");
         self.send(request.header(CONTENT_ENCODING, "gzip").body(body)).await
     }
 
+    fn client(&self) -> Arc<Client> {
+        self.shared.client.load_full()
+    }
+
     async fn send(&self, request: RequestBuilder) -> Result<Answer, Missed> {
+        let sent = self.send_once(request).await;
+        let may_be_renewed = match &sent {
+            Ok(answer) => matches!(answer.status, 401 | 403),
+            Err(missed) => !missed.is_too_long,
+        };
+        if may_be_renewed {
+            self.shared.look_again();
+        }
+        sent
+    }
+
+    async fn send_once(&self, request: RequestBuilder) -> Result<Answer, Missed> {
         let request =
             self.sign(request).map_err(|why| Missed { why, uncertain: false, is_too_long: false })?;
         let mut response = request.send().await.map_err(missed)?;
@@ -162,13 +180,60 @@ impl Asker {
     }
 
     fn sign(&self, request: RequestBuilder) -> Result<RequestBuilder, String> {
-        Ok(match &self.credentials {
+        Ok(match &self.shared.settings.credentials {
             Credentials::None => request,
             Credentials::Basic { user, password } => request.basic_auth(user, Some(password.read()?)),
             Credentials::ApiKey(key) => request.header("authorization", format!("ApiKey {}", key.read()?)),
             Credentials::Bearer(token) => request.bearer_auth(token.read()?),
         })
     }
+}
+
+impl Shared {
+    /// Makes a client of the files as they are now, where they are others than before. Files that cannot be used leave the one that there
+    /// is: they may be in the middle of being written.
+    fn look_again(&self) {
+        let mut digest = self.digest.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.settings.digest();
+        if *digest == now {
+            return;
+        }
+        if let Ok(client) = client(&self.settings, &self.user_agent) {
+            self.client.store(Arc::new(client));
+            *digest = now;
+        }
+    }
+}
+
+impl Settings {
+    /// Of the files that a client is made of.
+    fn digest(&self) -> [u8; 32] {
+        let (certificate, key) = self.certificate.clone().unzip();
+        let mut digest = Sha256::new();
+        for path in [&self.authorities, &certificate, &key].into_iter().flatten() {
+            let bytes = std::fs::read(path).unwrap_or_default();
+            digest.update((bytes.len() as u64).to_le_bytes());
+            digest.update(bytes);
+        }
+        digest.finalize().into()
+    }
+}
+
+fn client(settings: &Settings, user_agent: &str) -> Result<Client, SetupError> {
+    let mut tls = client::tls(settings.authorities.as_deref())?;
+    if let Some((certificate, key)) = &settings.certificate {
+        let shown = certified(certificate, key, tls.crypto_provider())?;
+        tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(shown));
+    }
+    let built = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(user_agent)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build();
+    built.map_err(|error| ClientError::Setup(error.without_url().to_string()).into())
 }
 
 fn certified(
@@ -190,4 +255,39 @@ fn missed(error: reqwest::Error) -> Missed {
     let uncertain = !error.is_connect() && !error.is_builder();
     let why = format!("it does not answer ({})", client::causes(error));
     Missed { why, uncertain, is_too_long: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A certificate that signs itself.
+    fn certificate() -> String {
+        rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap().cert.pem()
+    }
+
+    #[tokio::test]
+    async fn authorities_are_read_again_where_nobody_answers_and_they_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.crt");
+        fs::write(&path, certificate()).unwrap();
+        let settings = Settings { authorities: Some(path.clone()), ..Settings::default() };
+        let asker = Asker::new(&settings, "test").unwrap();
+        // Nobody listens there.
+        let ask = async || asker.get("https://127.0.0.1:1/".parse().unwrap()).await.unwrap_err();
+        let first = asker.client();
+        ask().await;
+        assert!(Arc::ptr_eq(&first, &asker.client()), "nothing changed");
+        fs::write(&path, "half of a file").unwrap();
+        ask().await;
+        assert!(Arc::ptr_eq(&first, &asker.client()), "that cannot be used");
+        fs::write(&path, certificate()).unwrap();
+        ask().await;
+        let second = asker.client();
+        assert!(!Arc::ptr_eq(&first, &second));
+        ask().await;
+        assert!(Arc::ptr_eq(&second, &asker.client()));
+    }
 }

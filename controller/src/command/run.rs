@@ -28,10 +28,12 @@ use crate::feed::pull::Puller;
 use crate::feed::reconcile::{Parts, Reconciler};
 use crate::feed::{Pushes, Source};
 use crate::look_back::look_back;
+use crate::open_files;
 use crate::publish::Publisher;
 use crate::resolvers;
 use crate::search::keep::keep;
 use crate::settings::{RunSettings, SourceSettings};
+use crate::web::CONNECTIONS_MAX;
 use serving::Serving;
 use source::Connected;
 
@@ -40,6 +42,7 @@ pub fn run(arguments: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = RunSettings::new(arguments)?;
     let _lock = lock(&settings.state_dir)?;
     let fetcher = Arc::new(Fetcher::new(&settings.fetching)?);
+    open_files::raise(CONNECTIONS_MAX as u64);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -15,13 +15,22 @@ use rustls::{
 
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Reaches controllers.
+/// Reaches controllers. The authorities are read again whenever one is reached: a certificate and its authority are renewed while
+/// controllers run.
 #[derive(Debug)]
 pub struct Peers {
-    tls: ClientConfig,
+    authorities: PathBuf,
     /// The name that every controller's certificate carries; else the address that it gives is in it.
     name: Option<String>,
-    last: Mutex<Option<Peer>>,
+    state: Mutex<Trust>,
+}
+
+#[derive(Debug)]
+struct Trust {
+    /// The authorities' file as it was read.
+    pem: Vec<u8>,
+    tls: ClientConfig,
+    last: Option<Peer>,
 }
 
 /// One controller.
@@ -59,23 +68,13 @@ impl Peers {
     /// # Errors
     /// The file holds no certificates.
     pub fn new(authorities: &Path, name: Option<String>) -> Result<Self, PeerError> {
-        let wrong =
-            |reason: String| PeerError::Authorities { path: authorities.display().to_string(), reason };
-        let pem = std::fs::read(authorities).map_err(|error| wrong(error.to_string()))?;
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-            roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-        }
-        if roots.is_empty() {
-            return Err(wrong("it holds no certificate".to_owned()));
-        }
-        let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| PeerError::Setup(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { tls, name, last: Mutex::default() })
+        let pem = std::fs::read(authorities).map_err(|error| PeerError::Authorities {
+            path: authorities.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        let tls = trusting(authorities, &pem)?;
+        let state = Mutex::new(Trust { pem, tls, last: None });
+        Ok(Self { authorities: authorities.to_owned(), name, state })
     }
 
     /// A controller by the address that it gives.
@@ -83,16 +82,26 @@ impl Peers {
     /// # Errors
     /// The address is none.
     pub fn reach(&self, given: &Url) -> Result<Peer, PeerError> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(peer) = last.as_ref().filter(|peer| peer.given == *given) {
+        let mut trust = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read_again(&mut trust)?;
+        if let Some(peer) = trust.last.as_ref().filter(|peer| peer.given == *given) {
             return Ok(peer.clone());
         }
-        let peer = self.prepare(given)?;
-        *last = Some(peer.clone());
+        let peer = self.prepare(given, &trust.tls)?;
+        trust.last = Some(peer.clone());
         Ok(peer)
     }
 
-    fn prepare(&self, given: &Url) -> Result<Peer, PeerError> {
+    /// A file that is away leaves what was read.
+    fn read_again(&self, trust: &mut Trust) -> Result<(), PeerError> {
+        let Ok(pem) = std::fs::read(&self.authorities) else { return Ok(()) };
+        if pem != trust.pem {
+            *trust = Trust { tls: trusting(&self.authorities, &pem)?, pem, last: None };
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, given: &Url, tls: &ClientConfig) -> Result<Peer, PeerError> {
         let address = || PeerError::Address(given.clone());
         let (host, port) = given.host_str().zip(given.port_or_known_default()).ok_or_else(address)?;
         if given.scheme() != "https" {
@@ -100,7 +109,7 @@ impl Peers {
         }
         let mut base = given.clone();
         let mut client = Client::builder()
-            .tls_backend_preconfigured(self.tls.clone())
+            .tls_backend_preconfigured(tls.clone())
             .user_agent(concat!("namewarden-controller/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_PATIENCE)
             .redirect(Policy::none())
@@ -112,6 +121,23 @@ impl Peers {
         let client = client.build().map_err(|error| PeerError::Setup(error.to_string()))?;
         Ok(Peer { given: given.clone(), client, base })
     }
+}
+
+/// TLS that trusts the authorities in `pem`, which were read at `path`.
+fn trusting(path: &Path, pem: &[u8]) -> Result<ClientConfig, PeerError> {
+    let wrong = |reason: String| PeerError::Authorities { path: path.display().to_string(), reason };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(wrong("it holds no certificate".to_owned()));
+    }
+    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| PeerError::Setup(error.to_string()))?;
+    Ok(tls.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// Why a request failed: the cause behind all others, for what is above it only says where it happened.

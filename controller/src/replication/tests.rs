@@ -1,6 +1,6 @@
 //! Two controllers over real sockets: one leads, the other copies, passes on, and takes over.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use namewarden_protocol::endpoint::controller::entity_tag;
 use serde_json::json;
@@ -18,8 +18,12 @@ const DOMAINS: &str = r#"{"domains":["a.example"]}"#;
 
 /// A follower of `leader`, and the task that copies.
 fn follow(leader: &Served) -> (Served, watch::Sender<Role>, JoinHandle<()>) {
-    let authority = leader.folder.path().join("tls/ca.crt");
-    let peers = Arc::new(Peers::new(&authority, Some("localhost".to_owned())).unwrap());
+    follow_by(leader, &leader.folder.path().join("tls/ca.crt"))
+}
+
+/// Likewise, trusting what this file says.
+fn follow_by(leader: &Served, authority: &Path) -> (Served, watch::Sender<Role>, JoinHandle<()>) {
+    let peers = Arc::new(Peers::new(authority, Some("localhost".to_owned())).unwrap());
     let mut url = leader.url.clone();
     url.set_host(Some("127.0.0.1")).unwrap();
     let (sender, role) = watch::channel(Role::Follower { leader: Some(url) });
@@ -64,6 +68,19 @@ async fn a_follower_serves_the_leaders_set() {
     let response = follower.ask("GET", "/v1/threat-set").send().await.unwrap();
     assert_eq!(header(&response, "etag"), entity_tag(second));
     assert!(leader.site.counts.read().sets[1].0 > 0, "the second set came as a change");
+}
+
+#[tokio::test]
+async fn an_authority_that_is_made_anew_is_trusted_while_controllers_run() {
+    let (leader, stranger) = (start(), start());
+    let trusted = stranger.folder.path().join("peers.crt");
+    let authority = |of: &Served| fs::read(of.folder.path().join("tls/ca.crt")).unwrap();
+    fs::write(&trusted, authority(&stranger)).unwrap();
+    let id = leader.publish(&set(1, &["evil.example"]));
+    let (follower, _role, _copying) = follow_by(&leader, &trusted);
+    fs::write(&trusted, authority(&leader)).unwrap();
+    let is_at = |id| follower.site.publisher.current().borrow().as_ref().is_some_and(|set| set.id == id);
+    wait_until(|| is_at(id)).await;
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use namewarden_protocol::endpoint::controller::{
-    AgentReport, PUBLISHED_HEADER, REPORT_PATH, SET_TYPE, THREAT_SET_PATH, WAIT_PARAMETER, entity_tag,
+    AgentReport, PUBLISHED_HEADER, REPORT_PATH, SET_TYPE, SET_TYPE_VERSION, THREAT_SET_PATH, WAIT_PARAMETER,
+    entity_tag,
 };
 use namewarden_protocol::endpoint::ports::{PORTS_HEADER, ResolverPorts};
 use namewarden_protocol::obtain::client;
@@ -150,7 +151,7 @@ impl Controller {
     ) -> Result<(Answer, Option<ResolverPorts>), Missed> {
         let mut url = self.set.clone();
         url.query_pairs_mut().append_pair(WAIT_PARAMETER, &wait.as_secs().to_string());
-        let mut request = self.client().get(url).timeout(ANSWER_TIMEOUT).header(ACCEPT, SET_TYPE);
+        let mut request = self.client().get(url).timeout(ANSWER_TIMEOUT).header(ACCEPT, accepted());
         request = request.header(PORTS_HEADER, ports.to_string());
         if let Some(base) = &base {
             request = request.header(IF_NONE_MATCH, entity_tag(base.id()));
@@ -291,6 +292,11 @@ async fn receive(mut response: Response) -> Result<Vec<u8>, Missed> {
 }
 
 /// Seconds that the controller wants to be left alone.
+/// Which form of a set is understood: a controller that has none of it says so, rather than send one that cannot be read.
+fn accepted() -> String {
+    format!("{SET_TYPE};version={SET_TYPE_VERSION}")
+}
+
 fn retry_after(response: &Response) -> Option<Duration> {
     let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
     text.trim().parse().ok().map(Duration::from_secs)
