@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail};
 use namewarden_agent::{
     machine::LiveMachine,
     pipeline::{
-        attribute::{Attribution, Attributor},
+        attribute::{Attribution, Attributor, pod::NoPods},
         packet::{Direction, Origin, RawMessage, Timestamp, Transport},
     },
     pods::{Follower, Labels, Rules, Settings},
@@ -46,14 +46,15 @@ fn attribute() -> Result<()> {
     let ids = groups(&root)?;
     let mut attributor = Attributor::new(LiveMachine::start(&root, None)?);
     let began = Instant::now();
-    while ids.iter().any(|id| attributor.attribute(&message(*id)).attribution != Attribution::Cgroup) {
+    while ids.iter().any(|id| attributor.attribute(&message(*id), &NoPods).attribution != Attribution::Cgroup)
+    {
         anyhow::ensure!(began.elapsed() < PATIENCE, "not all pods become known");
     }
     let mut quickest = f64::MAX;
     for _ in 0..PASSES {
         let began = Instant::now();
         for id in &ids {
-            std::hint::black_box(attributor.attribute(std::hint::black_box(&message(*id))));
+            std::hint::black_box(attributor.attribute(std::hint::black_box(&message(*id)), &NoPods));
         }
         quickest = quickest.min(began.elapsed().as_secs_f64() * 1e9 / ids.len() as f64);
     }

@@ -242,7 +242,7 @@ impl<M: Machine> Inspection<M> {
         if findings.is_empty() && self.dns_log.is_none() {
             return;
         }
-        let mut attributed = self.attributor.attribute(raw);
+        let mut attributed = self.attributor.attribute(raw, &*self.pods);
         let withheld = self.withholder.look(&mut attributed, raw.origin.server);
         self.listed_messages += u64::from(!findings.is_empty());
         match &withheld {

@@ -310,7 +310,7 @@ fn say_gap(last_capture: Option<&LastCapture>, composer: &Composer, sink: &Sink)
     // A mark from the future says that the clock was set back, not when capture ended.
     let Some(last_capture) = last_capture else { return };
     let start = last_capture.read().or_else(|| last_capture.ended_beside(now));
-    if let Some(start) = start.filter(|start| *start < now) {
+    if let Some(start) = start.filter(|start| *start < now && !last_capture.is_covered(now)) {
         sink.write(composer.gap(start, now, now, "the agent was not running"));
     }
     last_capture.begin();

@@ -41,8 +41,10 @@ const LONGEST: u64 = 64 * 1024;
 /// How long processes are looked at for one of a container, the youngest first as long as pids do not begin anew: packets wait
 /// meanwhile.
 const SEARCH_TIME: Duration = Duration::from_millis(5);
-/// Between two such searches.
+/// Between two such searches, at least.
 const SEARCH_PAUSE: Duration = Duration::from_millis(100);
+/// So many times what a search took passes before the next one: where a node runs a great many processes, their list alone takes long.
+const SEARCH_SHARE: u32 = 20;
 /// More of what a process has mounted is not read.
 const LONGEST_MOUNTS: u64 = 256 * 1024;
 
@@ -173,7 +175,7 @@ impl Processes {
             let of_process = entry::workload(&cgroups.ok()?)?;
             (of_process.container_id.as_deref() == Some(id)).then(|| self.mounted_in(pid, uid))?
         });
-        self.next_search = Instant::now() + SEARCH_PAUSE;
+        self.next_search = Instant::now() + pause(began.elapsed());
         found
     }
 
@@ -236,6 +238,11 @@ impl Processes {
         let start = boot_ns().saturating_add(start_ticks.saturating_mul(self.tick_ns));
         Ok(Some(Reading { start, name: name.map(Arc::from), workload }))
     }
+}
+
+/// How long nothing is looked for after a search that took so long.
+fn pause(took: Duration) -> Duration {
+    SEARCH_PAUSE.max(took * SEARCH_SHARE)
 }
 
 fn now() -> Timestamp {

@@ -22,7 +22,7 @@ mod hints;
 
 pub use workload::{Driver, Kind, Qos, Runtime, Workload};
 
-use pod::Pod;
+use pod::{Pod, Pods};
 
 /// What this machine knows of cgroups and processes; nothing, where nothing else is said.
 pub trait Machine {
@@ -166,15 +166,16 @@ impl<M: Machine> Attributor<M> {
     }
 
     /// Says whom a message belongs to.
-    pub fn attribute(&mut self, message: &RawMessage<'_>) -> Attributed {
-        let (workload, attribution) = self.workload(&message.origin, own_address(message), message.time);
+    pub fn attribute(&mut self, message: &RawMessage<'_>, pods: &dyn Pods) -> Attributed {
+        let (workload, attribution) = self.workload(message, pods);
         let process = self.process(&message.origin, message.time);
         self.count(attribution, &process);
         Attributed { workload, process, attribution, is_watched: false }
     }
 
     /// The task that connected or sent wins over the socket's maker: a process may move, a socket may be handed on.
-    fn workload(&mut self, origin: &Origin, local: IpAddr, at: Timestamp) -> (Arc<Workload>, Attribution) {
+    fn workload(&mut self, message: &RawMessage<'_>, pods: &dyn Pods) -> (Arc<Workload>, Attribution) {
+        let (origin, local) = (&message.origin, own_address(message));
         let socket = self.cgroup(origin.cgroup_id);
         let owner = if origin.owner_cgroup_id == origin.cgroup_id {
             None
@@ -190,8 +191,16 @@ impl<M: Machine> Attributor<M> {
         };
         match found {
             Some((workload, attribution)) if workload.kind() != Kind::Host => (workload, attribution),
-            // Where pods are in cgroup v1 only, every packet carries the root of cgroup2: the pid leads further.
-            rest => self.by_pid(origin, at).or(rest).unwrap_or_else(|| self.by_address(local)),
+            // Where pods are in cgroup v1 only, every packet carries the root of cgroup2: the pid leads further. Where its process is
+            // gone, a pod's address is no host's.
+            rest => {
+                let process = self.by_pid(origin, message.time);
+                // A shell of the host's inside a pod's network is the host's.
+                let is_hosts = process.as_ref().is_some_and(|process| process.kind() == Kind::Host);
+                let inside = process.filter(|_| !is_hosts).map(|process| (process, Attribution::Process));
+                let host = || rest.filter(|_| is_hosts || pods.pod_at(local).is_none());
+                inside.or_else(host).unwrap_or_else(|| self.by_address(local))
+            }
         }
     }
 
@@ -199,12 +208,8 @@ impl<M: Machine> Attributor<M> {
         if id == 0 { None } else { self.machine.cgroup(id) }
     }
 
-    fn by_pid(&mut self, origin: &Origin, at: Timestamp) -> Option<(Arc<Workload>, Attribution)> {
-        if origin.pid == 0 {
-            return None;
-        }
-        let workload = self.machine.process_cgroup(origin.pid, at)?;
-        (workload.kind() != Kind::Host).then_some((workload, Attribution::Process))
+    fn by_pid(&mut self, origin: &Origin, at: Timestamp) -> Option<Arc<Workload>> {
+        if origin.pid == 0 { None } else { self.machine.process_cgroup(origin.pid, at) }
     }
 
     fn by_address(&self, local: IpAddr) -> (Arc<Workload>, Attribution) {

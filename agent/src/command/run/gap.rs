@@ -8,7 +8,7 @@ use std::{
 
 use namewarden_protocol::obtain::copy::write_whole;
 
-use super::turns;
+use super::turns::{self, LIVELY};
 use crate::pipeline::packet::Timestamp;
 
 /// Written while capturing; its content is the civil time of the last sign of life, in nanoseconds.
@@ -43,6 +43,17 @@ impl LastCapture {
         let (at, folder) = signs.filter(|(at, _)| *at < now.0).max()?;
         let is_over = has_ended(&folder) || turns::is_free(&folder);
         is_over.then_some(Timestamp(at))
+    }
+
+    /// Whether another agent beside this one captures: it holds its folder, gave a sign of life lately, and has not ended. Whatever ended
+    /// before it is told of by that one.
+    pub fn is_covered(&self, now: Timestamp) -> bool {
+        let Some(folder) = self.path.parent() else { return false };
+        let is_lately = |at: Timestamp| at <= now && !at.has_passed(LIVELY, LIVELY, now);
+        turns::beside(folder).any(|folder| {
+            let sign = Self::new(&folder).read();
+            sign.is_some_and(is_lately) && turns::is_held(&folder) && !has_ended(&folder)
+        })
     }
 
     /// Says that capture has begun.
@@ -106,6 +117,26 @@ mod tests {
         assert_eq!(own.ended_beside(Timestamp(9)), Some(Timestamp(7)), "it was killed");
         other.mark(Timestamp(99)).unwrap();
         assert_eq!(own.ended_beside(Timestamp(9)), Some(Timestamp(7)), "the clock was set back");
+    }
+
+    #[test]
+    fn where_another_one_captures_there_is_no_gap_whoever_ended_last() {
+        let second = |seconds: u64| Timestamp(seconds * 1_000_000_000);
+        let shared = tempfile::tempdir().unwrap();
+        let [own, other] = ["turn-0", "turn-1"].map(|name| {
+            fs::create_dir(shared.path().join(name)).unwrap();
+            LastCapture::new(&shared.path().join(name))
+        });
+        other.mark(second(97)).unwrap();
+        // That of this folder ended in good order behind the other one's sign.
+        own.end(second(100)).unwrap();
+        assert!(!own.is_covered(second(101)), "nobody holds the other folder");
+        let lock = fs::File::create(shared.path().join("turn-1/turn.lock")).unwrap();
+        lock.lock().unwrap();
+        assert!(own.is_covered(second(101)));
+        assert!(!own.is_covered(second(200)), "it holds its folder and does not capture");
+        other.end(second(101)).unwrap();
+        assert!(!own.is_covered(second(102)), "it has ended, and writes its last documents");
     }
 
     #[test]

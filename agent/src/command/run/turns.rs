@@ -31,7 +31,7 @@ const TURNS: [&str; 4] = ["turn-0", "turn-1", "turn-2", "turn-3"];
 const LOCK: &str = "turn.lock";
 
 /// Many times what lies between two signs of an agent that captures.
-const LIVELY: Duration = Duration::from_secs(30);
+pub const LIVELY: Duration = Duration::from_secs(30);
 
 /// What the next agent begins with: replaced as a whole by whoever has them, never written to.
 const HANDED_ON: [&str; 3] = ["controller.set", "resolver_ports", "pods.json"];
@@ -149,6 +149,11 @@ pub fn beside(folder: &Path) -> impl Iterator<Item = PathBuf> {
 /// Whether nobody uses the turn's folder: who held it has ended, in whatever way.
 pub fn is_free(folder: &Path) -> bool {
     File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok())
+}
+
+/// Whether somebody uses the turn's folder.
+pub fn is_held(folder: &Path) -> bool {
+    File::open(folder.join(LOCK)).is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// Whether the agent goes on without the state folder at `path`, which cannot be used because of `error`.

@@ -169,3 +169,9 @@ fn a_table_that_is_switched_off_names_nobody() {
     let mut processes = Processes::new(None);
     assert_eq!(processes.name(std::process::id(), now()), None);
 }
+
+#[test]
+fn searches_take_a_twentieth_of_the_time_at_most_however_long_one_is() {
+    assert_eq!(pause(Duration::from_millis(1)), Duration::from_millis(100));
+    assert_eq!(pause(Duration::from_millis(60)), Duration::from_millis(1_200));
+}

@@ -40,6 +40,24 @@ impl Machine for Table {
     }
 }
 
+/// A pod whose address is known.
+#[derive(Debug)]
+struct OnePod;
+
+impl Pods for OnePod {
+    fn pod(&self, _: &str) -> Option<Arc<Pod>> {
+        None
+    }
+
+    fn pod_at(&self, address: IpAddr) -> Option<Arc<Pod>> {
+        (address.to_string() == "10.1.2.3").then(Arc::default)
+    }
+
+    fn is_asked(&self) -> bool {
+        true
+    }
+}
+
 fn table() -> Table {
     let paths = [
         (POD, container('a')),
@@ -66,7 +84,7 @@ fn attribute_from(machine: Table, origin: Origin, source: &str) -> Attributed {
         frame: 0,
         bytes: &[],
     };
-    Attributor::new(machine).attribute(&message)
+    Attributor::new(machine).attribute(&message, &OnePod)
 }
 
 fn found(attributed: &Attributed) -> (String, Attribution) {
@@ -132,6 +150,23 @@ fn a_pid_leads_to_its_path_where_no_cgroup_is_known() {
 fn the_host_is_the_host() {
     let origin = Origin { cgroup_id: ROOT, pid: 7, ..Origin::default() };
     assert_eq!(found(&attribute(table(), origin)), ("host".into(), Attribution::Cgroup));
+}
+
+#[test]
+fn a_pods_address_is_no_hosts_where_the_root_is_all_that_is_known() {
+    let root = |pid| Origin { cgroup_id: ROOT, owner_cgroup_id: ROOT, pid, ..Origin::default() };
+    for pid in [0, 7] {
+        let gone = attribute_from(table(), root(pid), "10.1.2.3:4000");
+        assert_eq!(found(&gone), ("address/10.1.2.3".into(), Attribution::Address));
+    }
+    let mut machine = table();
+    machine.processes.insert(7, container('b'));
+    let there = attribute_from(machine, root(7), "10.1.2.3:4000");
+    assert_eq!(found(&there), ("container/B".into(), Attribution::Process));
+    let mut machine = table();
+    machine.processes.insert(7, "/".to_owned());
+    let shell = attribute_from(machine, root(7), "10.1.2.3:4000");
+    assert_eq!(found(&shell), ("host".into(), Attribution::Cgroup), "the host's, in a pod's network");
 }
 
 #[test]
@@ -203,10 +238,11 @@ fn every_message_is_counted_by_how_it_was_found() {
         frame: 0,
         bytes: &[],
     };
-    attributor.attribute(&message(Origin { cgroup_id: POD, ..Origin::default() }, "10.0.0.7:1"));
-    attributor.attribute(&message(Origin { owner_cgroup_id: POD, ..Origin::default() }, "10.0.0.7:1"));
-    attributor.attribute(&message(Origin::default(), "10.0.0.7:1"));
-    attributor.attribute(&message(Origin::default(), "127.0.0.1:1"));
+    attributor.attribute(&message(Origin { cgroup_id: POD, ..Origin::default() }, "10.0.0.7:1"), &OnePod);
+    attributor
+        .attribute(&message(Origin { owner_cgroup_id: POD, ..Origin::default() }, "10.0.0.7:1"), &OnePod);
+    attributor.attribute(&message(Origin::default(), "10.0.0.7:1"), &OnePod);
+    attributor.attribute(&message(Origin::default(), "127.0.0.1:1"), &OnePod);
     let expected =
         AttributeCounts { seen: 4, process: 1, cgroup: 1, address: 1, none: 1, named_processes: 0 };
     assert_eq!(attributor.counts(), expected);

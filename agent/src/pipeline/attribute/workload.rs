@@ -104,7 +104,10 @@ impl Workload {
             (Some(id), _, _) => (Kind::Container, format!("container/{id}")),
             (None, Some(uid), _) => (Kind::Pod, format!("pod/{uid}")),
             (None, None, Some(unit)) => (Kind::Unit, format!("unit/{}", through(&path, unit))),
-            (None, None, None) if path == "/" => (Kind::Host, "host".to_owned()),
+            // Seen through a cgroup namespace the root is above: `/../..`.
+            (None, None, None) if path.split('/').all(|part| matches!(part, "" | "..")) => {
+                (Kind::Host, "host".to_owned())
+            }
             (None, None, None) => (Kind::Unit, format!("unit{path}")),
         };
         Self { container_id, pod_uid, qos, runtime, driver, unit, path, kind, key }

@@ -143,6 +143,7 @@ fn a_path_seen_through_a_cgroup_namespace_is_read() {
             "/../../kubepods-burstable-podSLICE.slice/cri-containerd-ID.scope",
             "container ID UID burstable containerd systemd -",
         ),
+        ("/../../..", "host - - - - - -"),
         ("/../../podUID/ID", "container ID UID - - cgroupfs -"),
         ("/../cri-containerd-ID.scope", "container ID - - containerd systemd -"),
     ]);
