@@ -13,6 +13,7 @@ use namewarden_agent::pipeline::sink::spool::Kind as Lane;
 use namewarden_protocol::document::Action;
 use namewarden_tests::node::random_bytes;
 use namewarden_tests::search_engine::{Kind, SearchEngine};
+use namewarden_tests::wait;
 
 use crate::rig::{Rig, double, ids, stream};
 
@@ -61,12 +62,23 @@ fn run_and_kill(url: &str, folder: &Path, first: u64) -> Result<Vec<u64>> {
     reader.join().ok().context("the reader ended early")
 }
 
+/// Waits until the engine works on no document.
+fn at_rest(engine: &SearchEngine) -> Result<()> {
+    wait::within(Duration::from_secs(60), "the search engine at rest", || {
+        let tasks = engine.ask("GET", "/_tasks?actions=indices:data/write/*", "")?;
+        let nodes = tasks.get("nodes").and_then(serde_json::Value::as_object);
+        Ok(nodes.context("no nodes")?.is_empty().then_some(()))
+    })
+}
+
 fn killed_often(kind: Kind) -> Result<()> {
     let (engine, folder) = (SearchEngine::shared(kind)?, tempfile::tempdir()?);
     let mut accepted = BTreeSet::new();
     for round in 0..ROUNDS {
         accepted.extend(run_and_kill(&engine.url(), folder.path(), round * 10_000)?);
         if round == ROUNDS / 2 {
+            // What a server still works on for an agent that is gone may come behind the rollover: decision 050 leaves that open.
+            at_rest(&engine)?;
             engine.roll_over(&stream(Lane::Alerts, "kills"))?;
         }
     }
