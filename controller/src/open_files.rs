@@ -19,9 +19,9 @@ pub fn raise(connections: u64) {
     };
     if limit < connections + RESERVE {
         tracing::warn!(
-            "{limit} files may be open at one time, which is enough for some {} agents; give this process a limit \
+            "{limit} files may be open at one time, which is enough for some {} connections; give this process a limit \
              (nofile) of {} for more",
-            limit.saturating_sub(RESERVE) / 2,
+            limit.saturating_sub(RESERVE),
             connections + RESERVE
         );
     }

@@ -83,7 +83,7 @@ impl Peers {
     /// The address is none.
     pub fn reach(&self, given: &Url) -> Result<Peer, PeerError> {
         let mut trust = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.read_again(&mut trust)?;
+        self.read_again(&mut trust);
         if let Some(peer) = trust.last.as_ref().filter(|peer| peer.given == *given) {
             return Ok(peer.clone());
         }
@@ -92,13 +92,13 @@ impl Peers {
         Ok(peer)
     }
 
-    /// A file that is away leaves what was read.
-    fn read_again(&self, trust: &mut Trust) -> Result<(), PeerError> {
-        let Ok(pem) = std::fs::read(&self.authorities) else { return Ok(()) };
-        if pem != trust.pem {
-            *trust = Trust { tls: trusting(&self.authorities, &pem)?, pem, last: None };
+    /// A file that is away, or in the middle of being written, leaves what was read.
+    fn read_again(&self, trust: &mut Trust) {
+        let read = std::fs::read(&self.authorities).ok().filter(|pem| *pem != trust.pem);
+        let tls = read.as_ref().and_then(|pem| trusting(&self.authorities, pem).ok());
+        if let Some((pem, tls)) = read.zip(tls) {
+            *trust = Trust { pem, tls, last: None };
         }
-        Ok(())
     }
 
     fn prepare(&self, given: &Url, tls: &ClientConfig) -> Result<Peer, PeerError> {

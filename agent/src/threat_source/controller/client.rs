@@ -291,12 +291,12 @@ async fn receive(mut response: Response) -> Result<Vec<u8>, Missed> {
     Ok(bytes)
 }
 
-/// Seconds that the controller wants to be left alone.
 /// Which form of a set is understood: a controller that has none of it says so, rather than send one that cannot be read.
 fn accepted() -> String {
     format!("{SET_TYPE};version={SET_TYPE_VERSION}")
 }
 
+/// Seconds that the controller wants to be left alone.
 fn retry_after(response: &Response) -> Option<Duration> {
     let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
     text.trim().parse().ok().map(Duration::from_secs)
