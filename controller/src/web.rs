@@ -136,7 +136,7 @@ pub struct Site {
     forward: Forward,
     transfers: Transfers,
     waiting: Semaphore,
-    bodies: Semaphore,
+    bodies: Arc<Semaphore>,
     bulks: Semaphore,
 }
 
@@ -188,7 +188,7 @@ impl Site {
         Arc::new(Self {
             transfers: Transfers::new(publisher.clone()),
             waiting: Semaphore::new(set::WAITING_MAX),
-            bodies: Semaphore::new(BODIES_KIB as usize),
+            bodies: Arc::new(Semaphore::new(BODIES_KIB as usize)),
             bulks: Semaphore::new(BULKS_KIB as usize),
             store,
             keeps_documents,

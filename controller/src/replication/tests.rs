@@ -77,8 +77,19 @@ async fn an_authority_that_is_made_anew_is_trusted_while_controllers_run() {
     let authority = |of: &Served| fs::read(of.folder.path().join("tls/ca.crt")).unwrap();
     fs::write(&trusted, authority(&stranger)).unwrap();
     let id = leader.publish(&set(1, &["evil.example"]));
+    let peers = Peers::new(&trusted, Some("localhost".to_owned())).unwrap();
+    let mut url = leader.url.clone();
+    url.set_host(Some("127.0.0.1")).unwrap();
+    let ask = async || {
+        let peer = peers.reach(&url).unwrap();
+        peer.client.get(peer.base).send().await.is_ok()
+    };
+    assert!(!ask().await, "its authority is a stranger's");
     let (follower, _role, _copying) = follow_by(&leader, &trusted);
+    fs::write(&trusted, "half of a file").unwrap();
+    assert!(!ask().await);
     fs::write(&trusted, authority(&leader)).unwrap();
+    assert!(ask().await);
     let is_at = |id| follower.site.publisher.current().borrow().as_ref().is_some_and(|set| set.id == id);
     wait_until(|| is_at(id)).await;
 }

@@ -19,16 +19,17 @@ mod parameters;
 // What a request is about, and the answers to it.
 mod target;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension,
     body::Body,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode, Uri},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::Response,
 };
 use serde_json::{Value, json};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{BODIES_KIB, Site, guard::Admitted};
 use crate::feed::{
@@ -39,6 +40,11 @@ use crate::feed::{
 use answer::{PRIMARY_TERM, Style, written};
 use parameters::Parameters;
 use target::Target;
+
+/// How long a body waits for room.
+const ROOM_PATIENCE: Duration = Duration::from_secs(10);
+/// When one that found none is to come again.
+const ASK_AGAIN_SECONDS: u64 = 2;
 
 /// `GET /`: which kind of server this is. Clients ask before they write.
 pub async fn identify(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> Response {
@@ -99,9 +105,9 @@ async fn put(
     let mut target = Target::of(site, uri, headers, path)?.for_writing(site)?;
     target.parameters.create |= create;
     let only = target.only()?;
-    let bytes = received(site, &target, headers, body).await?;
-    let length = bytes.len();
-    let done = on_disk(site, &target, move |pushes, feed| pushes.put(feed, &bytes, only)).await?;
+    let list = received(site, &target, headers, body).await?;
+    let length = list.bytes().len();
+    let done = on_disk(site, &target, move |pushes, feed| pushes.put(feed, list.bytes(), only)).await?;
     let receipt = done.map_err(|error| target.failed(&error))?;
     tracing::info!(
         feed = target.feed,
@@ -126,8 +132,8 @@ pub async fn update(
     let run = async {
         let target = Target::of(&site, &uri, &headers, path)?.for_writing(&site)?;
         unconditional(&target)?;
-        let bytes = received(&site, &target, &headers, body).await?;
-        let done = on_disk(&site, &target, move |pushes, feed| pushes.update(feed, &bytes)).await?;
+        let change = received(&site, &target, &headers, body).await?;
+        let done = on_disk(&site, &target, move |pushes, feed| pushes.update(feed, change.bytes())).await?;
         let receipt = done.map_err(|error| target.failed(&error))?;
         if receipt.unchanged {
             return Ok(target.wrote(&receipt, "noop", site.followers.alone()));
@@ -226,22 +232,43 @@ fn unconditional(target: &Target) -> Result<(), Response> {
         .bad_argument("if_seq_no, if_primary_term and op_type are taken by _doc with a body only"))
 }
 
+/// A body that was received; it takes room until it is dropped, whoever waits for it.
+struct Received {
+    bytes: bytes::Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Received {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// The body, when there is room for it.
 async fn received(
     site: &Site,
     target: &Target,
     headers: &HeaderMap,
     body: Body,
-) -> Result<bytes::Bytes, Response> {
-    let _room =
-        site.bodies.acquire_many(content::room_kib(headers, DOCUMENT_BYTES_MAX).min(BODIES_KIB)).await;
+) -> Result<Received, Response> {
+    let room = content::room_kib(headers, DOCUMENT_BYTES_MAX).min(BODIES_KIB);
+    let room = timeout(ROOM_PATIENCE, Arc::clone(&site.bodies).acquire_many_owned(room)).await;
+    let Ok(Ok(room)) = room else { return Err(busy(target)) };
     let bytes =
         content::read(headers, body, DOCUMENT_BYTES_MAX).await.map_err(|refused| target.refused(&refused))?;
     if bytes.is_empty() {
         let reason = "request body is required";
         return Err(target.style.error(StatusCode::BAD_REQUEST, "parse_exception", reason, Value::Null));
     }
-    Ok(bytes)
+    Ok(Received { bytes, _room: room })
+}
+
+fn busy(target: &Target) -> Response {
+    let reason = "other pushes take all room there is for bodies: push again in a moment";
+    let kind = "es_rejected_execution_exception";
+    let mut response = target.style.error(StatusCode::TOO_MANY_REQUESTS, kind, reason, Value::Null);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(ASK_AGAIN_SECONDS));
+    response
 }
 
 async fn on_disk<T: Send + 'static>(

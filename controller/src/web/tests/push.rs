@@ -253,3 +253,39 @@ async fn official_clients_find_what_they_look_for() {
     let text = request.send().await.unwrap().text().await.unwrap();
     assert!(text.contains("\n  \"forced_refresh\": true"), "{text}");
 }
+
+/// Whoever writes to this pipe goes on when it is dropped, however a test ends.
+struct Reading(std::path::PathBuf);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
+        let _ = rustix::fs::open(&self.0, flags, rustix::fs::Mode::empty());
+    }
+}
+
+#[tokio::test]
+async fn a_body_takes_room_until_it_is_on_the_disk() {
+    let served = start();
+    let all = u32::try_from(served.site.bodies.available_permits()).unwrap();
+    let others = served.site.bodies.acquire_many(all - 1).await.unwrap();
+    // The disk takes nothing for as long as nobody reads there.
+    let place =
+        served.folder.path().join("pushes").join(format!("{}.new", crate::feed::copy::file_key("slow")));
+    assert!(std::process::Command::new("mkfifo").arg(&place).status().unwrap().success());
+    let reading = Reading(place);
+    let slow = tokio::spawn(served.push("PUT", &doc("slow"), DOMAINS).send());
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    while served.site.bodies.available_permits() > 0 {
+        assert!(tokio::time::Instant::now() < deadline, "it was not received");
+        tokio::task::yield_now().await;
+    }
+    let quick = served.push("PUT", &doc("quick"), DOMAINS).send();
+    let refused = tokio::time::timeout(std::time::Duration::from_secs(30), quick).await;
+    drop(reading);
+    let refused = refused.expect("it was let in").unwrap();
+    assert_eq!((refused.status().as_u16(), header(&refused, "retry-after")), (429, "2"));
+    slow.await.unwrap().unwrap();
+    drop(others);
+    assert_eq!(put(&served, &doc("quick"), DOMAINS).await.0, 201);
+}
