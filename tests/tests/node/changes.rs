@@ -108,7 +108,7 @@ fn while_the_controller_is_away_a_new_agent_has_the_set_and_alerts_go_on() -> Re
     installation.kubectl("wait --for delete pod --all --namespace namewarden-controller --timeout 120s")?;
     installation.kubectl(&format!("delete pod {old} --namespace namewarden-agent"))?;
     wait_for_another(&installation, &old)?;
-    let crowd = Crowd::start(&installation, "alone", 3, 3)?;
+    let crowd = Crowd::start(&installation, "alone", 12, 4)?;
     let pods = crowd.ended()?;
     scale(deployment.trim())?;
     crowd.alerts_once(&pods)?;
