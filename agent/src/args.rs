@@ -138,7 +138,8 @@ pub struct RunArgs {
     #[command(flatten, next_help_heading = "Capture")]
     pub capture: CaptureArgs,
 
-    /// Address for /metrics (Prometheus), /healthz, /readyz and /status, for example 127.0.0.1:9091. Port 0 picks one.
+    /// Address for /metrics (Prometheus), /healthz and /readyz, for example 127.0.0.1:9091; on an address of this machine alone also for
+    /// `status --address`. Port 0 picks one.
     #[arg(long, env = "NAMEWARDEN_LISTEN", value_name = "ADDR", help_heading = "Pages")]
     pub listen: Option<SocketAddr>,
 

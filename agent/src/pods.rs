@@ -18,6 +18,9 @@ mod addresses;
 // The watch.
 mod follow;
 
+// Whether the pods that are there are told of, or listed.
+mod coming;
+
 // What is known, on disk.
 mod snapshot;
 

@@ -22,7 +22,7 @@ pub mod withheld;
 #[cfg(test)]
 mod reference;
 
-// /metrics, /healthz, /readyz, /status over TCP and a unix socket.
+// /metrics, /healthz, /readyz over TCP and a unix socket, /status for this machine.
 pub mod http;
 
 // Connections to them from other machines: bounded in number and time.

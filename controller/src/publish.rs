@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use namewarden_protocol::endpoint::controller::SET_BYTES_MAX;
 use namewarden_protocol::threat_set::{BuildError, OpenError, SetId, SetKey, ThreatSet, wire};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -91,6 +92,15 @@ pub enum PublishError {
         what: String,
         /// Why.
         reason: String,
+    },
+    /// Agents would not take it.
+    #[error(
+        "it has {bytes} bytes on the wire, and agents take {SET_BYTES_MAX}: the feeds list too many names together; disable \
+         the largest one"
+    )]
+    TooLarge {
+        /// How large it is.
+        bytes: usize,
     },
     /// The lease was lost meanwhile.
     #[error("another controller leads by now: nothing is published")]

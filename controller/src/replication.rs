@@ -26,4 +26,4 @@ pub use follow::{Follower, Settings};
 pub use followers::{Followers, Standing};
 pub use forward::Forward;
 pub use peer::{Peer, PeerError, Peers};
-pub use state::{DOCUMENT_HEAD, State, is_digest, state};
+pub use state::{DOCUMENT_HEAD, State, UNREADABLE, is_digest, state};

@@ -76,9 +76,11 @@ fn readings(site: &Site) -> Readings {
         bytes: set.bytes,
         wire: site.publisher.wire_bytes(),
         age_seconds: set.at.elapsed().unwrap_or_default().as_secs(),
+        is_failing: false,
     });
+    let is_failing = site.feeds.is_set_failing();
     Readings {
-        set: set.unwrap_or_default(),
+        set: SetReading { is_failing, ..set.unwrap_or_default() },
         agents_by_set: site.agents.by_set_number(Instant::now()),
         is_leader: site.leadership.is_leader(),
         waiting: site.waiting() as u64,

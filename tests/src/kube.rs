@@ -47,8 +47,16 @@ pub struct Cluster {
     server: Mutex<Option<Daemon>>,
     store: Mutex<Daemon>,
     ports: Ports,
-    family: Family,
+    shape: Shape,
     folder: tempfile::TempDir,
+}
+
+/// What differs from other API servers.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    family: Family,
+    /// As `--feature-gates` takes them.
+    gates: &'static str,
 }
 
 /// Of the addresses of Services.
@@ -68,15 +76,20 @@ struct Ports {
 impl Cluster {
     /// Starts one, and returns when it is ready.
     pub fn start() -> Result<Self> {
-        Self::start_with(Family::V4)
+        Self::start_with(Shape { family: Family::V4, gates: "" })
+    }
+
+    /// One that tells of the objects that are there in lists only, as Kubernetes 1.33 does by default, and whatever is older than 1.32.
+    pub fn start_without_streamed_lists() -> Result<Self> {
+        Self::start_with(Shape { family: Family::V4, gates: "WatchList=false" })
     }
 
     /// One whose Services have addresses of IPv6.
     pub fn start_ipv6() -> Result<Self> {
-        Self::start_with(Family::V6)
+        Self::start_with(Shape { family: Family::V6, gates: "" })
     }
 
-    fn start_with(family: Family) -> Result<Self> {
+    fn start_with(shape: Shape) -> Result<Self> {
         SWEEP.call_once(|| {
             if let Err(error) = sweep() {
                 eprintln!("cannot remove what an earlier run left: {error:#}");
@@ -89,7 +102,7 @@ impl Cluster {
         let [server, store, peer] = port::free()?;
         let ports = Ports { server, store, peer };
         let store = Daemon::start("etcd", folder.path(), &store_arguments(folder.path(), ports))?;
-        let cluster = Self { server: Mutex::new(None), store: Mutex::new(store), ports, family, folder };
+        let cluster = Self { server: Mutex::new(None), store: Mutex::new(store), ports, shape, folder };
         cluster.start_server()?;
         Ok(cluster)
     }
@@ -186,7 +199,7 @@ impl Cluster {
 
     /// Starts the API server again where it was, and returns when it is ready.
     pub fn start_server(&self) -> Result<()> {
-        let arguments = server_arguments(self.folder(), self.ports, self.family);
+        let arguments = server_arguments(self.folder(), self.ports, self.shape);
         let mut server = Daemon::start("kube-apiserver", self.folder(), &arguments)?;
         wait::within(START, "the API server ready", || {
             server.check()?;
@@ -242,8 +255,8 @@ fn store_arguments(folder: &Path, ports: Ports) -> Vec<String> {
     ]
 }
 
-fn server_arguments(folder: &Path, ports: Ports, family: Family) -> Vec<String> {
-    let (services, advertised) = match family {
+fn server_arguments(folder: &Path, ports: Ports, shape: Shape) -> Vec<String> {
+    let (services, advertised) = match shape.family {
         Family::V4 => ("10.96.0.0/16", "127.0.0.1"),
         Family::V6 => ("fd00:96::/112", "::1"),
     };
@@ -263,6 +276,7 @@ fn server_arguments(folder: &Path, ports: Ports, family: Family) -> Vec<String> 
         // Loopback is no address that the Service of the API server may lead to.
         "--endpoint-reconciler-type=none".to_owned(),
         "--profiling=false".to_owned(),
+        format!("--feature-gates={}", shape.gates),
     ]
 }
 

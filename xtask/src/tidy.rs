@@ -81,7 +81,7 @@ pub fn check(layout: &Layout) -> Result<()> {
 
 fn remarks(layout: &Layout) -> Result<Vec<Remark>> {
     let mut remarks = Vec::new();
-    let (mut page, mut sources) = (String::new(), String::new());
+    let [mut page, mut rules, mut sources] = [const { String::new() }; 3];
     for name in committed(layout)? {
         // Binary fixtures hold no prose.
         let Ok(text) = fs::read_to_string(layout.root.join(&name)) else { continue };
@@ -95,11 +95,15 @@ fn remarks(layout: &Layout) -> Result<Vec<Remark>> {
         if Path::new(&name).extension().is_some_and(|extension| extension == "md") {
             remarks.extend(links::remarks(layout, &name, &text));
         }
-        if name == guide::TROUBLESHOOTING {
+        if name == guide::RULES {
+            sources.push_str(&text);
+            rules = text;
+        } else if name == guide::TROUBLESHOOTING {
             page = text;
         }
     }
     remarks.extend(guide::remarks(&page, &sources));
+    remarks.extend(guide::unexplained(&page, &rules));
     remarks.extend(generated::remarks(layout)?);
     Ok(remarks)
 }

@@ -258,14 +258,17 @@ impl Running {
         self.floods.look(&self.attached, &mut |document| self.sink.write(document));
     }
 
-    /// Says that capture is alive, for the next agent to know since when it was not.
+    /// Says that capture is alive, for the next agent to know since when it was not. The disk is waited for elsewhere.
     fn mark_alive(&self) {
-        if let Some(last_capture) = &self.last_capture
-            && self.observatory.is_alive()
-            && let Err(error) = last_capture.mark(clock::now())
-        {
-            tracing::warn!(%error, "cannot write to the state folder");
-        }
+        let Some(last_capture) = self.last_capture.clone().filter(|_| self.observatory.is_alive()) else {
+            return;
+        };
+        let now = clock::now();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = last_capture.mark(now) {
+                tracing::warn!(%error, "cannot write to the state folder");
+            }
+        });
     }
 
     /// Says that capture has ended, for one that has begun beside this one meanwhile.
@@ -307,11 +310,11 @@ fn spawn(turning: Turning<LiveMachine>) -> anyhow::Result<thread::JoinHandle<any
 /// Writes the document of the time without capture, where an earlier agent left its mark.
 fn say_gap(last_capture: Option<&LastCapture>, composer: &Composer, sink: &Sink) {
     let now = clock::now();
-    // A mark from the future says that the clock was set back, not when capture ended.
     let Some(last_capture) = last_capture else { return };
-    let start = last_capture.read().or_else(|| last_capture.ended_beside(now));
-    if let Some(start) = start.filter(|start| *start < now && !last_capture.is_covered(now)) {
-        sink.write(composer.gap(start, now, now, "the agent was not running"));
+    let mark = last_capture.read().or_else(|| last_capture.ended_beside(now));
+    if let Some(mark) = mark.filter(|_| !last_capture.is_covered(now)) {
+        let (start, reason) = gap::since(mark, now);
+        sink.write(composer.gap(start, now, now, reason));
     }
     last_capture.begin();
 }

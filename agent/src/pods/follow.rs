@@ -1,4 +1,4 @@
-//! The watch of this node's pods: a list first, every change from then on; broken off, it is begun again.
+//! The watch of this node's pods: those that are there first, every change from then on; broken off, it is begun again.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use kube::core::ApiResource;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use namewarden_protocol::api_server::{self, ConfigError};
 
+use super::coming::Coming;
 use super::object::{Labels, PodObject, names};
 use super::rules::Rules;
 use super::snapshot::Snapshot;
@@ -29,6 +31,9 @@ pub enum ConnectError {
     #[error("names of pods cannot be had: {0}; see to the kubeconfig, or give --pod-names off")]
     Client(String),
 }
+
+/// Changes of pods.
+type Events = BoxStream<'static, watcher::Result<watcher::Event<PodObject>>>;
 
 /// Whoever follows the pods of a node.
 pub struct Follower {
@@ -74,18 +79,18 @@ impl Follower {
 
     /// Follows for ever.
     pub async fn run(self) {
-        let config = watcher::Config::default()
-            .fields(&format!("spec.nodeName={}", self.node))
-            // Out of the API server's memory, as kubelets list: a thousand agents that begin anew together read nothing of its store.
-            .any_semantic()
-            .timeout(api_server::WATCH_SECONDS);
-        let mut events = std::pin::pin!(watcher(self.api.clone(), config).default_backoff());
+        let mut events = self.events(self.one_by_one());
+        let mut coming = Coming::one_by_one();
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
         let mut listed = HashSet::new();
         let mut told = None;
         loop {
             tokio::select! {
                 event = events.next() => match event {
+                    None => return,
+                    Some(event) if coming.must_list(&event, tokio::time::Instant::now()) => {
+                        events = self.list_instead();
+                    }
                     Some(Ok(event)) => {
                         let is_list = matches!(event, watcher::Event::InitDone);
                         self.take(event, &mut listed);
@@ -97,14 +102,39 @@ impl Follower {
                         }
                     }
                     Some(Err(error)) => self.broken(&error, &mut told),
-                    None => return,
                 },
+                () = coming.silence() => events = self.list_instead(),
                 _ = housekeeping.tick() => {
                     self.directory.expire();
                     self.keep();
                 }
             }
         }
+    }
+
+    fn list_instead(&self) -> Events {
+        tracing::info!("this API server does not tell of pods one by one: they are listed");
+        self.events(self.as_list())
+    }
+
+    fn events(&self, config: watcher::Config) -> Events {
+        watcher(self.api.clone(), config).default_backoff().boxed()
+    }
+
+    fn config(&self) -> watcher::Config {
+        let of_node = format!("spec.nodeName={}", self.node);
+        watcher::Config::default().fields(&of_node).timeout(api_server::WATCH_SECONDS)
+    }
+
+    /// As events of the watch (Kubernetes 1.32 and from 1.34 on): objects may be large, and are never held together.
+    fn one_by_one(&self) -> watcher::Config {
+        self.config().streaming_lists()
+    }
+
+    /// As a list, out of the API server's memory: a thousand agents that begin anew together read nothing of its store. A list in pages
+    /// would be read there.
+    fn as_list(&self) -> watcher::Config {
+        watcher::Config { page_size: None, ..self.config().any_semantic() }
     }
 
     fn take(&self, event: watcher::Event<PodObject>, listed: &mut HashSet<String>) {

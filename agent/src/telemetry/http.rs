@@ -1,4 +1,4 @@
-//! /metrics, /healthz, /readyz and /status over TCP (`--listen`) and a unix socket (`--status-socket`).
+//! /metrics, /healthz, /readyz over TCP (`--listen`) and a unix socket (`--status-socket`); /status for this machine only.
 //!
 //! Answers are computed when asked for; nothing here can hold up the pipeline.
 
@@ -24,14 +24,26 @@ use super::{Observed, encode};
 /// Content type of the list.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Who may be at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Programs of this machine.
+    Machine,
+    /// Whoever the network lets through: they are not told which workloads nobody is told of.
+    Network,
+}
+
 /// The pages of a running agent.
-pub fn router(agent: Arc<dyn Observed>) -> Router {
-    Router::new()
+pub fn router(agent: Arc<dyn Observed>, reach: Reach) -> Router {
+    let pages = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route(STATUS_PATH, get(status))
-        .with_state(agent)
+        .route("/readyz", get(readyz));
+    let pages = match reach {
+        Reach::Machine => pages.route(STATUS_PATH, get(status)),
+        Reach::Network => pages,
+    };
+    pages.with_state(agent)
 }
 
 /// Binds the unix socket for `status`: only its owner may ask. A socket that a dead agent left is replaced.

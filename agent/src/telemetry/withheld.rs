@@ -18,7 +18,7 @@ pub fn of_workloads(workloads: &[Withheld]) -> Vec<Metric> {
             let Withheld { reason, namespace, workload, account } = withheld;
             Metric::counter(name, help, figure(account)).of(vec![
                 ("reason", (*reason).to_owned()),
-                ("namespace", namespace.clone()),
+                ("workload_namespace", namespace.clone()),
                 ("workload", workload.clone()),
             ])
         })

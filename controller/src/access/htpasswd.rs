@@ -64,28 +64,34 @@ impl Htpasswd {
         self.hashes(Instant::now()).contains_key(user)
     }
 
-    /// Checks a password; `may_cost` is asked before a check that costs something.
+    /// Checks a password; `may_cost` is asked before a check that costs something, and again once it is its turn: many may wait.
     pub(super) async fn check(
         &self,
         user: &str,
         password: &Secret,
-        may_cost: impl FnOnce() -> Result<(), Denied>,
+        may_cost: impl Fn() -> Result<(), Denied>,
     ) -> Result<Arc<Caller>, Denied> {
         let hashes = self.hashes(Instant::now());
         let hash = hashes.get(user).ok_or(Denied::BadCredentials)?;
         let key = self.right.key(&[user.as_bytes(), hash.as_bytes(), password.reveal().as_bytes()]);
         if self.right.find(&key, Instant::now()).is_none() {
             may_cost()?;
-            self.verify(password.clone(), hash.clone()).await?;
+            self.verify(password.clone(), hash.clone(), may_cost).await?;
             self.right.keep(key, (), Instant::now(), REMEMBERED);
         }
         Ok(Arc::new(Caller { name: user.to_owned(), ..Caller::default() }))
     }
 
-    async fn verify(&self, password: Secret, hash: String) -> Result<(), Denied> {
+    async fn verify(
+        &self,
+        password: Secret,
+        hash: String,
+        may_cost: impl Fn() -> Result<(), Denied>,
+    ) -> Result<(), Denied> {
         let busy = || Denied::Unavailable { reason: "too many passwords wait to be checked".to_owned() };
         let _waiting = self.waiting.try_acquire().map_err(|_| busy())?;
         let _turn = self.turn.acquire().await.map_err(|_| busy())?;
+        may_cost()?;
         // bcrypt reads 72 bytes; a longer password would be right with any ending.
         let fits = password.reveal().len() <= 72;
         let checked = tokio::task::spawn_blocking(move || bcrypt::verify(password.reveal(), &hash)).await;
@@ -194,6 +200,23 @@ mod tests {
             users.check("ann", &Secret::new("x"), costly).await,
             Err(Denied::TooManyFailures { seconds: 9 })
         );
+    }
+
+    #[tokio::test]
+    async fn passwords_that_wait_for_their_turn_are_asked_for_their_budget_again() {
+        let (_folder, users) = users(&line("ann", "correct horse"));
+        let users = users.unwrap();
+        let wrong = std::sync::atomic::AtomicUsize::new(0);
+        let counted = || wrong.load(std::sync::atomic::Ordering::SeqCst);
+        let may = || if counted() < 2 { Ok(()) } else { Err(Denied::TooManyFailures { seconds: 9 }) };
+        let guess = async |number: usize| {
+            let guess = users.check("ann", &Secret::new(format!("guess {number}")), may).await;
+            if guess == Err(Denied::BadCredentials) {
+                wrong.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            }
+        };
+        futures::future::join_all((0..WAITING).map(guess)).await;
+        assert!((2..=3).contains(&counted()), "{}", counted());
     }
 
     #[tokio::test]

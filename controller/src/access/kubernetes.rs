@@ -92,7 +92,7 @@ impl Kubernetes {
         }
     }
 
-    /// Admits a token; `may_cost` is asked before the API server is.
+    /// Admits a token; `may_cost` is asked before the API server is, and again once it is the question's turn: many may wait.
     pub(super) async fn admit(
         &self,
         token: &Secret,
@@ -128,17 +128,22 @@ impl Kubernetes {
         may_cost()?;
         let mut found = None;
         if !ours {
-            found = self.whose(token, None).await?;
+            found = self.whose(token, None, may_cost).await?;
         }
         if found.is_none() {
-            found = self.whose(token, Some(&self.audience)).await?;
+            found = self.whose(token, Some(&self.audience), may_cost).await?;
         }
         let for_ = if found.is_some() { KNOWN } else { REFUSED };
         self.callers.keep(key, found.clone(), Instant::now(), for_);
         Ok(found)
     }
 
-    async fn whose(&self, token: &Secret, audience: Option<&str>) -> Result<Option<Arc<Caller>>, Denied> {
+    async fn whose(
+        &self,
+        token: &Secret,
+        audience: Option<&str>,
+        may_cost: &impl Fn() -> Result<(), Denied>,
+    ) -> Result<Option<Arc<Caller>>, Denied> {
         let review = TokenReview {
             spec: TokenReviewSpec {
                 audiences: audience.map(|audience| vec![audience.to_owned()]),
@@ -146,7 +151,7 @@ impl Kubernetes {
             },
             ..TokenReview::default()
         };
-        let status = self.ask(review).await?.status.unwrap_or_default();
+        let status = self.ask(review, may_cost).await?.status.unwrap_or_default();
         // An authenticator that knows nothing of audiences names none: it has not checked for ours.
         let for_us =
             audience.is_none_or(|ours| status.audiences.unwrap_or_default().iter().any(|one| one == ours));
@@ -170,7 +175,7 @@ impl Kubernetes {
             },
             ..SubjectAccessReview::default()
         };
-        let status = self.ask(review).await?.status.unwrap_or_default();
+        let status = self.ask(review, || Ok(())).await?.status.unwrap_or_default();
         let allowed = status.allowed && status.denied != Some(true);
         self.decisions.keep(key, allowed, Instant::now(), if allowed { ALLOWED } else { REFUSED });
         Ok(allowed)
@@ -204,7 +209,7 @@ impl Kubernetes {
         ])
     }
 
-    async fn ask<K>(&self, review: K) -> Result<K, Denied>
+    async fn ask<K>(&self, review: K, may_cost: impl Fn() -> Result<(), Denied>) -> Result<K, Denied>
     where
         K: kube::Resource<DynamicType = ()>
             + Clone
@@ -214,24 +219,28 @@ impl Kubernetes {
     {
         let answer = tokio::time::timeout(PATIENCE, async {
             let _turn = self.at_once.acquire().await;
-            Api::all(self.client.clone()).create(&PostParams::default(), &review).await
+            may_cost()?;
+            let answer = Api::all(self.client.clone()).create(&PostParams::default(), &review).await;
+            answer.map_err(|error| unchecked::<K>(&error))
         });
-        match answer.await {
-            Ok(Ok(review)) => Ok(review),
-            Ok(Err(kube::Error::Api(status))) if status.code == 403 => Err(Denied::Unavailable {
-                reason: format!("the controller's own role may not create {}", K::plural(&())),
-            }),
-            Ok(Err(error)) => {
-                tracing::warn!("the API server does not check credentials: {}", api_server::why(&error));
-                Err(Denied::Unavailable {
-                    reason: "the Kubernetes API server does not answer as it should".to_owned(),
-                })
-            }
-            Err(_) => {
-                Err(Denied::Unavailable { reason: "the Kubernetes API server does not answer".to_owned() })
-            }
-        }
+        let silent =
+            || Denied::Unavailable { reason: "the Kubernetes API server does not answer".to_owned() };
+        answer.await.unwrap_or_else(|_| Err(silent()))
     }
+}
+
+/// Why the API server did not review it.
+fn unchecked<K: kube::Resource<DynamicType = ()>>(error: &kube::Error) -> Denied {
+    let reason = match error {
+        kube::Error::Api(status) if status.code == 403 => {
+            format!("the controller's own role may not create {}", K::plural(&()))
+        }
+        error => {
+            tracing::warn!("the API server does not check credentials: {}", api_server::why(error));
+            "the Kubernetes API server does not answer as it should".to_owned()
+        }
+    };
+    Denied::Unavailable { reason }
 }
 
 fn path(demand: Demand) -> Option<NonResourceAttributes> {

@@ -235,3 +235,15 @@ async fn guessing_tokens_ends_after_a_few_while_known_ones_go_on() {
     assert!(access.admit(&bearer("agent@namewarden"), ELSEWHERE, Right::FetchSet, None).await.is_ok());
     assert!(access.admit(&bearer("ann@api"), HERE, Right::ReadFeeds, None).await.is_ok());
 }
+
+#[tokio::test]
+async fn guesses_that_come_at_once_share_one_budget() {
+    let (access, server) = in_a_cluster().await;
+    let tokens: Vec<_> = (0..500).map(|number| bearer(&format!("guess-{number}"))).collect();
+    let guesses = tokens.iter().map(|token| access.admit(token, ELSEWHERE, Right::FetchSet, None));
+    let answers = futures::future::join_all(guesses).await;
+    assert!(answers.iter().all(Result::is_err));
+    // As many as may be wrong, and those that were under way when the last of them came back.
+    let asked = server.token_reviews.load(Ordering::SeqCst);
+    assert!((30..=94).contains(&asked), "{asked}");
+}

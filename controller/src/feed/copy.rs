@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::definition::Reading;
+use super::push::Revision;
 use super::resource::RejectedLine;
 
 /// The longest part of a feed's name in a file's name: endings are added to it, 255 bytes are the most.
@@ -55,10 +56,7 @@ pub enum Provenance {
         last_modified: Option<String>,
     },
     /// A document.
-    Pushed {
-        /// The operation that wrote it.
-        seq_no: u64,
-    },
+    Pushed(Revision),
 }
 
 /// What was found in a list.

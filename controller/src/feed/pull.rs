@@ -199,7 +199,7 @@ impl Puller {
         match written {
             Err(error) => disk(&error).into(),
             Ok(draft) => {
-                let provenance = Provenance::Pushed { seq_no: document.seq_no };
+                let provenance = Provenance::Pushed(document.revision);
                 self.judge(draft, &document.feed, reading, provenance, 0)
             }
         }

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-pub use file::{Head, Origin};
+pub use file::{Head, Origin, Revision};
 
 /// The largest document, in bytes: as Elasticsearch has it.
 pub const DOCUMENT_BYTES_MAX: usize = 100 * 1024 * 1024;
@@ -35,8 +35,8 @@ pub struct Document {
     pub feed: String,
     /// Grows with every change of this document.
     pub version: u64,
-    /// Grows with every change of any document.
-    pub seq_no: u64,
+    /// Which one it is.
+    pub revision: Revision,
     /// The JSON source.
     pub body: Bytes,
 }
@@ -179,13 +179,13 @@ impl Pushes {
         let Some(head) = state.documents.get(feed).copied().filter(|head| !head.deleted) else {
             return Ok(None);
         };
-        let body = file::read_body(&self.path(feed))?.into();
-        Ok(Some(Document { feed: feed.to_owned(), version: head.version, seq_no: head.seq_no, body }))
+        let body = self.body(feed, head)?;
+        Ok(Some(Document { feed: feed.to_owned(), version: head.version, revision: head.revision(), body }))
     }
 
-    /// The number of the operation that wrote a feed's document last, where there is one.
-    pub fn seq_no(&self, feed: &str) -> Option<u64> {
-        self.state().documents.get(feed).filter(|head| !head.deleted).map(|head| head.seq_no)
+    /// Which document a feed has, where it has one.
+    pub fn revision(&self, feed: &str) -> Option<Revision> {
+        self.state().documents.get(feed).filter(|head| !head.deleted).map(Head::revision)
     }
 
     /// The feeds that have a document.
@@ -200,22 +200,39 @@ impl Pushes {
         self.state().documents.clone()
     }
 
+    /// A document's source, which is the one that its head speaks of.
+    fn body(&self, feed: &str, head: Head) -> io::Result<Bytes> {
+        let body: Bytes = file::read_body(&self.path(feed))?.into();
+        if head.is_of(&body) { Ok(body) } else { Err(io::Error::other("it is damaged")) }
+    }
+
     /// What is known of a document, a deleted one too.
     pub fn head(&self, feed: &str) -> Option<Head> {
         self.state().documents.get(feed).copied()
     }
 
     /// A document with everything that another controller needs, a deleted one too.
-    pub fn replica(&self, feed: &str) -> Option<Replica> {
+    ///
+    /// # Errors
+    ///
+    /// It is there and cannot be read.
+    pub fn replica(&self, feed: &str) -> io::Result<Option<Replica>> {
         let state = self.state();
-        let head = state.documents.get(feed).copied()?;
-        let body = if head.deleted { Bytes::new() } else { file::read_body(&self.path(feed)).ok()?.into() };
-        Some(Replica { head, body })
+        let Some(head) = state.documents.get(feed).copied() else { return Ok(None) };
+        let body = if head.deleted { Bytes::new() } else { self.body(feed, head)? };
+        Ok(Some(Replica { head, body }))
     }
 
     /// Takes over a document as another controller has it, whatever there was.
+    ///
+    /// # Errors
+    ///
+    /// The disk, or the document is not the one that its head speaks of.
     pub fn adopt(&self, feed: &str, replica: &Replica) -> io::Result<()> {
         check_id(feed).map_err(io::Error::other)?;
+        if !replica.head.is_of(&replica.body) {
+            return Err(io::Error::other(format!("the document of feed {feed} was damaged on its way")));
+        }
         let mut state = self.state();
         file::write(&self.path(feed), feed, replica.head, &replica.body)?;
         state.next_seq_no = state.next_seq_no.max(replica.head.seq_no + 1);
@@ -253,10 +270,10 @@ impl Pushes {
         let mut after = before.clone();
         merge(&mut after, change);
         if after == before {
-            let Document { version, seq_no, .. } = old;
+            let (version, seq_no) = (old.version, old.revision.seq_no);
             return Ok(Receipt { created: false, unchanged: true, version, seq_no });
         }
-        self.put(feed, &to_bytes(&after)?, Only::IfSeqNo(old.seq_no))
+        self.put(feed, &to_bytes(&after)?, Only::IfSeqNo(old.revision.seq_no))
     }
 
     fn write(
@@ -268,7 +285,8 @@ impl Pushes {
     ) -> Result<Head, PushError> {
         let Written { deleted, origin, body } = written;
         let version = known.map_or(1, |head| head.version + 1);
-        let head = Head { version, seq_no: state.next_seq_no, deleted, origin };
+        let digest = Some(file::digest(body));
+        let head = Head { version, seq_no: state.next_seq_no, deleted, digest, origin };
         file::write(&self.path(feed), feed, head, body)?;
         state.next_seq_no += 1;
         state.documents.insert(feed.to_owned(), head);

@@ -3,6 +3,9 @@
 //! In: changes of resources, pushes, pulls on demand, time. Out: pulls (some at a time), a set compiled 200 ms after
 //! the last change, statuses, events. It waits for nothing but events: network and disk are other tasks' work.
 
+// What others may ask of the task.
+mod handle;
+
 // One feed through its life.
 pub mod state;
 
@@ -40,12 +43,12 @@ use super::status::{self, Now, writer::Writer};
 use crate::leader::{Leadership, Role};
 use crate::publish::{PublishError, Published, Publisher};
 use counts::{Readings, log};
+use handle::{COMMANDS_MAX, Command};
+pub use handle::{Feeds, Unknown};
 pub use overview::FeedOverview;
 use searched::Searched;
 use state::{Feed, Next};
 
-/// Commands that wait; more are dropped, for the feed is looked at anyway.
-const COMMANDS_MAX: usize = 1024;
 /// Events that wait.
 const NOTICES_MAX: usize = 1024;
 /// How long what changes together is collected before a set is made of it.
@@ -56,30 +59,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOST_PATIENCE: Duration = Duration::from_mins(5);
 /// Pushed documents that are judged at the same time, whatever is pulled.
 const TAKES_MAX: usize = 2;
-/// Until a set that could not be made is tried again.
+/// Until a set that could not be made is tried again; each time twice as long, to the longest.
 const COMPILE_RETRY: Duration = Duration::from_secs(10);
-
-/// What others may ask of the task. Cheap to share.
-#[derive(Clone, Debug)]
-pub struct Feeds {
-    commands: mpsc::Sender<Command>,
-    /// The last search: no queue loses it.
-    searched: Arc<watch::Sender<Option<Searched>>>,
-    overview: watch::Receiver<Arc<Vec<FeedOverview>>>,
-    readings: Arc<Readings>,
-}
-
-/// No such feed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no feed {0}")]
-pub struct Unknown(pub String);
-
-#[derive(Debug)]
-enum Command {
-    Pull(String),
-    Pushed(String),
-    Renumber,
-}
+const COMPILE_RETRY_MAX: Duration = Duration::from_mins(10);
 
 /// What holds for all feeds.
 #[derive(Clone, Debug)]
@@ -119,55 +101,6 @@ pub struct Reconciler {
     searched: watch::Receiver<Option<Searched>>,
     overview: watch::Sender<Arc<Vec<FeedOverview>>>,
     readings: Arc<Readings>,
-}
-
-impl Feeds {
-    /// Feeds that nobody looks after: what is asked for goes nowhere.
-    #[cfg(test)]
-    pub fn detached(overview: Vec<FeedOverview>) -> Self {
-        let (overview, readings) = (watch::channel(Arc::new(overview)).1, Arc::default());
-        Self { commands: mpsc::channel(COMMANDS_MAX).0, searched: Arc::default(), overview, readings }
-    }
-
-    /// Whether a feed is there and is pulled.
-    pub fn is_pulled(&self, name: &str) -> bool {
-        self.overview.borrow().iter().any(|feed| feed.name == name && feed.is_pulled)
-    }
-
-    /// Pulls a feed now.
-    pub fn pull_now(&self, name: &str) -> Result<(), Unknown> {
-        if !self.overview.borrow().iter().any(|feed| feed.name == name) {
-            return Err(Unknown(name.to_owned()));
-        }
-        // A full queue is worked off in a moment; whoever asks may ask again.
-        let _ = self.commands.try_send(Command::Pull(name.to_owned()));
-        Ok(())
-    }
-
-    /// A document of the feed was written or deleted.
-    pub fn pushed(&self, name: &str) {
-        let _ = self.commands.try_send(Command::Pushed(name.to_owned()));
-    }
-
-    /// The set is to be made anew though nothing has changed: its number was used by another one.
-    pub fn renumber(&self) {
-        let _ = self.commands.try_send(Command::Renumber);
-    }
-
-    /// Stored DNS logs were searched for the names of all feeds that are in the set; or why they could not be.
-    pub fn searched(&self, searched: Searched) {
-        self.searched.send_replace(Some(searched));
-    }
-
-    /// Every feed, as it changes.
-    pub fn overview(&self) -> watch::Receiver<Arc<Vec<FeedOverview>>> {
-        self.overview.clone()
-    }
-
-    /// Lists that were read, by what came of it.
-    pub fn readings(&self) -> [(&'static str, u64); 4] {
-        self.readings.read()
-    }
 }
 
 impl Reconciler {
@@ -210,7 +143,10 @@ impl Reconciler {
                 }
             };
             tokio::select! {
-                () = lost => tracing::warn!("another controller leads: feeds are no longer pulled here"),
+                () = lost => {
+                    self.readings.set_is_made();
+                    tracing::warn!("another controller leads: feeds are no longer pulled here");
+                }
                 () = Self::lead(&self.parts, (&mut self.commands, &mut self.searched), &self.overview, &self.readings) => return,
             }
         }
@@ -258,6 +194,8 @@ struct Run<'p> {
     compiling: JoinSet<Result<Arc<Published>, PublishError>>,
     /// When the set is to be made anew.
     compile_at: Option<Instant>,
+    /// Until it is tried again where it cannot be made.
+    compile_retry: Duration,
     /// The feeds of the set that is being made, with the digests of their copies.
     composed: BTreeMap<String, String>,
     /// When the resources were first listed.
@@ -298,6 +236,7 @@ impl<'p> Run<'p> {
             orders: 0,
             compiling: JoinSet::new(),
             compile_at: None,
+            compile_retry: COMPILE_RETRY,
             composed: BTreeMap::new(),
             listed_at: None,
             is_settled: false,
@@ -365,7 +304,9 @@ impl<'p> Run<'p> {
         let due: Vec<_> = self
             .feeds
             .iter()
-            .filter_map(|(name, feed)| Some((name.clone(), feed.next(now, self.parts.pushes.seq_no(name))?)))
+            .filter_map(|(name, feed)| {
+                Some((name.clone(), feed.next(now, self.parts.pushes.revision(name))?))
+            })
             .filter(|(_, next)| {
                 let free = if matches!(next, Next::Pull(_)) { &mut pulls } else { &mut takes };
                 let is_free = *free > 0;

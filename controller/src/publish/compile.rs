@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use namewarden_protocol::endpoint::controller::SET_BYTES_MAX;
 use namewarden_protocol::feed;
-use namewarden_protocol::threat_set::{Builder, FeedInfo, SetId, SetKey};
+use namewarden_protocol::threat_set::{Builder, FeedInfo, SetId, SetKey, ThreatSet, wire};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -109,9 +110,22 @@ pub fn compile(
 fn write(builder: Builder, versions: &Versions) -> Result<(SetId, u64), PublishError> {
     let beside = versions.folder().join("compiled.new");
     let id = builder.write(&beside)?;
-    let entries = namewarden_protocol::threat_set::ThreatSet::open(&beside)?.len() as u64;
+    let set = ThreatSet::open(&beside)?;
+    if let Err(error) = check_size(&set, super::file_bytes(&beside), SET_BYTES_MAX) {
+        std::fs::remove_file(&beside)?;
+        return Err(error);
+    }
     std::fs::rename(&beside, versions.path(id))?;
-    Ok((id, entries))
+    Ok((id, set.len() as u64))
+}
+
+/// Refuses a set that agents would not take. What is packed for the wire is no larger than its file: most need not be packed here.
+fn check_size(set: &ThreatSet, file_bytes: u64, bytes_max: usize) -> Result<(), PublishError> {
+    if file_bytes <= bytes_max as u64 {
+        return Ok(());
+    }
+    let bytes = wire::full(set).map_err(|error| PublishError::Wire(error.to_string()))?.len();
+    if bytes > bytes_max { Err(PublishError::TooLarge { bytes }) } else { Ok(()) }
 }
 
 fn unreadable(path: &std::path::Path, reason: &str) -> PublishError {
@@ -129,5 +143,32 @@ impl io::Write for Writing<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use namewarden_protocol::entry::{Entry, Scope, Verdict};
+
+    use super::*;
+
+    #[test]
+    fn a_set_that_agents_would_not_take_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("set");
+        let mut builder = Builder::new(SetKey([7; 16]), 1, 1).without_lines();
+        let info = FeedInfo { name: "a".into(), description: "".into(), severity: 50, techniques: [].into() };
+        let feed = builder.feed(info).unwrap();
+        for number in 0..1000 {
+            let name = format!("n{number}.example");
+            builder.add(feed, &Entry { name: &name, scope: Scope::Both, verdict: Verdict::Listed, line: 0 });
+        }
+        builder.write(&path).unwrap();
+        let set = ThreatSet::open(&path).unwrap();
+        let (file, packed) = (super::super::file_bytes(&path), wire::full(&set).unwrap().len());
+        assert!(packed as u64 <= file, "{packed} bytes on the wire of a file of {file}");
+        assert!(check_size(&set, file, packed).is_ok());
+        let refused = check_size(&set, file, packed - 1).unwrap_err();
+        assert!(matches!(refused, PublishError::TooLarge { bytes } if bytes == packed), "{refused}");
     }
 }

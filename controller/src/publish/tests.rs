@@ -9,6 +9,7 @@ use super::*;
 use crate::feed::copy::{Provenance, Record, Shelf, Summary};
 use crate::feed::definition::Reading;
 use crate::feed::judge::Limits;
+use crate::feed::push::Revision;
 
 const LIMITS: Limits = Limits { bytes_max: 1 << 20, entries_max: 10_000 };
 
@@ -38,7 +39,7 @@ impl Bench {
         draft.write_all(text.as_bytes()).unwrap();
         let record = Record {
             feed: name.to_owned(),
-            provenance: Provenance::Pushed { seq_no: 0 },
+            provenance: Provenance::Pushed(Revision { seq_no: 0, digest: None }),
             digest: hex(&Sha256::digest(text)),
             reading: Reading::default(),
             summary: Summary::default(),

@@ -124,17 +124,24 @@ impl Settings {
                 let leader = self.peers.reach(leader)?;
                 ahead = self.ask(&leader, &ahead, reached).await?;
                 // Documents first: somebody waits for the leader's word that they are safe.
-                self.copy_documents(&leader, &ahead).await?;
-                reached = ahead.documents.values().map(|head| head.seq_no + 1).max().unwrap_or(0);
+                let left_out = self.copy_documents(&leader, &ahead).await?;
+                reached = reach(&ahead, &left_out, reached);
                 // Side by side: agents wait for the set, and who leads next must not need to pull what it is made of.
-                tokio::try_join!(self.copy_set(&leader, &ahead), self.copy_shelf(&leader, &ahead)).map(|_| ())
+                tokio::try_join!(self.copy_set(&leader, &ahead), self.copy_shelf(&leader, &ahead))?;
+                Ok::<_, Uncopied>(left_out)
             };
             let now = copied.await.map_err(|error| error.to_string());
             let is_news = said.as_ref() != Some(&now);
             match &now {
-                Ok(()) if is_news => tracing::info!("everything of the leader's is copied"),
+                Ok(left_out) if is_news && left_out.is_empty() => {
+                    tracing::info!("everything of the leader's is copied");
+                }
+                Ok(left_out) if is_news => tracing::warn!(
+                    feeds = left_out.iter().map(|(feed, _)| feed.as_str()).collect::<Vec<_>>().join(" "),
+                    "all but the documents of these feeds is copied, which the leader cannot read: push them again"
+                ),
                 Err(reason) if is_news => tracing::warn!("the leader's state is not copied: {reason}"),
-                Ok(()) | Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
             if now.is_err() {
                 ahead = State::default();
@@ -162,7 +169,9 @@ impl Settings {
         serde_json::from_slice(&bytes).map_err(|error| Uncopied::Wrong(error.to_string()))
     }
 
-    async fn copy_documents(&self, leader: &Peer, ahead: &State) -> Result<(), Uncopied> {
+    /// Copies the documents that differ. What the leader cannot read holds up nothing else: feeds and numbers of these.
+    async fn copy_documents(&self, leader: &Peer, ahead: &State) -> Result<Vec<(String, u64)>, Uncopied> {
+        let mut left_out = Vec::new();
         let mut behind: Vec<(&String, &Head)> =
             ahead.documents.iter().filter(|(feed, head)| self.pushes.head(feed) != Some(**head)).collect();
         // In the order of the operations: what a leader that ends has told of is copied first.
@@ -172,13 +181,17 @@ impl Settings {
                 Replica { head: *head, body: bytes::Bytes::new() }
             } else {
                 let response = self.get(leader, &["v1", "replica", "documents", feed])?.send().await?;
+                if response.status() == state::UNREADABLE {
+                    left_out.push((feed.clone(), head.seq_no));
+                    continue;
+                }
                 let head = head_of(&response)?;
                 Replica { head, body: whole(response, DOCUMENT_BYTES_MAX).await? }
             };
             let (pushes, feed) = (self.pushes.clone(), feed.clone());
             blocking(move || pushes.adopt(&feed, &replica)).await?;
         }
-        Ok(())
+        Ok(left_out)
     }
 
     async fn copy_set(&self, leader: &Peer, ahead: &State) -> Result<(), Uncopied> {
@@ -264,6 +277,14 @@ impl Settings {
         let text = fs::read_to_string(path).map_err(|error| Uncopied::Token { path: path.clone(), error })?;
         Ok(request.bearer_auth(Secret::new(text.trim()).reveal()))
     }
+}
+
+/// Below which number all operations of the leader's are here: beyond those that are `ahead`, unless one was left out that came since
+/// the last time. One that was left out before is nobody's to wait for.
+fn reach(ahead: &State, left_out: &[(String, u64)], before: u64) -> u64 {
+    let end = ahead.documents.values().map(|head| head.seq_no + 1).max().unwrap_or(0);
+    let torn = left_out.iter().map(|(_, number)| *number).filter(|number| before > 0 && *number >= before);
+    torn.min().unwrap_or(end)
 }
 
 fn at(base: &Url, segments: &[&str]) -> Result<Url, Uncopied> {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -15,6 +16,8 @@ use crate::{
 
 /// Header of a document that says which version it is, in JSON.
 pub const DOCUMENT_HEAD: &str = "namewarden-document";
+/// The answer where a document is there and cannot be read.
+pub const UNREADABLE: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
 
 /// Everything that a follower copies, by name and version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

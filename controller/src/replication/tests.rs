@@ -9,7 +9,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use super::{Follower, Peers, Settings};
 use crate::{
     access::{Access, TokenFile},
-    feed::push::Only,
+    feed::push::{Only, Revision},
     leader::{Leadership, Role},
     web::tests::served::{ALIAS, Served, With, answer, header, set, start, start_with},
 };
@@ -123,6 +123,23 @@ async fn a_push_is_on_no_disk_that_has_only_numbers_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_document_that_the_leader_cannot_read_holds_up_nothing_else() {
+    let leader = start();
+    leader.site.pushes.put("torn", DOMAINS.as_bytes(), Only::Any).unwrap();
+    let path = leader.folder.path().join("pushes/torn.json");
+    fs::write(&path, fs::read_to_string(&path).unwrap().replace("a.example", "b.example")).unwrap();
+    leader.site.pushes.put("whole", DOMAINS.as_bytes(), Only::Any).unwrap();
+    let id = leader.publish(&set(1, &["evil.example"]));
+    let (follower, _role, _copying) = follow(&leader);
+    let is_at = |id| follower.site.publisher.current().borrow().as_ref().is_some_and(|set| set.id == id);
+    wait_until(|| is_at(id)).await;
+    assert!(follower.site.pushes.get("whole").is_some());
+    leader.site.pushes.put("torn", DOMAINS.as_bytes(), Only::Any).unwrap();
+    leader.site.followers.tell();
+    wait_until(|| follower.site.pushes.get("torn").is_some()).await;
+}
+
+#[tokio::test]
 async fn a_deletion_is_copied_too() {
     let leader = start();
     let (follower, _role, _copying) = follow(&leader);
@@ -195,7 +212,7 @@ async fn last_good_copies_are_copied_by_digest() {
     let text = b"evil.example\n".repeat(10_000);
     let record = Record {
         feed: "a.feed".to_owned(),
-        provenance: Provenance::Pushed { seq_no: 1 },
+        provenance: Provenance::Pushed(Revision { seq_no: 1, digest: None }),
         digest: hex(&sha2::Sha256::digest(&text)),
         reading: crate::feed::definition::Reading::default(),
         summary: Summary::default(),

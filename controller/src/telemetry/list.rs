@@ -23,6 +23,8 @@ pub struct SetReading {
     pub wire: WireBytes,
     /// Seconds since it was compiled.
     pub age_seconds: u64,
+    /// Whether none can be made of the feeds as they are now.
+    pub is_failing: bool,
 }
 
 /// Every figure at one moment.
@@ -124,7 +126,7 @@ fn feeds(readings: &Readings) -> Vec<Metric> {
 }
 
 fn set(readings: &Readings) -> Vec<Metric> {
-    let SetReading { epoch, number, entries, feeds, bytes, wire, age_seconds } = readings.set;
+    let SetReading { epoch, number, entries, feeds, bytes, wire, age_seconds, is_failing } = readings.set;
     let sizes = [("file", Some(bytes)), ("full", wire.full), ("delta", wire.delta)];
     let sizes = sizes.into_iter().filter_map(|(form, bytes)| Some((vec![form.to_owned()], bytes?))).collect();
     vec![
@@ -143,6 +145,11 @@ fn set(readings: &Readings) -> Vec<Metric> {
             "set_age_seconds",
             "Time since the served set was compiled, here or by the leader; lists that stay as they are make no new set",
             age_seconds,
+        ),
+        plain(
+            "set_failing",
+            "Whether no set can be made of the feeds as they are now, and the one before is served: 1, or 0",
+            is_failing.into(),
         ),
     ]
 }

@@ -189,7 +189,7 @@ pub async fn read(
             "_index": target.index,
             "_id": target.feed,
             "_version": document.version,
-            "_seq_no": document.seq_no,
+            "_seq_no": document.revision.seq_no,
             "_primary_term": PRIMARY_TERM,
             "found": true,
         });
@@ -285,7 +285,8 @@ async fn on_disk<T: Send + 'static>(
 }
 
 async fn found(site: &Site, target: &Target) -> Result<Option<Document>, Response> {
-    on_disk(site, target, Pushes::get).await
+    let read = on_disk(site, target, Pushes::read).await?;
+    read.map_err(|error| target.unreadable(&error))
 }
 
 /// Has the feed read anew, waits for the other controllers, answers.

@@ -16,7 +16,7 @@ use namewarden_protocol::endpoint::controller::parse_entity_tag;
 use tokio::io::AsyncReadExt as _;
 
 use super::{Site, plain, set};
-use crate::replication::{self, DOCUMENT_HEAD, State};
+use crate::replication::{self, DOCUMENT_HEAD, State, UNREADABLE};
 
 /// How often a state that is waited for is looked at in any case.
 const LOOK: Duration = Duration::from_secs(10);
@@ -83,8 +83,13 @@ pub async fn set(Shared(site): Shared<Arc<Site>>, headers: HeaderMap) -> Respons
 pub async fn document(Shared(site): Shared<Arc<Site>>, Path(feed): Path<String>) -> Response {
     let pushes = site.pushes.clone();
     let found = tokio::task::spawn_blocking(move || pushes.replica(&feed)).await;
-    let Ok(Some(replica)) = found else {
-        return plain::error(StatusCode::NOT_FOUND, "there is no such document");
+    let replica = match found.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+        Ok(Some(replica)) => replica,
+        Ok(None) => return plain::error(StatusCode::NOT_FOUND, "there is no such document"),
+        Err(error) => {
+            tracing::warn!("a pushed document cannot be read for another controller: {error}; push it again");
+            return plain::error(UNREADABLE, "the document cannot be read; the log says why");
+        }
     };
     let head = serde_json::to_string(&replica.head).unwrap_or_default();
     let mut response = plain::with_type(StatusCode::OK, "application/json", Body::from(replica.body));

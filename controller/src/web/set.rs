@@ -16,8 +16,8 @@ use axum::{
 };
 use namewarden_protocol::{
     endpoint::controller::{
-        PUBLISHED_HEADER, SET_TYPE, SET_TYPE_VERSION, WAIT_PARAMETER, WAIT_SECONDS_MAX, entity_tag,
-        parse_entity_tag,
+        PUBLISHED_HEADER, SET_TYPE, SET_TYPE_AND_VERSION, SET_TYPE_VERSION, WAIT_PARAMETER, WAIT_SECONDS_MAX,
+        entity_tag, parse_entity_tag,
     },
     endpoint::ports::{PORTS_HEADER, ResolverPorts},
     threat_set::SetId,
@@ -37,9 +37,7 @@ const SOON_SECONDS: u64 = 2;
 /// Serves the set.
 pub async fn fetch(State(site): State<Arc<Site>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     if !accepts(&headers) {
-        let reason = format!(
-            "only `{SET_TYPE};version={SET_TYPE_VERSION}` is served: this agent is too new or too old"
-        );
+        let reason = format!("only `{SET_TYPE_AND_VERSION}` is served: this agent is too new or too old");
         return plain::error(StatusCode::NOT_ACCEPTABLE, &reason);
     }
     let wait = match wait(query.as_deref().unwrap_or_default()) {
@@ -98,7 +96,7 @@ pub async fn answer(site: &Site, known: &Known, wait: Duration) -> Response {
     match site.transfers.of(current, base).await {
         Ok(transfer) => {
             site.counts.served(transfer.delta, transfer.bytes.len());
-            let response = plain::with_type(StatusCode::OK, SET_TYPE, Body::from(transfer.bytes));
+            let response = plain::with_type(StatusCode::OK, SET_TYPE_AND_VERSION, Body::from(transfer.bytes));
             tagged(response, transfer.id, site)
         }
         Err(reason) => {

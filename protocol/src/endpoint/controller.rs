@@ -26,6 +26,10 @@ pub const FEEDS_PATH: &str = "/v1/feeds";
 pub const SET_TYPE: &str = "application/vnd.namewarden.threat-set";
 /// Version of the wire format that this build speaks.
 pub const SET_TYPE_VERSION: u32 = 1;
+/// Both, as agents ask for it and the controller answers with it.
+pub const SET_TYPE_AND_VERSION: &str = "application/vnd.namewarden.threat-set;version=1";
+/// The largest set on the wire, in bytes: ten million names are 60 MB.
+pub const SET_BYTES_MAX: usize = 128 << 20;
 
 /// Header of a set, and of a 304: when it was compiled, in whole seconds since 1970. An agent keeps it beside the set.
 pub const PUBLISHED_HEADER: &str = "namewarden-published";
@@ -110,6 +114,11 @@ mod tests {
 
     fn id() -> SetId {
         SetId { epoch: 3, number: 42, digest: std::array::from_fn(|place| u8::try_from(place * 7).unwrap()) }
+    }
+
+    #[test]
+    fn the_type_says_its_version() {
+        assert_eq!(SET_TYPE_AND_VERSION, format!("{SET_TYPE};version={SET_TYPE_VERSION}"));
     }
 
     #[test]

@@ -48,7 +48,10 @@ spec:
 
 impl Scene {
     pub(crate) fn start() -> Result<Self> {
-        let cluster = Cluster::start()?;
+        Self::start_on(Cluster::start()?)
+    }
+
+    fn start_on(cluster: Cluster) -> Result<Self> {
         for words in
             ["create namespace shop", "create namespace namewarden", "create sa cart --namespace shop"]
         {
@@ -155,6 +158,40 @@ fn an_alert_names_pod_owner_container_image_and_service_account() -> Result<()> 
     let ended = agent.stop()?;
     assert!(!ended.log.contains("forbidden"), "{}", ended.log);
     Ok(())
+}
+
+#[test]
+fn pods_come_one_by_one_and_as_a_list_where_the_api_server_tells_of_them_in_no_other_way() -> Result<()> {
+    for (cluster, takes_lists) in
+        [(Cluster::start()?, false), (Cluster::start_without_streamed_lists()?, true)]
+    {
+        let scene = Scene::start_on(cluster)?;
+        let before = pods_listed(&scene.cluster)?;
+        let agent = scene.agent()?;
+        wait_for_names(&agent)?;
+        assert_named(&ask(&agent, &scene.pod)?);
+        let [lists, of_store] = pods_listed(&scene.cluster)?;
+        assert_eq!(lists > before[0], takes_lists, "{lists} lists");
+        assert_eq!(of_store, before[1], "a thousand agents would read the API server's store");
+        let ended = agent.stop()?;
+        assert!(!ended.log.contains("broke off"), "{}", ended.log);
+    }
+    Ok(())
+}
+
+/// Lists of pods that the API server was asked for, and those that it read from its store.
+fn pods_listed(cluster: &Cluster) -> Result<[u64; 2]> {
+    let page = cluster.kubectl("get --raw /metrics")?;
+    let sum = |parts: &[&str]| {
+        let lines = page.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
+        lines
+            .map(|line| line.rsplit(' ').next().unwrap_or_default().parse::<u64>().context(line.to_owned()))
+            .sum::<Result<u64>>()
+    };
+    let pods = "resource=\"pods\"";
+    let of_store = sum(&["apiserver_storage_list_total{", pods])?;
+    anyhow::ensure!(of_store > 0, "the API server itself read its pods when it began");
+    Ok([sum(&["apiserver_request_total{", pods, "verb=\"LIST\""])?, of_store])
 }
 
 #[test]

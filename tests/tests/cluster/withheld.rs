@@ -83,7 +83,7 @@ fn a_resolver_raises_no_alert_and_whoever_labels_himself_so_elsewhere_does() -> 
     for pod in [&resolver, &local, &stranger, &neighbour] {
         ask(pod)?;
     }
-    let labels = "reason=\"resolver\",namespace=\"kube-system\",workload=\"Deployment/dns\"";
+    let labels = "reason=\"resolver\",workload_namespace=\"kube-system\",workload=\"Deployment/dns\"";
     wait::until("both resolvers counted", || Ok((withheld(&agent, "findings", labels) == 4).then_some(())))?;
     let status = agent.status()?;
     let withheld = json!([{
@@ -139,7 +139,7 @@ fn pods_are_left_out_by_label_in_the_namespaces_that_the_operator_names() -> Res
     for pod in [&excluded, &elsewhere, &neighbour] {
         ask(pod)?;
     }
-    let labels = "reason=\"excluded\",namespace=\"lab\",workload=\"Deployment/dns\"";
+    let labels = "reason=\"excluded\",workload_namespace=\"lab\",workload=\"Deployment/dns\"";
     let count = |what| withheld(&agent, what, labels);
     wait::until("the pod left out counted", || {
         Ok(((count("findings"), count("messages")) == (2, 4)).then_some(()))

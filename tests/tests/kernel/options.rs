@@ -174,6 +174,16 @@ fn pages_and_status_are_served_on_address_and_socket() -> Result<()> {
     scene.expect(&[Alert::on("evil.example").by(&pod, &client)]).map(drop)
 }
 
+#[test]
+fn what_the_agent_sees_is_told_to_its_own_machine_only() -> Result<()> {
+    let scene = Scene::with(Zone::new(), &agent(&["--listen", "0.0.0.0:0"]))?;
+    let address = wait::until("the address", || Ok(pages(&scene.agent.log())))?;
+    assert!(get(address, "/metrics")?.starts_with("HTTP/1.1 200"));
+    assert!(get(address, "/status")?.starts_with("HTTP/1.1 404"));
+    assert!(scene.agent.get("/status")?.starts_with("HTTP/1.1 200"));
+    scene.expect(&[]).map(drop)
+}
+
 /// dig asks in a thread that is not its process's first: only the process table knows the process's name.
 #[test]
 fn process_names_are_read_in_the_process_table_that_the_operator_names() -> Result<()> {

@@ -36,7 +36,7 @@ fn withheld(installation: &Installation) -> Result<u64> {
         Installation::inside(&["curl", "-sS", "--fail", &format!("http://{address}:9091/metrics")])?;
     let is_it = |line: &&str| {
         line.starts_with("namewarden_workload_withheld_findings_total{")
-            && ["reason=\"resolver\"", "namespace=\"kube-system\"", "coredns"]
+            && ["reason=\"resolver\"", "workload_namespace=\"kube-system\"", "coredns"]
                 .iter()
                 .all(|part| line.contains(part))
     };

@@ -10,6 +10,8 @@ use crate::layout::Layout;
 
 /// Where sentences stand with cause and cure.
 pub const TROUBLESHOOTING: &str = "docs/guide/troubleshooting.md";
+/// Prometheus' alerts.
+pub const RULES: &str = "deploy/chart/templates/monitoring/rules.yaml";
 /// Where figures stand.
 pub const SIZING: &str = "docs/guide/sizing.md";
 /// Where they were written by who measured them.
@@ -70,6 +72,18 @@ pub fn remarks(page: &str, sources: &str) -> Vec<Remark> {
     remarks
 }
 
+/// Alerts of Prometheus that the page does not explain.
+pub fn unexplained(page: &str, rules: &str) -> Vec<Remark> {
+    let names = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let unexplained = names.filter(|name| !page.contains(&format!("| `{name}` |")));
+    let remark = |name| Remark {
+        place: TROUBLESHOOTING.to_owned(),
+        what: format!("the alert {name} is not explained"),
+        is_wrong: true,
+    };
+    unexplained.map(remark).collect()
+}
+
 /// What is always the same in a sentence.
 fn parts(sentence: &str) -> impl Iterator<Item = &str> {
     sentence.split(DIFFERS).map(str::trim).filter(|part| part.len() > 2)
@@ -106,6 +120,13 @@ mod tests {
     fn a_sentence_that_nobody_prints_is_said() {
         let remarks = remarks("| `the agent lacks …; run it as user` | so |\n", SOURCES);
         assert_eq!(remarks[0].what, "no program prints `; run it as user`");
+    }
+
+    #[test]
+    fn an_alert_without_an_explanation_is_said() {
+        let rules = "    rules:\n    - alert: Known\n      expr: 1\n    - alert: Other\n";
+        let remarks = unexplained("| `Known` | so | so |\n", rules);
+        assert!(matches!(&remarks[..], [one] if one.what == "the alert Other is not explained"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use namewarden_protocol::obtain::copy::write_whole;
@@ -17,16 +18,18 @@ pub const FILE: &str = "last_capture";
 /// Beside it once capture has ended in good order, until it begins again.
 const ENDED: &str = "capture_ended";
 
-/// Remembers over restarts when capture was last alive.
-#[derive(Debug)]
+/// Remembers over restarts when capture was last alive. Clones share the mark.
+#[derive(Clone, Debug)]
 pub struct LastCapture {
     path: PathBuf,
+    /// Whether capture has ended; held while a mark is being written.
+    ended: Arc<Mutex<bool>>,
 }
 
 impl LastCapture {
     /// Keeps the mark in `state_dir`.
     pub fn new(state_dir: &Path) -> Self {
-        Self { path: state_dir.join(FILE) }
+        Self { path: state_dir.join(FILE), ended: Arc::default() }
     }
 
     /// When capture was last alive before this process; `None` at the first start or when the mark is unreadable.
@@ -39,8 +42,8 @@ impl LastCapture {
     pub fn ended_beside(&self, now: Timestamp) -> Option<Timestamp> {
         let others = turns::beside(self.path.parent()?);
         let signs = others.filter_map(|folder| Some((Self::new(&folder).read()?.0, folder)));
-        // A sign from the future is older than the clock's being set back.
-        let (at, folder) = signs.filter(|(at, _)| *at < now.0).max()?;
+        // A sign from the future is older than the clock's being set back, and than every other one.
+        let (_, at, folder) = signs.map(|(at, folder)| (at < now.0, at, folder)).max()?;
         let is_over = has_ended(&folder) || turns::is_free(&folder);
         is_over.then_some(Timestamp(at))
     }
@@ -62,16 +65,35 @@ impl LastCapture {
         let _ = fs::remove_file(self.path.with_file_name(ENDED));
     }
 
-    /// Says that capture ended at `now`.
+    /// Says that capture ended at `now`: no mark comes after this one.
     pub fn end(&self, now: Timestamp) -> io::Result<()> {
-        self.mark(now)?;
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        *ended = true;
+        self.write(now)?;
         write_whole(&self.path.with_file_name(ENDED), b"")
     }
 
-    /// Says that capture is alive at `now`.
+    /// Says that capture is alive at `now`. Where the disk has not taken the mark before yet, or capture has ended, nothing is written.
     pub fn mark(&self, now: Timestamp) -> io::Result<()> {
+        match self.ended.try_lock() {
+            Ok(ended) if !*ended => self.write(now),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    fn write(&self, now: Timestamp) -> io::Result<()> {
         // Whole also after a power loss: an empty mark would be no mark.
         write_whole(&self.path, now.0.to_string().as_bytes())
+    }
+}
+
+/// When the time without capture began, and why, where the last sign of life is this one. A sign from the future says that the clock
+/// was set back, not when capture ended.
+pub fn since(sign: Timestamp, now: Timestamp) -> (Timestamp, &'static str) {
+    if sign <= now {
+        (sign, "the agent was not running")
+    } else {
+        (now, "the agent was not running, since when is not known: the clock was set back")
     }
 }
 
@@ -107,6 +129,7 @@ mod tests {
         assert_eq!(own.ended_beside(Timestamp(9)), Some(Timestamp(5)));
         other.mark(Timestamp(6)).unwrap();
         assert_eq!(own.ended_beside(Timestamp(9)), None, "another one captures");
+        let old = LastCapture::new(&shared.path().join("turn-0"));
         old.begin();
         old.mark(Timestamp(7)).unwrap();
         assert_eq!(own.ended_beside(Timestamp(9)), None, "it captures again");
@@ -117,6 +140,9 @@ mod tests {
         assert_eq!(own.ended_beside(Timestamp(9)), Some(Timestamp(7)), "it was killed");
         other.mark(Timestamp(99)).unwrap();
         assert_eq!(own.ended_beside(Timestamp(9)), Some(Timestamp(7)), "the clock was set back");
+        assert_eq!(own.ended_beside(Timestamp(3)), None, "nobody knows that it has ended");
+        fs::File::create(shared.path().join("turn-1/turn.lock")).unwrap();
+        assert_eq!(own.ended_beside(Timestamp(3)), Some(Timestamp(99)), "no other sign is left");
     }
 
     #[test]
@@ -137,6 +163,37 @@ mod tests {
         assert!(!own.is_covered(second(200)), "it holds its folder and does not capture");
         other.end(second(101)).unwrap();
         assert!(!own.is_covered(second(102)), "it has ended, and writes its last documents");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_hides_no_gap() {
+        assert_eq!(since(Timestamp(5), Timestamp(9)), (Timestamp(5), "the agent was not running"));
+        let (start, reason) = since(Timestamp(10), Timestamp(9));
+        assert!(start == Timestamp(9) && reason.ends_with("the clock was set back"), "{start:?} {reason}");
+    }
+
+    #[test]
+    fn a_mark_that_comes_late_does_not_undo_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let last = LastCapture::new(folder.path());
+        let beside = last.clone();
+        last.end(Timestamp(5)).unwrap();
+        beside.mark(Timestamp(6)).unwrap();
+        assert_eq!(LastCapture::new(folder.path()).read(), Some(Timestamp(5)));
+        assert!(has_ended(folder.path()));
+    }
+
+    #[test]
+    fn a_mark_does_not_wait_for_the_one_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let last = LastCapture::new(folder.path());
+        last.mark(Timestamp(5)).unwrap();
+        let slow = last.ended.lock().unwrap();
+        last.mark(Timestamp(6)).unwrap();
+        assert_eq!(last.read(), Some(Timestamp(5)));
+        drop(slow);
+        last.mark(Timestamp(7)).unwrap();
+        assert_eq!(last.read(), Some(Timestamp(7)));
     }
 
     #[test]

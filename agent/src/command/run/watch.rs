@@ -20,7 +20,11 @@ use tokio::{
 
 use super::{Running, feeds::Feeds};
 use crate::{
-    telemetry::{Observed, connection::Bounded, http},
+    telemetry::{
+        Observed,
+        connection::Bounded,
+        http::{self, Reach},
+    },
     threat_source::{Loaded, ThreatSource, controller::Follower},
 };
 
@@ -77,11 +81,15 @@ impl Doors {
 
     fn serve(&mut self, agent: &Arc<dyn Observed>) {
         if let Some(listener) = self.tcp.take() {
+            let is_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+            let reach = if is_local { Reach::Machine } else { Reach::Network };
             let listener = Bounded::new(listener);
-            tokio::spawn(axum::serve(listener, http::router(Arc::clone(agent))).into_future());
+            tokio::spawn(axum::serve(listener, http::router(Arc::clone(agent), reach)).into_future());
         }
         if let Some(listener) = self.unix.take() {
-            tokio::spawn(axum::serve(listener, http::router(Arc::clone(agent))).into_future());
+            tokio::spawn(
+                axum::serve(listener, http::router(Arc::clone(agent), Reach::Machine)).into_future(),
+            );
         }
     }
 }

@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use namewarden_protocol::endpoint::controller::{
-    AgentReport, PUBLISHED_HEADER, REPORT_PATH, SET_TYPE, SET_TYPE_VERSION, THREAT_SET_PATH, WAIT_PARAMETER,
-    entity_tag,
+    AgentReport, PUBLISHED_HEADER, REPORT_PATH, SET_BYTES_MAX, SET_TYPE_AND_VERSION, THREAT_SET_PATH,
+    WAIT_PARAMETER, entity_tag,
 };
 use namewarden_protocol::endpoint::ports::{PORTS_HEADER, ResolverPorts};
 use namewarden_protocol::obtain::client;
@@ -27,8 +27,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A whole answer, however slow the way: many agents may come at once.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(30);
-/// Ten million names are 60 MB; whatever is larger than this is no set of ours.
-const BYTES_MAX: usize = 128 << 20;
 /// More than any list of ports.
 const PORTS_BYTES_MAX: u64 = 256;
 /// Of a refusal's text.
@@ -151,7 +149,7 @@ impl Controller {
     ) -> Result<(Answer, Option<ResolverPorts>), Missed> {
         let mut url = self.set.clone();
         url.query_pairs_mut().append_pair(WAIT_PARAMETER, &wait.as_secs().to_string());
-        let mut request = self.client().get(url).timeout(ANSWER_TIMEOUT).header(ACCEPT, accepted());
+        let mut request = self.client().get(url).timeout(ANSWER_TIMEOUT).header(ACCEPT, SET_TYPE_AND_VERSION);
         request = request.header(PORTS_HEADER, ports.to_string());
         if let Some(base) = &base {
             request = request.header(IF_NONE_MATCH, entity_tag(base.id()));
@@ -278,22 +276,17 @@ pub(super) fn take(
 
 async fn receive(mut response: Response) -> Result<Vec<u8>, Missed> {
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-    if announced > BYTES_MAX {
-        return Err(Missed::TooLarge { bytes_max: BYTES_MAX });
+    if announced > SET_BYTES_MAX {
+        return Err(Missed::TooLarge { bytes_max: SET_BYTES_MAX });
     }
     let mut bytes = Vec::with_capacity(announced);
     while let Some(chunk) = response.chunk().await.map_err(transport)? {
-        if bytes.len() + chunk.len() > BYTES_MAX {
-            return Err(Missed::TooLarge { bytes_max: BYTES_MAX });
+        if bytes.len() + chunk.len() > SET_BYTES_MAX {
+            return Err(Missed::TooLarge { bytes_max: SET_BYTES_MAX });
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
-}
-
-/// Which form of a set is understood: a controller that has none of it says so, rather than send one that cannot be read.
-fn accepted() -> String {
-    format!("{SET_TYPE};version={SET_TYPE_VERSION}")
 }
 
 /// Seconds that the controller wants to be left alone.

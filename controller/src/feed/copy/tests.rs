@@ -9,7 +9,7 @@ fn keep(shelf: &Shelf, feed: &str, text: &str) -> Record {
     draft.write_all(text.as_bytes()).unwrap();
     let record = Record {
         feed: feed.to_owned(),
-        provenance: Provenance::Pushed { seq_no: 0 },
+        provenance: Provenance::Pushed(Revision { seq_no: 0, digest: None }),
         digest: hex(&Sha256::digest(text)),
         reading: Reading::default(),
         summary: Summary::default(),

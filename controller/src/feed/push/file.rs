@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// What is known of a document without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,9 +20,34 @@ pub struct Head {
     pub seq_no: u64,
     /// Kept so that versions go on where they ended.
     pub deleted: bool,
+    /// Of the document. Unknown in what earlier versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<u64>,
     /// The document of a search engine that it follows, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+}
+
+impl Head {
+    /// Which document it is.
+    pub fn revision(&self) -> Revision {
+        Revision { seq_no: self.seq_no, digest: self.digest }
+    }
+
+    /// Whether it speaks of this document, as far as it says.
+    pub fn is_of(&self, body: &[u8]) -> bool {
+        self.digest.is_none_or(|known| known == digest(body))
+    }
+}
+
+/// Which document of a feed: two leaders in turn may give one number to two of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// The operation that wrote it.
+    pub seq_no: u64,
+    /// Of the document. Unknown in what earlier versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<u64>,
 }
 
 /// A document of a search engine, in one of its states.
@@ -48,6 +74,12 @@ struct FirstLine {
 pub struct Source {
     #[serde(rename = "domains", deserialize_with = "strings")]
     _domains: (),
+}
+
+/// Tells a document from others: the first 64 bits of its SHA-256.
+pub fn digest(body: &[u8]) -> u64 {
+    let whole = Sha256::digest(body);
+    whole.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// The heads of all documents of a folder, which is made where it is missing.
@@ -94,7 +126,7 @@ pub fn write(path: &Path, feed: &str, head: Head, body: &[u8]) -> io::Result<()>
 fn read_first_line(path: &Path) -> io::Result<(FirstLine, BufReader<File>)> {
     let mut reader = BufReader::new(File::open(path)?);
     let mut line = Vec::new();
-    // A feed's name and three numbers are far less.
+    // A feed's name and a few numbers are far less.
     (&mut reader).take(4096).read_until(b'\n', &mut line)?;
     Ok((serde_json::from_slice(&line)?, reader))
 }

@@ -18,7 +18,7 @@ fn a_document_survives_a_restart_with_its_version() {
     drop(pushes);
     let again = Pushes::open(folder.path()).unwrap();
     let document = again.get("urls").unwrap();
-    assert_eq!((document.version, document.seq_no, &document.body[..]), (2, 1, BODY));
+    assert_eq!((document.version, document.revision.seq_no, &document.body[..]), (2, 1, BODY));
     assert_eq!(again.put("other", BODY, Only::Any).unwrap().seq_no, 2);
 }
 
@@ -91,4 +91,38 @@ fn a_document_that_cannot_be_read_is_an_error_and_not_missing() {
     assert!(matches!(pushes.update("urls", update), Err(PushError::Io(_))));
     pushes.delete("urls").unwrap();
     assert_eq!(pushes.read("urls").unwrap(), None);
+}
+
+#[test]
+fn two_leaders_that_gave_one_number_to_two_documents_are_told_apart() {
+    let [(_folder, one), (_other, two)] = [open(), open()];
+    one.put("urls", BODY, Only::Any).unwrap();
+    two.put("urls", br#"{"domains":["other.example"]}"#, Only::Any).unwrap();
+    let [mine, theirs] = [&one, &two].map(|pushes| pushes.head("urls").unwrap());
+    assert_eq!((mine.version, mine.seq_no), (theirs.version, theirs.seq_no));
+    assert_ne!(mine, theirs);
+    one.adopt("urls", &two.replica("urls").unwrap().unwrap()).unwrap();
+    assert_eq!(one.get("urls"), two.get("urls"));
+    assert_eq!(one.head("urls"), Some(theirs));
+}
+
+#[test]
+fn a_document_that_is_not_its_heads_is_not_taken_over() {
+    let [(_folder, one), (_other, two)] = [open(), open()];
+    two.put("urls", BODY, Only::Any).unwrap();
+    let whole = two.replica("urls").unwrap().unwrap();
+    let torn = Replica { body: whole.body.slice(1..), ..whole };
+    assert!(one.adopt("urls", &torn).unwrap_err().to_string().contains("damaged"));
+    assert_eq!(one.get("urls"), None);
+}
+
+#[test]
+fn a_document_that_was_changed_on_the_disk_is_damaged() {
+    let (folder, pushes) = open();
+    pushes.put("urls", BODY, Only::Any).unwrap();
+    let path = folder.path().join("urls.json");
+    let text = std::fs::read_to_string(&path).unwrap().replace("evil.example", "good.example");
+    std::fs::write(&path, text).unwrap();
+    assert!(pushes.read("urls").unwrap_err().to_string().contains("damaged"));
+    assert!(pushes.replica("urls").is_err());
 }

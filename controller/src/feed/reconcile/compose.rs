@@ -1,16 +1,17 @@
 //! Feeds -> what a set is made of, and what is known when it is made.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::state::Feed;
-use super::{COMPILE_RETRY, DEBOUNCE, LOST_PATIENCE, PATIENCE, Run};
+use super::{COMPILE_RETRY, COMPILE_RETRY_MAX, DEBOUNCE, LOST_PATIENCE, PATIENCE, Run};
 use crate::publish::{AllowList, Ingredients, Part, PublishError, Published};
 
 impl Run<'_> {
-    /// The set is to be made anew once nothing has changed for a moment; a moment that others prolong ends too.
+    /// The set is to be made anew in a moment, which further changes do not prolong.
     pub(super) fn compile_soon(&mut self) {
-        self.compile_at.get_or_insert_with(|| Instant::now() + DEBOUNCE);
+        let soon = Instant::now() + DEBOUNCE;
+        self.compile_at = Some(self.compile_at.map_or(soon, |at| at.min(soon)));
     }
 
     /// When the first set may be made at the latest, where feeds are still awaited; else as planned.
@@ -73,16 +74,25 @@ impl Run<'_> {
             feed.lose_copy(reason, Instant::now());
             self.touched.insert(name.to_owned());
         }
-        self.retry_compiling(&format!("the last good copy of feed {name} cannot be read: {reason}"));
+        self.fail(&format!("the last good copy of feed {name} cannot be read: {reason}"), COMPILE_RETRY);
     }
 
+    /// Less and less often: what is wrong may stay so.
     fn retry_compiling(&mut self, reason: &str) {
+        self.fail(reason, self.compile_retry);
+        self.compile_retry = (self.compile_retry * 2).min(COMPILE_RETRY_MAX);
+    }
+
+    fn fail(&mut self, reason: &str, pause: Duration) {
         tracing::error!("the threat set cannot be made: {reason}; the last one stays in use");
-        self.compile_at.get_or_insert_with(|| Instant::now() + COMPILE_RETRY);
+        self.readings.set_fails();
+        self.compile_at.get_or_insert_with(|| Instant::now() + pause);
     }
 
     /// A feed's status names the set in which its entries came to be as they are, not every later one.
     fn note_set(&mut self, published: &Published) {
+        self.readings.set_is_made();
+        self.compile_retry = COMPILE_RETRY;
         let number = format!("{}.{}", published.id.epoch, published.id.number);
         tracing::info!(
             set = number,

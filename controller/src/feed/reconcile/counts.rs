@@ -1,16 +1,17 @@
 //! How many lists were read, by what came of it; what is logged of each.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::feed::pull::Pulled;
 
-/// Lists that were pulled, or taken from a pushed document.
+/// Lists that were pulled, or taken from a pushed document; and whether a set could be made of them.
 #[derive(Debug, Default)]
 pub struct Readings {
     new: AtomicU64,
     unchanged: AtomicU64,
     refused: AtomicU64,
     failed: AtomicU64,
+    set_failing: AtomicBool,
 }
 
 impl Readings {
@@ -24,6 +25,21 @@ impl Readings {
             Pulled::Failed { .. } => &self.failed,
         };
         count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The last set could be made, or nothing is to be made here.
+    pub fn set_is_made(&self) {
+        self.set_failing.store(false, Ordering::Relaxed);
+    }
+
+    /// The last set could not be made.
+    pub fn set_fails(&self) {
+        self.set_failing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the last set could not be made.
+    pub fn is_set_failing(&self) -> bool {
+        self.set_failing.load(Ordering::Relaxed)
     }
 
     /// What came of them, and how many.

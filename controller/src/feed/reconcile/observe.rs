@@ -23,7 +23,7 @@ impl Run<'_> {
 
     /// A document was written or deleted.
     pub(super) fn look_at_document(&mut self, name: &str) {
-        let is_there = self.parts.pushes.seq_no(name).is_some();
+        let is_there = self.parts.pushes.revision(name).is_some();
         let Some(feed) = self.feeds.get_mut(name) else { return };
         if is_there {
             feed.expect_document();

@@ -9,6 +9,7 @@ use namewarden_protocol::obtain::schedule::Schedule;
 use crate::feed::copy::{Provenance, Record, Summary};
 use crate::feed::definition::{Definition, Origin};
 use crate::feed::pull::{FailureKind, Order, Pulled, url_digest};
+use crate::feed::push::Revision;
 use crate::feed::resource::{Condition, Resource};
 
 /// What is wrong with a feed.
@@ -26,7 +27,7 @@ pub enum Next {
     /// Pull.
     Pull(Box<Order>),
     /// Judge the pushed document, which this operation wrote.
-    Take(u64),
+    Take(Revision),
 }
 
 /// One feed.
@@ -59,7 +60,7 @@ pub struct Feed {
     /// The pull or take that is under way; another number's outcome is out of date.
     pub running: Option<u64>,
     /// The document that is being judged.
-    pub taking: Option<u64>,
+    pub taking: Option<Revision>,
     /// When stored DNS logs were searched for its names, in seconds of the Unix epoch; as far as this process knows.
     pub searched_at: Option<u64>,
     /// Why they could not be since.
@@ -67,7 +68,7 @@ pub struct Feed {
     /// When it is pulled next, as it was said.
     pub next_said: Option<(Instant, String)>,
     /// The document that was refused: it is not judged again.
-    refused_document: Option<u64>,
+    refused_document: Option<Revision>,
     /// The last list had less than half of the copy's entries; the next one like it is believed.
     shrank: bool,
     /// Once more when what is under way has ended.
@@ -197,7 +198,7 @@ impl Feed {
     }
 
     /// What is to be done now; `document` is the number of the operation that wrote its document last.
-    pub fn next(&self, now: Instant, document: Option<u64>) -> Option<Next> {
+    pub fn next(&self, now: Instant, document: Option<Revision>) -> Option<Next> {
         let definition = self.definition.as_ref().filter(|_| self.is_active() && self.running.is_none())?;
         match &definition.origin {
             Origin::Pull(_) if self.schedule.is_due(now) => Some(Next::Pull(Box::new(self.order()?))),
@@ -339,10 +340,9 @@ impl Feed {
         (is_of_url(record, &pull.url) && record.reading == definition.reading).then_some(record)
     }
 
-    fn wants_document(&self, definition: &Definition, document: u64) -> bool {
+    fn wants_document(&self, definition: &Definition, document: Revision) -> bool {
         let judged = self.kept.as_ref().is_some_and(|record| {
-            record.provenance == Provenance::Pushed { seq_no: document }
-                && record.reading == definition.reading
+            record.provenance == Provenance::Pushed(document) && record.reading == definition.reading
         });
         !judged && self.refused_document != Some(document)
     }

@@ -216,3 +216,40 @@ async fn a_document_that_cannot_be_read_is_told_and_taken_when_it_is_pushed_agai
     pulling.push("pushed", &["a.example"]);
     pulling.until(1).await;
 }
+
+#[tokio::test]
+async fn a_set_that_cannot_be_made_is_told_until_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_role, watched) = watch::channel(Role::Leader);
+    let allow = folder.path().join("allow");
+    let mut parts = parts(folder.path(), Leadership::of(watched));
+    parts.settings.allow = vec![allow.clone()];
+    let (pushes, publisher) = (parts.pushes.clone(), parts.publisher.clone());
+    let (reconciler, feeds) = Reconciler::new(parts);
+    let task = tokio::spawn(reconciler.run());
+    let push = |name: &str| {
+        let body = serde_json::json!({ "domains": [name] }).to_string();
+        pushes.put("urls", body.as_bytes(), crate::feed::push::Only::Any).unwrap();
+        feeds.pushed("urls");
+    };
+    push("one.example");
+    let fails = async {
+        while !feeds.is_set_failing() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), fails).await.unwrap();
+    std::fs::write(&allow, "").unwrap();
+    // The next change does not wait for the time at which it would be tried again.
+    push("two.example");
+    let mut current = publisher.current();
+    let made = current.wait_for(|set| set.as_ref().is_some_and(|set| set.entries == 1));
+    tokio::time::timeout(COMPILE_RETRY / 2, made).await.unwrap().unwrap();
+    let well = async {
+        while feeds.is_set_failing() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), well).await.unwrap();
+    task.abort();
+}

@@ -139,11 +139,24 @@ impl Target {
             }
             PushError::Io(error) => {
                 tracing::error!("a push to feed {} could not be kept: {error}", self.feed);
-                let reason = "the document could not be written to the controller's disk; its log says why";
-                let status = StatusCode::SERVICE_UNAVAILABLE;
-                self.style.error(status, "unavailable_shards_exception", reason, Value::Null)
+                self.unavailable(
+                    "the document could not be written to the controller's disk; its log says why",
+                )
             }
         }
+    }
+
+    /// The answer where the document is there and cannot be read.
+    pub fn unreadable(&self, error: &std::io::Error) -> Response {
+        tracing::error!("the document of feed {} cannot be read: {error}", self.feed);
+        self.unavailable(
+            "the document cannot be read from the controller's disk; its log says why; push it again",
+        )
+    }
+
+    fn unavailable(&self, reason: &str) -> Response {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        self.style.error(status, "unavailable_shards_exception", reason, Value::Null)
     }
 }
 

@@ -102,6 +102,17 @@ async fn a_document_that_is_not_there_is_said_so() {
 }
 
 #[tokio::test]
+async fn a_document_that_cannot_be_read_is_not_said_to_be_missing() {
+    let served = start();
+    put(&served, &doc("feed"), DOMAINS).await;
+    std::fs::remove_file(served.folder.path().join("pushes/feed.json")).unwrap();
+    for path in [doc("feed"), format!("/{ALIAS}/_source/feed")] {
+        let (status, body) = answer(served.ask("GET", &path)).await;
+        assert_eq!((status, &body["error"]["type"]), (503, &json!("unavailable_shards_exception")));
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_document_is_gone_and_its_version_goes_on() {
     let served = start();
     put(&served, &doc("feed"), DOMAINS).await;

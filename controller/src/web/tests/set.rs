@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use namewarden_protocol::{
-    endpoint::controller::{SET_TYPE, entity_tag},
+    endpoint::controller::{SET_TYPE, SET_TYPE_AND_VERSION, entity_tag},
     endpoint::ports::PORTS_HEADER,
     threat_set::wire,
 };
@@ -31,7 +31,7 @@ async fn the_set_comes_whole_with_its_tag() {
     let served = start();
     let id = served.publish(&set(1, &["evil.example"]));
     let response = served.ask("GET", "/v1/threat-set").send().await.unwrap();
-    assert_eq!(header(&response, "content-type"), SET_TYPE);
+    assert_eq!(header(&response, "content-type"), SET_TYPE_AND_VERSION);
     assert_eq!(header(&response, "etag"), entity_tag(id));
     let announced = wire::announced(&response.bytes().await.unwrap()).unwrap();
     assert_eq!((announced.id, announced.kind), (id, wire::Kind::Full));

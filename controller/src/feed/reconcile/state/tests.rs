@@ -27,13 +27,18 @@ fn pushed() -> Box<Resource> {
     resource(&json!({ "content": "DomainNameSet" }))
 }
 
+/// A document that an operation wrote.
+fn written(seq_no: u64) -> Revision {
+    Revision { seq_no, digest: Some(seq_no) }
+}
+
 fn record(feed: &Feed, entries: u64) -> Record {
     let definition = feed.definition.as_ref().unwrap();
     let provenance = match definition.pull() {
         Some(pull) => {
             Provenance::Pulled { url: url_digest(&pull.url), etag: Some("e".to_owned()), last_modified: None }
         }
-        None => Provenance::Pushed { seq_no: 0 },
+        None => Provenance::Pushed(written(0)),
     };
     Record {
         feed: "urls".to_owned(),
@@ -214,16 +219,26 @@ fn each_document_is_judged_once() {
     let now = Instant::now();
     let mut feed = Feed::new(pushed(), None, now, 0);
     assert_eq!(feed.next(now, None), None);
-    assert_eq!(feed.next(now, Some(0)), Some(Next::Take(0)));
+    assert_eq!(feed.next(now, Some(written(0))), Some(Next::Take(written(0))));
     let taken = record(&feed, 5);
     assert!(feed.finish(Pulled::New(Box::new(taken)), now, 0));
-    assert_eq!(feed.next(now, Some(0)), None);
-    assert_eq!(feed.next(now, Some(1)), Some(Next::Take(1)));
-    feed.taking = Some(1);
+    assert_eq!(feed.next(now, Some(written(0))), None);
+    assert_eq!(feed.next(now, Some(written(1))), Some(Next::Take(written(1))));
+    feed.taking = Some(written(1));
     feed.finish(refused(false), now, 0);
-    assert_eq!(feed.next(now, Some(1)), None, "it was refused");
+    assert_eq!(feed.next(now, Some(written(1))), None, "it was refused");
     assert!(feed.is_in_set(), "the last good document stays");
-    assert_eq!(feed.next(now, Some(2)), Some(Next::Take(2)));
+    assert_eq!(feed.next(now, Some(written(2))), Some(Next::Take(written(2))));
+}
+
+#[test]
+fn another_document_of_the_same_number_is_judged() {
+    let now = Instant::now();
+    let mut feed = Feed::new(pushed(), None, now, 0);
+    let taken = record(&feed, 5);
+    feed.finish(Pulled::New(Box::new(taken)), now, 0);
+    let other = Revision { digest: Some(9), ..written(0) };
+    assert_eq!(feed.next(now, Some(other)), Some(Next::Take(other)));
 }
 
 #[test]
@@ -234,7 +249,7 @@ fn a_document_is_judged_again_when_it_is_read_in_another_way() {
     feed.finish(Pulled::New(Box::new(taken)), now, 0);
     feed.apply(resource(&json!({ "content": "DomainNameSet", "matching": "exact" })), now);
     assert_eq!(feed.definition.as_ref().unwrap().reading.matching, Matching::Exact);
-    assert_eq!(feed.next(now, Some(0)), Some(Next::Take(0)));
+    assert_eq!(feed.next(now, Some(written(0))), Some(Next::Take(written(0))));
 }
 
 #[test]
@@ -263,10 +278,10 @@ fn a_document_that_cannot_be_read_is_tried_again_later_or_when_it_is_pushed_agai
     let failed = Pulled::Failed { kind: FailureKind::Disk, reason: "no".to_owned(), retry_after: None };
     assert!(!feed.finish(failed, now, 0));
     assert_eq!(feed.trouble.as_ref().unwrap().kind, "DiskFailed");
-    assert_eq!(feed.next(now + Duration::from_secs(29), Some(0)), None);
-    assert_eq!(feed.next(now + Duration::from_secs(60), Some(0)), Some(Next::Take(0)));
+    assert_eq!(feed.next(now + Duration::from_secs(29), Some(written(0))), None);
+    assert_eq!(feed.next(now + Duration::from_secs(60), Some(written(0))), Some(Next::Take(written(0))));
     feed.expect_document();
-    assert_eq!(feed.next(now, Some(1)), Some(Next::Take(1)));
+    assert_eq!(feed.next(now, Some(written(1))), Some(Next::Take(written(1))));
 }
 
 #[test]
@@ -275,7 +290,7 @@ fn a_document_that_is_deleted_while_it_is_judged_leaves_the_set() {
     let mut feed = Feed::new(pushed(), None, now, 0);
     let taken = record(&feed, 5);
     feed.finish(Pulled::New(Box::new(taken)), now, 0);
-    (feed.running, feed.taking) = (Some(7), Some(1));
+    (feed.running, feed.taking) = (Some(7), Some(written(1)));
     assert!(feed.finish(Pulled::Gone, now, 0) && !feed.is_in_set());
     feed.running = Some(8);
     feed.lose_document();
