@@ -130,10 +130,27 @@ true
 {{- if and (include "namewarden.isPersistent" .) (not .Values.controller.persistence.existingClaim) }}true{{ end -}}
 {{- end }}
 
+{{/* The annotation with the class that was asked for when the claim was made. */}}
+{{- define "namewarden.classKey" -}}
+namewarden.dev/storage-class
+{{- end }}
+
 {{/* Whether the claim in the cluster is this release's. */}}
 {{- define "namewarden.liveClaim" -}}
 {{- $live := lookup "v1" "PersistentVolumeClaim" .Values.controller.namespace "namewarden-controller" -}}
 {{- if eq (dig "metadata" "annotations" "meta.helm.sh/release-name" "" $live) .Release.Name }}true{{ end -}}
+{{- end }}
+
+{{/* Whether a namespace is this release's: `name`. Where nobody creates namespaces any longer, it stays as long as what is in it. */}}
+{{- define "namewarden.ownsNamespace" -}}
+{{- $live := lookup "v1" "Namespace" "" .name -}}
+{{- if eq (dig "metadata" "annotations" "meta.helm.sh/release-name" "" $live) .root.Release.Name }}true{{ end -}}
+{{- end }}
+
+{{/* Whether the controller's state outlives the installation: on the chart's own claim, or on another one in its namespace. */}}
+{{- define "namewarden.keepsState" -}}
+{{- $persistence := .Values.controller.persistence -}}
+{{- if and $persistence.keep (or $persistence.existingClaim (include "namewarden.hasClaim" .)) }}true{{ end -}}
 {{- end }}
 
 {{/* Annotations of what stays when the chart is uninstalled; Argo CD has words of its own for it. */}}
@@ -164,8 +181,10 @@ true
 {{- end -}}
 {{- end }}
 
+{{/* The Secret with the controller's certificate. cert-manager's is another one than the chart's: neither takes over what the other made. */}}
 {{- define "namewarden.tlsSecret" -}}
-{{- if eq .Values.controller.tls.mode "secret" }}{{ .Values.controller.tls.existingSecret }}{{ else }}namewarden-controller-tls{{ end -}}
+{{- $mode := .Values.controller.tls.mode -}}
+{{- if eq $mode "secret" }}{{ .Values.controller.tls.existingSecret }}{{ else if eq $mode "cert-manager" }}namewarden-controller-cert-manager{{ else }}namewarden-controller-tls{{ end -}}
 {{- end }}
 
 {{/* Names that the controller's certificate is good for. */}}
@@ -239,7 +258,7 @@ namewarden.dev/names
 {{- define "namewarden.portOf" -}}
 {{- $url := urlParse . -}}
 {{- $port := regexFind ":[0-9]+$" $url.host -}}
-{{- if $port }}{{ trimPrefix ":" $port }}{{ else if eq $url.scheme "http" }}80{{ else }}443{{ end -}}
+{{- if $port }}{{ trimPrefix ":" $port }}{{ else if eq $url.scheme "http" }}80{{ else if hasPrefix "socks" $url.scheme }}1080{{ else }}443{{ end -}}
 {{- end }}
 
 {{/* Variables by which a search engine is reached; `secret` is the component's. */}}
@@ -355,10 +374,20 @@ namewarden.dev/names
 {{- toYaml (mergeOverwrite (dict "content" "DomainNameSet") (deepCopy .)) -}}
 {{- end }}
 
+{{/* The annotation with the digest of what was asked for, and that digest. */}}
+{{- define "namewarden.specKey" -}}
+namewarden.dev/spec
+{{- end }}
+
+{{- define "namewarden.specDigest" -}}
+{{- include "namewarden.feedSpec" . | sha256sum | trunc 32 -}}
+{{- end }}
+
 {{/* How each feed of the values is made, as JSON: `object` of the release, or `hook` after it. Helm can make no object of a kind that
-     the same release defines, and changes nothing in an object that it takes over: so a feed that is there, is no object of the
-     revision before and has to look otherwise is made anew. The revision before is known by what it recorded. Where no
-     API server is asked, it is not Helm that applies them: they are objects. */}}
+     the same release defines, and changes nothing in an object that it takes over: so a feed of this release that is there, is no object of the
+     revision before and was asked for otherwise is made anew. The revision before is known by what it recorded, what was asked for
+     by the digest that the feed bears. Somebody else's feed of that name is an object, which Helm refuses to take over. Where no API
+     server is asked, it is not Helm that applies them: they are objects. */}}
 {{- define "namewarden.feedPlan" -}}
 {{- $group := include "namewarden.group" . -}}
 {{- $isDefined := include "namewarden.isDefined" . -}}
@@ -374,11 +403,9 @@ namewarden.dev/names
 {{- if include "namewarden.isAsked" $ }}{{ $way = "hook" }}{{ end -}}
 {{- else if not (has $name $recorded) -}}
 {{- $live := lookup (printf "%s/v3" $group) "GlobalThreatFeed" "" $name -}}
-{{- if $live -}}
-{{- $wanted := include "namewarden.feedSpec" $spec | fromYaml -}}
-{{- if ne (toJson $live.spec) (toJson (mergeOverwrite (deepCopy $live.spec) $wanted)) -}}
+{{- $isOurs := eq (dig "metadata" "annotations" "meta.helm.sh/release-name" "" $live) $.Release.Name -}}
+{{- if and $isOurs (ne (dig "metadata" "annotations" (include "namewarden.specKey" $) "" $live) (include "namewarden.specDigest" $spec)) -}}
 {{- $way = "hook" -}}
-{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- $_ := set $plan $name $way -}}
@@ -401,7 +428,10 @@ namewarden.dev/names
 {{- end -}}
 {{- with .Values.controller.feedProxy }}{{ if ne . "none" }}{{ $ports = append $ports (include "namewarden.portOf" .) }}{{ end }}{{ end -}}
 {{- range .Values.controller.extraEnv -}}
-{{- if and (has (upper .name) (list "HTTP_PROXY" "HTTPS_PROXY" "ALL_PROXY")) (regexMatch "^https?://" (.value | default "")) }}{{ $ports = append $ports (include "namewarden.portOf" .value) }}{{ end -}}
+{{- if and (has (upper .name) (list "HTTP_PROXY" "HTTPS_PROXY" "ALL_PROXY")) .value -}}
+{{- /* Without a scheme it is http. */}}
+{{- $ports = append $ports (include "namewarden.portOf" (ternary .value (printf "http://%s" .value) (contains "://" .value))) -}}
+{{- end -}}
 {{- end -}}
 {{- uniq $ports | toJson -}}
 {{- end }}

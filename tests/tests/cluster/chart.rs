@@ -205,6 +205,8 @@ const SENSELESS: &[(&[&str], &str)] = &[
     (&["controller.persistence=null"], "persistence"),
     (&["agent.updateStrategy=null"], "updateStrategy"),
     (&["monitoring=null"], "monitoring"),
+    (&["commonLabels.app\\.kubernetes\\.io/name=x"], "commonLabels"),
+    (&["agent.extraPodLabels.app\\.kubernetes\\.io/component=x"], "extraPodLabels"),
 ];
 
 #[test]
@@ -247,6 +249,68 @@ fn values_that_make_sense_are_taken_and_do_what_they_say() -> Result<()> {
     let ports: Vec<_> =
         services.filter_map(|service| service.pointer("/spec/ports")?.as_array()).flatten().collect();
     assert_eq!(ports.iter().map(|port| text(port, "/name")).collect::<Vec<_>>(), ["https"]);
+    Ok(())
+}
+
+#[test]
+fn names_that_look_like_numbers_are_names() -> Result<()> {
+    let values = "feeds.2024.description=x,agent.namespace=123,controller.namespace=on,searchEngine.urls={https://es},\
+                  searchEngine.auth=token,searchEngine.agentSecret=1,searchEngine.controllerSecret=2,\
+                  controller.htpasswdSecret=3,controller.persistence.existingClaim=4,\
+                  image.pullSecrets[0]=5";
+    for object in rendered(&[format!("--set-string={values}"), "--set=controller.replicas=1".to_owned()])? {
+        each_text(&object, &mut |path, value| {
+            let is_name = ["name", "namespace", "secretName", "claimName"].contains(&path);
+            assert!(!is_name || value.is_string(), "{path}: {value} of {object:#}");
+        });
+    }
+    Ok(())
+}
+
+/// Every value that is no list and no object, with its key.
+fn each_text(value: &Value, see: &mut impl FnMut(&str, &Value)) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                if !value.is_object() && !value.is_array() {
+                    see(key, value);
+                }
+                each_text(value, see);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| each_text(item, see)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_budget_for_evictions_is_in_nobodys_way() -> Result<()> {
+    let budget = |options: &[&str]| -> Result<Option<Value>> {
+        let options: Vec<String> = options.iter().map(ToString::to_string).collect();
+        Ok(find(&rendered(&options)?, "PodDisruptionBudget", "namewarden-controller").ok().cloned())
+    };
+    let lenient = budget(&["--kube-version=1.27.0"])?.context("no budget")?;
+    assert_eq!(text(&lenient, "/spec/unhealthyPodEvictionPolicy"), "AlwaysAllow");
+    assert_eq!(budget(&["--kube-version=1.26.5"])?, None);
+    let two = budget(&["--kube-version=1.26.5", "--set=searchEngine.urls={https://es:9200}"])?;
+    assert_eq!(two.context("no budget")?.pointer("/spec/unhealthyPodEvictionPolicy"), None);
+    Ok(())
+}
+
+#[test]
+fn the_port_of_a_proxy_is_let_through_however_it_is_written() -> Result<()> {
+    for (proxy, port) in [
+        ("proxy.corp:3128", 3128),
+        ("http://proxy.corp:3129", 3129),
+        ("http://proxy.corp", 80),
+        ("socks5://proxy.corp", 1080),
+    ] {
+        let value =
+            format!("--set=controller.extraEnv[0].name=https_proxy,controller.extraEnv[0].value={proxy}");
+        let objects = rendered(&[value, "--set=networkPolicy.feedPorts={443}".to_owned()])?;
+        let policy = find(&objects, "NetworkPolicy", "namewarden-controller")?;
+        assert!(policy.to_string().contains(&format!("\"port\":{port},")), "{proxy}: {policy:#}");
+    }
     Ok(())
 }
 

@@ -34,7 +34,7 @@ impl Installed {
     pub fn helm(&self, verb: &str, more: &[&str]) -> Result<String> {
         let chart = chart();
         let mut arguments = vec![verb, "namewarden"];
-        if verb != "uninstall" {
+        if matches!(verb, "install" | "upgrade") {
             arguments.extend([&*chart, "--create-namespace"]);
         }
         arguments.extend(["--namespace", "namewarden"]);
@@ -104,6 +104,51 @@ fn an_upgrade_keeps_what_was_made_once_and_the_feeds_outlive_the_installation() 
         assert_eq!(text(&now, "/metadata/uid") == before, is_same, "{verb} {description}");
         text(&now, "/metadata/uid").clone_into(&mut before);
     }
+    Ok(())
+}
+
+#[test]
+fn a_field_that_is_asked_for_no_longer_is_gone_at_the_first_upgrade_and_back_after_a_rollback() -> Result<()>
+{
+    const DISABLED: &str = "feeds.incident.mode=Disabled,feeds.incident.description=first";
+    const SHORT: &str = "feeds.incident.description=first";
+    let installed = Installed::start()?;
+    let mode = || -> Result<String> {
+        let feed = installed.feed("projectcalico.org", "incident")?;
+        assert_eq!(text(&feed, "/spec/description"), "first");
+        Ok(text(&feed, "/spec/mode").to_owned())
+    };
+    installed.helm("install", &["--set", DISABLED])?;
+    assert_eq!(mode()?, "Disabled");
+    installed.helm("upgrade", &["--reset-values", "--set", SHORT])?;
+    assert_eq!(mode()?, "Enabled");
+    // Helm changes the objects that it has by itself.
+    installed.helm("upgrade", &["--reset-values", "--set", DISABLED])?;
+    assert_eq!(mode()?, "Disabled");
+    installed.helm("rollback", &["2"])?;
+    assert_eq!(mode()?, "Enabled");
+    installed.helm("rollback", &["1"])?;
+    assert_eq!(mode()?, "Disabled");
+    installed.helm("upgrade", &["--reset-values", "--set", SHORT])?;
+    assert_eq!(mode()?, "Enabled");
+    Ok(())
+}
+
+#[test]
+fn somebody_elses_feed_is_not_taken_over() -> Result<()> {
+    const FEED: &str = "
+apiVersion: projectcalico.org/v3
+kind: GlobalThreatFeed
+metadata: {name: incident}
+spec: {content: DomainNameSet, description: of a person}
+";
+    let installed = Installed::start()?;
+    installed.helm("install", &[])?;
+    installed.cluster.apply(FEED)?;
+    let refused = installed.helm("upgrade", &["--set", "feeds.incident.description=of the chart"]);
+    let said = format!("{:#}", refused.err().context("it was taken over")?);
+    assert!(said.contains("invalid ownership metadata"), "{said}");
+    assert_eq!(text(&installed.feed("projectcalico.org", "incident")?, "/spec/description"), "of a person");
     Ok(())
 }
 

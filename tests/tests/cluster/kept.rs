@@ -106,6 +106,70 @@ fn no_upgrade_takes_away_a_claim_that_may_hold_a_store() -> Result<()> {
 }
 
 #[test]
+fn a_release_with_a_bound_claim_is_rolled_back() -> Result<()> {
+    const BOUND: &str = "{\"spec\":{\"volumeName\":\"disk-1\"}}";
+    let installed = Installed::start()?;
+    installed.cluster.apply(CLASS)?;
+    installed.helm("install", &[])?;
+    let words = "patch pvc namewarden-controller --namespace namewarden-controller --type merge --patch";
+    installed.cluster.kubectl(&format!("{words} {BOUND}"))?;
+    let claim = || {
+        let path = "/api/v1/namespaces/namewarden-controller/persistentvolumeclaims/namewarden-controller";
+        installed.cluster.read(path)
+    };
+    let bound = claim()?;
+    assert_eq!(
+        (text(&bound, "/spec/storageClassName"), text(&bound, "/spec/volumeName")),
+        ("disks", "disk-1")
+    );
+    // The class that it has already may be asked for.
+    for values in
+        ["log.level=debug", "controller.persistence.storageClass=disks", "controller.persistence.mode=never"]
+    {
+        installed.helm("upgrade", &["--reset-values", "--set", values]).context(values)?;
+    }
+    for revision in ["1", "4", "2"] {
+        installed.helm("rollback", &[revision]).context(revision)?;
+        assert_eq!(claim()?.get("spec"), bound.get("spec"));
+    }
+    Ok(())
+}
+
+#[test]
+fn namespaces_that_nobody_creates_any_longer_stay_with_what_is_in_them() -> Result<()> {
+    let installed = Installed::start()?;
+    installed.helm("install", &[])?;
+    let spaces = || -> Result<Vec<String>> {
+        ["namewarden-agent", "namewarden-controller"]
+            .iter()
+            .map(|name| {
+                let space = installed.cluster.read(&format!("/api/v1/namespaces/{name}"))?;
+                assert_eq!(text(&space, "/status/phase"), "Active", "{name}");
+                Ok(text(&space, "/metadata/uid").to_owned())
+            })
+            .collect()
+    };
+    let made = spaces()?;
+    for _ in 0..2 {
+        installed.helm("upgrade", &["--set", "namespaces.create=false"])?;
+        assert_eq!(spaces()?, made);
+    }
+    Ok(())
+}
+
+#[test]
+fn another_claim_in_the_namespace_keeps_it_too() -> Result<()> {
+    let installed = Installed::start()?;
+    installed.helm("install", &["--set", "controller.persistence.existingClaim=restored"])?;
+    let key = installed.data("namewarden-hash-key")?;
+    installed.helm("uninstall", &[])?;
+    let space = installed.cluster.read("/api/v1/namespaces/namewarden-controller")?;
+    assert_eq!(text(&space, "/status/phase"), "Active");
+    assert_eq!(installed.data("namewarden-hash-key")?, key);
+    Ok(())
+}
+
+#[test]
 fn the_hash_key_stays_with_the_claim() -> Result<()> {
     let installed = Installed::start()?;
     installed.cluster.apply(CLASS)?;

@@ -135,7 +135,11 @@ pub const ROWS: &[Row] = &[
                     ("sum(increase(namewarden_alert_documents_dropped_total[1h]))", "alerts, queue"),
                     ("sum(increase(namewarden_alert_spool_dropped_size_total[1h]))", "alerts, spool full"),
                     ("sum(increase(namewarden_alert_spool_dropped_age_total[1h]))", "alerts, too old"),
+                    ("sum(increase(namewarden_alert_spool_dropped_disk_total[1h]))", "alerts, disk"),
+                    ("sum(increase(namewarden_alert_spool_damaged_total[1h]))", "alerts, damaged"),
+                    ("sum(increase(namewarden_alert_documents_failed_total[1h]))", "alerts, not written"),
                     ("sum(increase(namewarden_alert_spool_refused_total[1h]))", "alerts, refused"),
+                    ("sum(increase(namewarden_left_documents_lost_total[1h]))", "left by earlier agents"),
                     (
                         "sum(increase(namewarden_dns_log_spool_dropped_size_total[1h]))",
                         "DNS logs, spool full",
