@@ -132,6 +132,14 @@ fn a_release_with_a_bound_claim_is_rolled_back() -> Result<()> {
         installed.helm("rollback", &[revision]).context(revision)?;
         assert_eq!(claim()?.get("spec"), bound.get("spec"));
     }
+    // As an earlier chart left it.
+    let forget =
+        "annotate pvc namewarden-controller namewarden.dev/storage-class- --namespace namewarden-controller";
+    installed.cluster.kubectl(forget)?;
+    for values in ["controller.persistence.storageClass=disks", "log.level=debug"] {
+        installed.helm("upgrade", &["--reset-values", "--set", values]).context(values)?;
+        assert_eq!(claim()?.get("spec"), bound.get("spec"));
+    }
     Ok(())
 }
 
